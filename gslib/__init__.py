@@ -1,0 +1,9 @@
+"""gslib: the estimators and models of the open book on Gumbel-Softmax, short enough to read in one sitting."""
+
+from gslib import functional
+from gslib.baselines import Baseline
+from gslib.distributions import Bernoulli, Categorical, kl, relaxed_kl
+from gslib.estimators import ESTIMATORS
+
+__version__ = "0.1.0"
+__all__ = ["ESTIMATORS", "Baseline", "Bernoulli", "Categorical", "functional", "kl", "relaxed_kl"]

@@ -1,0 +1,120 @@
+"""Learned baselines for estimators that weight the score: explicit, checkpointed state, updated after use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gslib._checks import check_value
+
+
+class Baseline(nn.Module):
+    """NVIL's baselines: a moving average, an input-dependent network, and variance normalisation.
+
+    Calling it with learning signals [..., B, S] gives (centred signals, scale); S counts the signals of an example (one
+    for `sf`, one per node for `muprop`, one per unit for `darn`). `update` then learns from that signal. What a step
+    uses was learned before the step, so the estimate stays unbiased (up to the positive factor 1/scale). Only the very
+    first call, which has no past, takes the mean and variance of its own batch.
+
+    .. math:: \\frac{f - c - C_\\psi(x)}{\\max(1, \\sigma_f)}
+
+    Args:
+        inputs: size D of the input x that the network sees, or None for no network.
+        moving_average: subtract the moving average c.
+        normalise: return max(1, sigma) as the scale, sigma^2 a moving average of the signal's variance; else 1.
+        ensemble: number E of members; each has its own state. None for a single run without that axis.
+        hidden: tanh units of the network's one hidden layer. lr: its learning rate (plain SGD on the squared error).
+        decay: of the moving averages.
+        seeds: one seed per member for the network's initial weights.
+
+    Source: Mnih, Gregor 2014 (arXiv:1402.0030), section 2.3 and algorithm 1 (decay 0.8, 100 hidden units).
+    """
+
+    def __init__(
+        self,
+        inputs: int | None = None,
+        *,
+        moving_average: bool = True,
+        normalise: bool = True,
+        ensemble: int | None = None,
+        hidden: int = 100,
+        lr: float = 1e-3,
+        decay: float = 0.8,
+        seeds: list[int] | None = None,
+    ):
+        super().__init__()
+        self.moving_average, self.normalise, self.lr, self.decay = moving_average, normalise, lr, decay
+        lead = () if ensemble is None else (ensemble,)
+        self.lead = len(lead)
+        self.register_buffer("mean", torch.zeros(lead))
+        self.register_buffer("variance", torch.ones(lead))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
+        self.network = None
+        if inputs is not None:
+            from gslib.models import Linear  # models build on estimators' modules, not the other way round
+
+            self.network = nn.Sequential(
+                Linear(inputs, hidden, ensemble=ensemble, seeds=seeds), nn.Tanh(), Linear(hidden, 1, ensemble=ensemble, zero=True)
+            )
+        self._last: tuple[Tensor, Tensor | None, Tensor] | None = None
+
+    def forward(self, signal: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with them)."""
+        if (self.network is None) != (x is None):
+            raise ValueError("this baseline has no network: do not pass x" if self.network is None else
+                             "this baseline has an input-dependent network: pass x, e.g. baseline=partial(b, x=x)")
+        signal, prediction = signal.detach(), None
+        if self.network is not None:
+            with torch.enable_grad():
+                prediction = self.network(x.detach())  # [..., B, 1]
+            signal = signal - prediction.detach()
+        mean, variance = self._moments(signal)
+        mean, variance = torch.where(self.seen, self.mean, mean), torch.where(self.seen, self.variance, variance)
+        centred = signal - self._pad(mean) if self.moving_average else signal
+        self._last = (signal, centred, prediction)
+        scale = variance.sqrt().clamp(min=1) if self.normalise else torch.ones_like(variance)
+        return centred, self._pad(scale)
+
+    def update(self) -> None:
+        """Learn from the last call's signal: one step of the network, then the moving averages."""
+        if self._last is None:
+            raise RuntimeError("update() before the first use; call the estimator with this baseline first")
+        signal, centred, prediction = self._last
+        if prediction is not None:
+            weights = list(self.network.parameters())
+            # Descends the mean over the batch of (f - c - C(x))^2 / 2, per member.
+            slopes = torch.autograd.grad((-centred * prediction).flatten(self.lead).mean(-1).sum(), weights)
+            with torch.no_grad():
+                for weight, slope in zip(weights, slopes, strict=True):
+                    weight.sub_(slope, alpha=self.lr)
+        mean, variance = self._moments(signal)
+        decay = torch.where(self.seen, self.decay, 0.0)
+        self.mean.copy_(decay * self.mean + (1 - decay) * mean)
+        self.variance.copy_(decay * self.variance + (1 - decay) * variance)
+        self.seen.fill_(True)
+        self._last = None
+
+    def _pad(self, value: Tensor) -> Tensor:
+        return value.reshape(value.shape + (1, 1))  # [*E] -> [*E, B = 1, S = 1]
+
+    def _moments(self, signal: Tensor) -> tuple[Tensor, Tensor]:
+        flat = signal.flatten(self.lead)
+        return flat.mean(-1), flat.var(-1, correction=0)
+
+
+def as_baseline(baseline: float | Tensor | Callable) -> Callable[[Tensor], tuple[Tensor, Tensor | float]]:
+    """A callable signal -> (centred signal, scale) from a number, a tensor or such a callable."""
+    if callable(baseline):
+        return baseline
+    if isinstance(baseline, (int, float)) and not math.isfinite(baseline):
+        raise ValueError(f"baseline must be finite, got {baseline}")
+
+    def centre(signal: Tensor) -> tuple[Tensor, float]:
+        value = torch.as_tensor(baseline, dtype=signal.dtype, device=signal.device).detach().unsqueeze(-1)
+        check_value("baseline", value, signal.shape)
+        return signal - value, 1.0
+
+    return centre

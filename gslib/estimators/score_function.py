@@ -1,0 +1,120 @@
+"""Estimators that weight the score, grad log q(z), by a learning signal."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gslib.baselines import Baseline, as_baseline
+from gslib.functional import Uniform, zero_valued
+from gslib.program import Program, Trace, check_loss
+
+
+def sf(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None) -> Tensor:
+    r"""Score function (REINFORCE): push the probability of each sample up or down by how good its loss was.
+
+    Unbiased for any baseline that does not look at z (and up to a factor with variance normalisation); high variance;
+    one evaluation of the program.
+
+    .. math:: \nabla_\theta \mathbb{E}[f] = \mathbb{E}\big[(f(z) - b)\,\nabla_\theta \log q_\theta(z) + \nabla_\theta f(z)\big]
+
+    baseline: a number or tensor b, or a `gslib.Baseline` for NVIL's learned ones and variance normalisation.
+
+    Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017, equation 4.
+    """
+    trace = Trace()
+    f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
+    return f + _weighted_score(f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1), baseline)
+
+
+def muprop(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None) -> Tensor:
+    r"""MuProp: the score function with a first-order Taylor expansion of f at the mean field as control variate.
+
+    Unbiased; two evaluations of the program, the second on means.
+
+    .. math:: \big(f(z) - f(\bar z) - f'(\bar z)(z - \bar z) - b\big)\,\nabla_\theta \log q_\theta(z)
+              + f'(\bar z)\,\nabla_\theta \mathbb{E}_q[z] + \nabla_\theta f(z), \qquad \bar z = \mathbb{E}_q[z]
+
+    With several layers the mean-field pass carries means through all of them and f' is the total derivative along it.
+    Variance normalisation divides the signal and the residual term alike, so the direction keeps its expectation.
+
+    Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 7 and section 3.2; Jang et al. 2017, section 3.2.
+    """
+    trace = Trace()
+    f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
+    f_mean, means, slopes = _expand(program, lambda q: q.mean)
+    signals = _node_signals(f.detach() - f_mean, trace, means, slopes)
+    residuals = torch.stack([q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in zip(trace, slopes, strict=True)], -1)
+    return f + _weighted_score(signals, trace.log_prob_per_node(), baseline, residuals)
+
+
+def darn(
+    program: Program,
+    *,
+    baseline: float | Tensor | Baseline = 0.0,
+    form: str = "sample",
+    uniform: Uniform | None = None,
+) -> Tensor:
+    r"""DARN: each unit's score is weighted by a first-order estimate of what its state changed.
+
+    Biased unless f is quadratic in each unit; two evaluations of the program, the second for its derivative.
+
+    .. math:: \sum_j f'_j(z)\,(z_j - \bar z)\,\nabla_\theta \log q_\theta(z_j) + \nabla_\theta f(z),
+              \qquad \bar z = 1/2\ \text{or}\ 1/K
+
+    form: "sample" expands f at the sample z, as above: f(z) - f(zbar) without its second-order remainder, which is the
+    same for both states of a unit when f is quadratic (for K classes: when its second derivative is a multiple of one). "printed" expands at zbar, as the formula in Jang et al. reads,
+    with the signal f(z) - f(zbar) - f'(zbar)(z - zbar) and no correction term: of a quadratic f with separate units it
+    keeps nothing, its expected gradient is then zero. With several layers f' passes through each sample by the same rule.
+
+    Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Jang et al. 2017, section 3.2,
+    who give no zbar for categorical nodes: the uniform mean 1/K generalises 1/2.
+    """
+    if form not in ("sample", "printed"):
+        raise ValueError(f"form must be 'sample' or 'printed', got {form!r}")
+    trace = Trace()
+    f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
+    if form == "printed":
+        f_bar, points, slopes = _expand(program, lambda q: torch.full_like(q.mean, q.uniform_mean))
+        signals = _node_signals(f.detach() - f_bar, trace, points, slopes)
+        return f + _weighted_score(signals, trace.log_prob_per_node(), baseline)
+    samples = iter(trace)
+    _, _, slopes = _expand(program, lambda q: _darn_sample(q, next(samples)[1]))
+    signals = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in zip(trace, slopes, strict=True)]
+    log_probs = [q.log_prob(z) for q, z in trace]
+    return f + _weighted_score(torch.cat(signals, -1), torch.cat(log_probs, -1), baseline)
+
+
+def _weighted_score(signals: Tensor, log_probs: Tensor, baseline, residuals: Tensor | float = 0.0) -> Tensor:
+    """The zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) / scale; all are [..., B, S].
+
+    S counts the signals of an example: one in all, one per node or one per unit.
+    """
+    signals, scale = as_baseline(baseline)(signals)
+    return zero_valued(((signals * log_probs + residuals) / scale).sum(-1))
+
+
+def _node_signals(excess: Tensor, trace: Trace, points: list[Tensor], slopes: list[Tensor]) -> Tensor:
+    """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes].
+
+    A node's signal has its own linear term only: the terms of nodes below depend, in expectation, on this node's sample
+    and would bias its gradient.
+    """
+    linear = [q.per_unit(s * (z - zbar)).sum(-1) for (q, z), zbar, s in zip(trace, points, slopes, strict=True)]
+    return excess.unsqueeze(-1) - torch.stack(linear, -1)
+
+
+def _expand(program: Program, rule) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Run the program on `rule`'s points; return its value, the points and the total derivative at each, all detached."""
+    trace = Trace()
+    with torch.enable_grad():
+        # The zeros give a point a gradient of its own where no parameter stands above its node.
+        f = program(trace.recording(lambda q: rule(q) + torch.zeros_like(q.logits, requires_grad=True)))
+        points = [z for _, z in trace]
+        slopes = torch.autograd.grad(f.sum(), points, allow_unused=True, materialize_grads=True)
+    return f.detach(), [z.detach() for z in points], list(slopes)
+
+
+def _darn_sample(q, z: Tensor) -> Tensor:
+    """The value z with DARN's own derivative, (z - zbar) grad log q(z), towards the layers above."""
+    return z + zero_valued((z - q.uniform_mean) * q.per_class(q.log_prob(z)))

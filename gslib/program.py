@@ -1,0 +1,58 @@
+"""A stochastic program is a function of its sampler; everything an estimator needs from a program is here.
+
+    Sampler   = Callable[[Distribution], Tensor]    one call per stochastic node, always in the same order
+    Program   = Callable[[Sampler], Tensor]         the loss per example, [..., B]
+    Estimator = Callable[..., Tensor]               (program, *, hyperparameters) -> surrogate, [..., B]
+
+The surrogate's value is the loss, its gradient is the estimate, for every parameter of the program at once. Four rules
+make a program work with every estimator: it is pure (no dropout, no running statistics), it calls `sample` once per node
+in a fixed order, it accepts soft samples (a product with a matrix, not a table look-up), and it returns one loss per
+example, without averaging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gslib.distributions import Distribution
+
+Sampler = Callable[[Distribution], Tensor]
+Program = Callable[[Sampler], Tensor]
+
+
+class Trace(list):
+    """The (distribution, sample) pairs of one run of a program, in order."""
+
+    def recording(self, rule: Sampler) -> Sampler:
+        """The sampler that draws by `rule` and notes what it drew."""
+
+        def sample(q: Distribution) -> Tensor:
+            z = rule(q)
+            self.append((q, z))
+            return z
+
+        return sample
+
+    def log_prob(self) -> Tensor:
+        """log q(z) of the whole run per example, [..., B]."""
+        return sum(q.log_prob(z).sum(-1) for q, z in self)
+
+    def log_prob_per_node(self) -> Tensor:
+        """log q(z) of each node per example, [..., B, nodes]."""
+        return torch.stack([q.log_prob(z).sum(-1) for q, z in self], -1)
+
+
+def check_loss(f: Tensor, trace: Trace) -> Tensor:
+    """Return the loss f unless it is not one number per example."""
+    if not trace:
+        raise ValueError("the program never called its sampler; draw each stochastic node with z = sample(q)")
+    q = trace[0][0]
+    example_ndim = q.logits.ndim - q.event_ndim
+    if not isinstance(f, Tensor) or f.ndim < example_ndim:
+        got = tuple(f.shape) if isinstance(f, Tensor) else type(f).__name__
+        raise ValueError(f"the program returned {got}, but needs one loss per example, with the leading axes "
+                         f"{tuple(q.logits.shape[:example_ndim])} of its node; do not average inside the program")
+    return f
