@@ -1,0 +1,49 @@
+# The book of Gumbel-Softmax: `make help` lists what there is.
+PYTHON ?= python3
+WORKERS ?= 2
+TORCH_INDEX ?=
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+# The book and the tests run small: minutes on a laptop, one thread per process.
+export GSLIB_BUDGET ?= smoke
+export OMP_NUM_THREADS ?= 1
+export MPLBACKEND ?= agg
+
+.PHONY: help book test lint clean address
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 18
+	@echo
+	@echo "  PYTHON=python3.12 takes another Python (3.10 or newer); WORKERS=4 tests in four processes;"
+	@echo "  TORCH_INDEX=address takes torch and torchvision from there, such as the CPU-only builds (see README.md);"
+	@echo "  GSLIB_DATA=folder has the data sets."
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@echo "Installing what requirements.txt lists into .venv (some minutes the first time)."
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --index-url $(TORCH_INDEX) torch torchvision)
+	$(BIN)/python -m pip install -r requirements.txt
+	@touch $@
+
+# A page that was read once with a warning would pass the next time: after a failure, read all pages again.
+book: $(INSTALLED) ## run every notebook that changed, and render the book to _build/html
+	@$(BIN)/jupyter-book build . -W -n --keep-going || \
+	{ rm -rf _build/.doctrees; echo "The book is NOT built: the first warning or failing cell is above." >&2; exit 1; }
+	@echo "The book is at $(CURDIR)/_build/html/index.html"
+
+test: $(INSTALLED) ## run the tests, and every notebook as a test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-cell-timeout=600 tests notebooks
+
+lint: $(INSTALLED) ## check the style of the code and that the notebooks are normalised
+	$(BIN)/ruff check .
+	$(BIN)/python book/tools/notebooks.py --check
+
+clean: ## remove what was built; .venv stays
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+address: ## move the book: make address URL=https://host/owner/repository
+	@test -n "$(URL)" || { echo "usage: make address URL=https://host/owner/repository" >&2; exit 2; }
+	$(PYTHON) book/tools/notebooks.py --address "$(URL)"

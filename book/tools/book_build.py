@@ -1,0 +1,60 @@
+"""Sphinx extension of the book: a cache keyed on gslib, MathJax shipped with the pages, the address from one place."""
+
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from notebooks import ROOT, address
+
+MATHJAX = ["tex-chtml.js", "a11y", "input/tex/extensions", "output/chtml/fonts", "sre", "ui"]  # 7 MB of the 24
+
+
+def fingerprint():
+    """Hash of all that a chapter's output depends on beside the chapter: gslib, the records, budget, data, versions."""
+    digest = hashlib.sha256()
+    for folder, pattern in (("gslib", "*.py"), ("gslib", "*.json"), ("results", "*")):
+        for path in sorted((ROOT / folder).rglob(pattern)):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    settings = [os.environ.get(name, "") for name in ("GSLIB_BUDGET", "GSLIB_DATA")]
+    settings += [platform.python_version(), *(version(name) for name in ("torch", "numpy", "matplotlib"))]
+    digest.update("\n".join(settings).encode())
+    return digest.hexdigest()[:12]
+
+
+def configure(app, config):
+    """Runs before the theme and MyST-NB read their configuration."""
+    cache = Path(app.outdir).parent / "cache" / fingerprint()
+    # MyST-NB reads a page again when this path changes, and finds an empty cache there: everything runs again.
+    config.nb_execution_cache_path = str(cache)
+    if cache.parent.is_dir():
+        for old in cache.parent.iterdir():
+            if old != cache:
+                shutil.rmtree(old)
+    url = address()
+    config.html_theme_options |= {"repository_url": url, "use_repository_button": True, "use_issues_button": True}
+    config.myst_substitutions = {**config.myst_substitutions, "address": url}
+
+
+def copy_mathjax(app, exception):
+    """Copy the part of MathJax that the pages load, so that they need no network."""
+    if exception is None and app.builder.format == "html":
+        package = importlib.util.find_spec("sphinx-mathjax-offline").submodule_search_locations[0]
+        source, target = Path(package, "static", "mathjax"), Path(app.outdir, "_static", "mathjax")
+        for name in MATHJAX:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            if (source / name).is_dir():
+                shutil.copytree(source / name, target / name, dirs_exist_ok=True)
+            else:
+                shutil.copy2(source / name, target / name)
+
+
+def setup(app):
+    app.add_config_value("comments_config", {}, "")  # Jupyter Book sets it, for an extension that we leave out
+    app.connect("config-inited", configure, priority=1)
+    app.connect("build-finished", copy_mathjax)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,142 @@
+"""Normalise the notebooks, and keep the repository's public address in one place.
+
+    python book/tools/notebooks.py                 normalise every notebook in notebooks/
+    python book/tools/notebooks.py --check         change nothing; fail and list what is not normalised
+    python book/tools/notebooks.py --address URL   move the book to another public address
+
+A normalised notebook has no outputs and no execution counts, cell ids that depend on the cells' text alone, only the
+metadata that the book reads (tags and mystnb), and two generated cells after its title: the Colab button, and a
+set-up cell that works alone in an empty folder.
+
+The address stands in pyproject.toml (project.urls). README.md, CITATION.cff, the pages in book/ and the notebooks
+hold copies of it, which --address rewrites.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+BRANCH = "main"
+
+COLAB_CELL = "[Open in Colab]({colab})"
+
+# Runs where nothing of the book is installed, so it may use the standard library only. GSLIB_SOURCE names another
+# source to install from, such as a local copy of the repository; the tests use it.
+SETUP_CELL = '''\
+# Finds gslib, the module of this book, or installs it. torch and numpy stay as they are.
+import importlib.metadata, importlib.util, os, subprocess, sys
+
+def found(name):
+    try:
+        return importlib.util.find_spec(name)
+    except Exception:
+        return None
+
+if not found("gslib.estimators"):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    source = os.environ.get("GSLIB_SOURCE", "git+{address}")
+    kept = [f"{{d.name}}=={{d.version}}" for d in importlib.metadata.distributions() if d.name in ("torch", "numpy")]
+    if not found("gslib"):
+        subprocess.run([*pip, source, *kept], check=True)
+    else:  # gsutil has a gslib of its own
+        print("Another package called gslib is at", found("gslib").origin, "- the book's goes into a folder before it.")
+        subprocess.run([*pip, "matplotlib", "platformdirs", "tqdm", *kept], check=True)
+        subprocess.run([*pip, "--no-deps", "--upgrade", "--target", "book-gslib", source], check=True)
+        sys.path.insert(0, os.path.abspath("book-gslib"))
+    for name in [name for name in sys.modules if name.split(".")[0] == "gslib"]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+import gslib
+'''
+
+
+def address():
+    """The repository's public address, from pyproject.toml."""
+    found = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    if not found:
+        raise SystemExit('pyproject.toml: no line \'Repository = "https://…"\' below [project.urls]')
+    return found[1]
+
+
+def colab(url, name):
+    """The address that opens notebooks/``name`` in Colab, which knows repositories on GitHub by their path."""
+    return f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/notebooks/{name}"
+
+
+def normalise(notebook, name, url):
+    """The normalised text of a notebook given as a dict; raises ValueError where its first cell is no title."""
+    cells = [c for c in notebook["cells"] if not {"setup", "colab"} & set(c["metadata"].get("tags", []))]
+    title = "".join(cells[0]["source"]).strip() if cells else ""
+    if not cells or cells[0]["cell_type"] != "markdown" or not re.fullmatch(r"# .+", title):
+        raise ValueError(f"{name}: the first cell must be the title alone, '# …', got {title[:60]!r}")
+    button = {"cell_type": "markdown", "metadata": {"tags": ["colab"]}}
+    button["source"] = COLAB_CELL.format(colab=colab(url, name))
+    setup = {"cell_type": "code", "metadata": {"tags": ["setup", "hide-input"]}}
+    setup["source"] = SETUP_CELL.format(address=url)
+    cells[1:1] = [button, setup]
+
+    seen = {}
+    clean = []
+    for cell in cells:
+        source = "\n".join(line.rstrip() for line in "".join(cell["source"]).splitlines()).strip("\n")
+        if not source:
+            continue
+        digest = hashlib.sha256(f"{cell['cell_type']} {source}".encode()).hexdigest()[:8]
+        seen[digest] = seen.get(digest, 0) + 1
+        metadata = {key: cell["metadata"][key] for key in ("mystnb", "tags") if cell["metadata"].get(key)}
+        new = {"cell_type": cell["cell_type"], "id": digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"}
+        new |= {"metadata": metadata, "source": source.splitlines(keepends=True)}
+        if cell["cell_type"] == "code":
+            new |= {"execution_count": None, "outputs": []}
+        clean.append(dict(sorted(new.items())))
+    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    whole = {"cells": clean, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def normalise_all(folder, url, *, check=False):
+    """Normalise every notebook of a folder (or, with ``check``, none); the names of those that were not."""
+    changed = []
+    for path in sorted(folder.glob("*.ipynb")):
+        old = path.read_text(encoding="utf-8")
+        new = normalise(json.loads(old), path.name, url)
+        if new != old:
+            changed.append(path.name)
+            if not check:
+                path.write_text(new, encoding="utf-8")
+    return changed
+
+
+def move(new):
+    """Write the address ``new`` wherever the present one stands, but in the notebooks, which are generated."""
+    if not re.fullmatch(r"https://[^\s/]+/[^\s/]+/[^\s/]+(?<!\.git)", new):
+        raise SystemExit(f"--address wants https://host/owner/repository, without .git or a final slash, got {new!r}")
+    old = address()
+    for path in [ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "CITATION.cff", *sorted(ROOT.glob("book/*.md"))]:
+        text = path.read_text(encoding="utf-8")
+        if old in text:
+            path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a notebook is not normalised")
+    parser.add_argument("--address", metavar="URL", help="the repository's new public address")
+    arguments = parser.parse_args()
+    if arguments.address:
+        move(arguments.address)
+    changed = normalise_all(ROOT / "notebooks", address(), check=arguments.check)
+    verdict = "not normalised: run python book/tools/notebooks.py" if arguments.check else "normalised"
+    for name in changed:
+        print(f"notebooks/{name}: {verdict}")
+    return 1 if arguments.check and changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
