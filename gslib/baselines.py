@@ -54,11 +54,12 @@ class Baseline(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
         self.network = None
         if inputs is not None:
-            from gslib.models import Linear  # models build on estimators' modules, not the other way round
+            from gslib.models import Linear  # here, since models stand on the modules that import this one
 
-            self.network = nn.Sequential(
-                Linear(inputs, hidden, ensemble=ensemble, seeds=seeds), nn.Tanh(), Linear(hidden, 1, ensemble=ensemble, zero=True)
-            )
+            first = Linear(inputs, hidden, name="baseline", ensemble=ensemble, seeds=seeds)
+            last = Linear(hidden, 1, ensemble=ensemble, seeds=seeds)
+            nn.init.zeros_(last.weight)  # the first prediction is 0, so learning starts from the moving average alone
+            self.network = nn.Sequential(first, nn.Tanh(), last)
         self._last: tuple[Tensor, Tensor | None, Tensor] | None = None
 
     def forward(self, signal: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -98,7 +99,7 @@ class Baseline(nn.Module):
         self._last = None
 
     def _pad(self, value: Tensor) -> Tensor:
-        return value.reshape(value.shape + (1, 1))  # [*E] -> [*E, B = 1, S = 1]
+        return value.reshape((*value.shape, 1, 1))  # [*E] -> [*E, B = 1, S = 1]
 
     def _moments(self, signal: Tensor) -> tuple[Tensor, Tensor]:
         flat = signal.flatten(self.lead)

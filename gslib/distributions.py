@@ -9,11 +9,22 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gslib._checks import check_logits, check_tau, check_value
-from gslib.functional import Uniform, from_left, gumbel, gumbel_softmax, logistic, noise_like, one_hot, straight_through
+from gslib.functional import (
+    Uniform,
+    from_left,
+    gumbel,
+    gumbel_softmax,
+    log_softmax,
+    logistic,
+    noise_like,
+    one_hot,
+    softmax,
+    softplus,
+    straight_through,
+)
 
 PROB_MARGIN = 1e-3  # the hard sigmoid reaches 0 and 1, where log-probabilities are infinite; it is clipped this far away
 
@@ -75,7 +86,7 @@ class Bernoulli:
     def log_prob(self, z: Tensor) -> Tensor:
         """log P(z) per unit, [..., N]; linear in z, so it also accepts means."""
         check_value("z", z, self.logits.shape)
-        return z * self.logits - F.softplus(self.logits)
+        return z * self.logits - softplus(self.logits)
 
     def relaxed_log_prob(self, logit_y: Tensor, tau: float | Tensor) -> Tensor:
         r"""Log-density of a relaxed sample y in (0, 1), given its logit, per unit, [..., N].
@@ -88,11 +99,11 @@ class Bernoulli:
         check_value("logit_y", logit_y, self.logits.shape)
         tau = from_left(torch.as_tensor(tau, dtype=logit_y.dtype, device=logit_y.device), logit_y)
         delta = self.logits - tau * logit_y
-        return tau.log() + delta - 2 * F.softplus(delta) + F.softplus(logit_y) + F.softplus(-logit_y)
+        return tau.log() + delta - 2 * softplus(delta) + softplus(logit_y) + softplus(-logit_y)
 
     def entropy(self) -> Tensor:
         """Entropy in nats per unit, [..., N]."""
-        return F.softplus(self.logits) - self.mean * self.logits
+        return softplus(self.logits) - self.mean * self.logits
 
     def per_unit(self, x: Tensor) -> Tensor:
         """Sum a tensor of the sample's shape down to one number per unit: for binary units nothing to do."""
@@ -142,12 +153,12 @@ class Categorical:
     @property
     def log_probs(self) -> Tensor:
         """Normalised log-probabilities, [..., N, K]."""
-        return self.logits.log_softmax(-1)
+        return log_softmax(self.logits)
 
     @property
     def mean(self) -> Tensor:
         """Class probabilities, [..., N, K]."""
-        return self.logits.softmax(-1)
+        return softmax(self.logits)
 
     @property
     def uniform_mean(self) -> float:
@@ -164,7 +175,7 @@ class Categorical:
         """log y of a relaxed sample, [..., N, K]: finite where y itself underflows."""
         check_tau(tau)
         perturbed = self.logits + gumbel(noise_like(self.logits, uniform))
-        return (perturbed / from_left(tau, self.logits)).log_softmax(-1)
+        return log_softmax(perturbed / from_left(tau, self.logits))
 
     def relaxed_sample(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
         """Relaxed samples y on the simplex, [..., N, K] (equation 2)."""
@@ -235,10 +246,9 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     """
     _check_same_kind(q, p)
     if isinstance(q, Bernoulli):
-        return q.mean * (q.logits - p.logits) - F.softplus(q.logits) + F.softplus(p.logits)
+        return q.mean * (q.logits - p.logits) - softplus(q.logits) + softplus(p.logits)
     log_q = q.log_probs
-    masked = q.logits == -math.inf
-    difference = log_q.masked_fill(masked, 0) - p.log_probs.masked_fill(masked, 0)
+    difference = (log_q - p.log_probs).masked_fill(q.logits == -math.inf, 0)
     return (log_q.exp() * difference).sum(-1)
 
 
@@ -260,8 +270,9 @@ def _check_same_kind(q, p) -> None:
 
 def _masked_dot(weights: Tensor, log_probs: Tensor) -> Tensor:
     """Sum of weights * log_probs over the last axis with 0 * (-inf) = 0, also in the gradient."""
-    finite = log_probs.masked_fill((log_probs == -math.inf) & (weights == 0), 0)
-    return (weights * finite).sum(-1)
+    lowest = torch.finfo(log_probs.dtype).min
+    total = (weights * log_probs.masked_fill(log_probs == -math.inf, lowest)).sum(-1)
+    return total.masked_fill(total < lowest / 1e6, -math.inf)  # a masked class with weight: truly impossible
 
 
 def _product(states: Tensor, n: int) -> Tensor:
