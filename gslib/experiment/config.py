@@ -1,0 +1,98 @@
+"""What a run is: one frozen, printable set of numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+
+from gslib.estimators import ESTIMATORS
+from gslib.models import NODES
+
+MODELS = ("vae", "sbn")
+TRAINED = tuple(name for name in ESTIMATORS if name != "exact")
+TEMPERED = ("gumbel_softmax", "st_gumbel_softmax")  # the estimators that have a temperature to anneal
+LEARNING_RATES = (3e-5, 1e-5, 3e-4, 1e-4, 3e-3, 1e-3)  # the paper's list, in its order
+ANNEAL_RATES = (1e-5, 1e-4)
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run. Two runs with equal configs give equal numbers on one machine and version of the code.
+
+    Args:
+        model: "vae" or "sbn". node: "bernoulli" or "categorical". estimator: a name of `gslib.ESTIMATORS`.
+        lr: learning rate of SGD with momentum. seed: of weights, batches and noise. steps: parameter updates.
+        anneal_rate: r of tau = max(tau_min, exp(-r t)), t rounded down to a multiple of anneal_every; 0 keeps tau = 1.
+        slope_rate, slope_max: slope of annealed ST, min(slope_max, 1 + slope_rate * epoch) (Chung et al. 2016).
+        baseline_lr: learning rate of SF's input-dependent baseline.
+        learned_prior, kl ("analytic" or "sampled"), init_bias, darn_form: choices where the paper is silent, to price them.
+    """
+
+    model: str
+    node: str
+    estimator: str
+    lr: float
+    seed: int = 0
+    steps: int = 100_000
+    batch: int = 100
+    momentum: float = 0.9
+    anneal_rate: float = 0.0
+    anneal_every: int = 500
+    tau_min: float = 0.5
+    slope_rate: float = 0.04
+    slope_max: float = 5.0
+    baseline_lr: float = 1e-3
+    learned_prior: bool = True
+    kl: str = "analytic"
+    data_bias: bool = False
+    darn_form: str = "sample"
+
+    def __post_init__(self):
+        for name, allowed in (("model", MODELS), ("node", tuple(NODES)), ("estimator", tuple(ESTIMATORS)),
+                              ("kl", ("analytic", "sampled")), ("darn_form", ("sample", "printed"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        for name in ("lr", "steps", "batch", "anneal_every", "tau_min"):
+            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.model == "sbn" and (self.kl != "analytic" or not self.learned_prior):
+            raise ValueError("kl and learned_prior belong to the VAE; the SBN has neither, leave them at their defaults")
+
+    @property
+    def cell(self) -> str:
+        """The cell of Table 1 that the run belongs to, such as "vae-categorical-gumbel_softmax"."""
+        return f"{self.model}-{self.node}-{self.estimator}"
+
+    @property
+    def row(self) -> str:
+        """The row of Table 1, such as "vae-categorical"."""
+        return f"{self.model}-{self.node}"
+
+    @property
+    def trajectory(self) -> str:
+        """A name for everything but the number of steps: runs of one trajectory share their first steps exactly."""
+        changed = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)
+                   if f.name not in ("model", "node", "estimator", "steps") and
+                   (f.name in ("lr", "seed") or getattr(self, f.name) != f.default)]
+        return "_".join([self.cell, *changed])
+
+    @property
+    def key(self) -> str:
+        """A name for the run, unique among configs."""
+        return f"{self.trajectory}_steps={self.steps}"
+
+    def tau(self, step: int) -> float:
+        """Temperature at a step: max(tau_min, exp(-r t)), constant between multiples of anneal_every (section 4.2)."""
+        return max(self.tau_min, math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)))
+
+    def slope(self, step: int, steps_per_epoch: int) -> float:
+        """Slope of annealed ST at a step; 1 for the others."""
+        if self.estimator != "annealed_st":
+            return 1.0
+        return min(self.slope_max, 1 + self.slope_rate * (step // steps_per_epoch))
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    def longer(self, steps: int) -> Config:
+        return replace(self, steps=steps)

@@ -1,0 +1,78 @@
+"""The rules by which a result is called reproduced or not, fixed before any result was seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+MARGIN_NATS = 1.0
+MARGIN_SHARE = 0.02
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean of n values with its two-sided Student-t interval; infinite for fewer than two values."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def half_width(self) -> float:
+        return self.high - self.mean
+
+
+def interval(values, level: float = LEVEL) -> Interval:
+    """The t-interval for the mean of independent values, one per seed."""
+    from scipy.stats import t
+
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
+        raise ValueError(f"interval needs a non-empty list of finite numbers, got {values.tolist()}")
+    mean, n = float(values.mean()), len(values)
+    half = math.inf if n < 2 else float(t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def cell_verdict(values, paper: float) -> str:
+    """"reproduced", "better", "worse" or "undecided" for a table cell in nats, where lower is better.
+
+    Reproduced: the mean over seeds is within max(1 nat, 2 %) of the paper's number. Better or worse: it is not, and the
+    95 % interval over seeds lies beyond that margin altogether. Undecided: anything else.
+    """
+    margin = max(MARGIN_NATS, MARGIN_SHARE * abs(paper))
+    ours = interval(values)
+    if abs(ours.mean - paper) <= margin:
+        return "reproduced"
+    if ours.high < paper - margin:
+        return "better"
+    if ours.low > paper + margin:
+        return "worse"
+    return "undecided"
+
+
+def order_verdict(lower, higher) -> str:
+    """"holds", "contradicted" or "undecided" for the claim that `lower` beats `higher`, paired by seed.
+
+    Decided by the sign of the 95 % interval of the paired difference over the seeds that both have.
+    """
+    if len(lower) != len(higher):
+        raise ValueError(f"paired values must come from the same seeds, got {len(lower)} and {len(higher)} values")
+    difference = interval(np.asarray(lower, dtype=float) - np.asarray(higher, dtype=float))
+    if difference.high < 0:
+        return "holds"
+    return "contradicted" if difference.low > 0 else "undecided"
+
+
+def claim_verdict(verdicts) -> str:
+    """A claim made of several orders holds if all hold, is contradicted if any is, else is undecided."""
+    verdicts = list(verdicts)
+    if not verdicts:
+        raise ValueError("a claim needs at least one order to decide")
+    if "contradicted" in verdicts:
+        return "contradicted"
+    return "holds" if all(v == "holds" for v in verdicts) else "undecided"
