@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -31,8 +32,8 @@ def can_look(*values) -> bool:
 
 def check_tau(tau) -> None:
     if can_look(tau):
-        value = torch.as_tensor(tau)
-        if not bool(((value > 0) & torch.isfinite(value)).all()):
+        fine = bool(((tau > 0) & tau.isfinite()).all()) if isinstance(tau, Tensor) else 0 < tau < math.inf
+        if not fine:
             raise ValueError(f"tau must be positive and finite, got {_show(tau)}; anneal it to a small value such as 0.1, "
                              "not to zero (tau = 0 is the arg max: use sample())")
 
@@ -51,8 +52,10 @@ def check_logits(logits, dim: int | None = None) -> None:
             raise ValueError(f"logits of shape {tuple(logits.shape)} have no class along dim {dim}; give at least one")
     if can_look(logits) and logits.numel():
         with torch.no_grad():
-            # One reduction in the good case: NaN and +inf both survive max, and a row's maximum tells a masked row.
+            # NaN and +inf both survive max, and a row's maximum tells a masked row. One sum clears the good case.
             top = logits.amax(dim) if dim is not None else logits.amax()
+            if math.isfinite(top.sum().item()):
+                return
             bad = ~(top < torch.inf)
             if bool(bad.any()):
                 count = int((logits.isnan() | (logits == torch.inf)).sum())

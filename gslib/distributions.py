@@ -15,12 +15,12 @@ from gslib._checks import check_logits, check_tau, check_value
 from gslib.functional import (
     Uniform,
     from_left,
-    gumbel,
     gumbel_softmax,
     log_softmax,
     logistic,
     noise_like,
     one_hot,
+    perturb,
     softmax,
     softplus,
     straight_through,
@@ -91,9 +91,10 @@ class Bernoulli:
     def relaxed_log_prob(self, logit_y: Tensor, tau: float | Tensor) -> Tensor:
         r"""Log-density of a relaxed sample y in (0, 1), given its logit, per unit, [..., N].
 
-        Equation 3 with two classes. With :math:`\ell` the logit of y and a the logits,
-        :math:`\log p(y) = \log\tau + \delta - 2\,\mathrm{softplus}(\delta) + \mathrm{softplus}(\ell) + \mathrm{softplus}(-\ell)`,
-        :math:`\delta = a - \tau\ell`. Takes the logit because y itself rounds to 0 or 1.
+        .. math:: \log p(y) = \log\tau + \delta - 2\,s(\delta) + s(\ell) + s(-\ell), \qquad \delta = a - \tau\ell
+
+        Equation 3 with two classes: :math:`\ell` is the logit of y, a the logits, s the softplus. Takes the logit
+        because y itself rounds to 0 or 1.
         """
         check_tau(tau)
         check_value("logit_y", logit_y, self.logits.shape)
@@ -168,13 +169,13 @@ class Categorical:
     def sample(self, *, uniform: Uniform | None = None) -> Tensor:
         """Exact one-hot samples, [..., N, K], without gradient: the Gumbel-max trick (equation 1)."""
         with torch.no_grad():
-            perturbed = self.logits + gumbel(noise_like(self.logits, uniform))
+            perturbed = perturb(self.logits, uniform)
             return one_hot(perturbed.argmax(-1, keepdim=True), self.logits)
 
     def relaxed_logits(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
         """log y of a relaxed sample, [..., N, K]: finite where y itself underflows."""
         check_tau(tau)
-        perturbed = self.logits + gumbel(noise_like(self.logits, uniform))
+        perturbed = perturb(self.logits, uniform)
         return log_softmax(perturbed / from_left(tau, self.logits))
 
     def relaxed_sample(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:

@@ -14,18 +14,24 @@ Uniform = Callable[[Tensor], Tensor]
 
 
 def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
-    """U(0,1) noise of the logits' shape, in float32 or wider, strictly inside (0, 1).
+    """U(0,1) noise of the logits' shape, in float32 or wider, strictly inside (0, 1): a new tensor, the caller's to change.
 
     In half precision a uniform draw has so few values that its logarithms lose the tail, so the noise stays wide
     whatever the logits are. The clamp keeps u = 0 and u = 1, which generators do return, finite after two logarithms.
     """
     wide = logits.detach() if logits.dtype in (torch.float32, torch.float64) else logits.detach().float()
-    u = torch.rand_like(wide) if uniform is None else uniform(wide)
+    if uniform is None:
+        return torch.rand_like(wide).clamp_(*_inside(wide.dtype))
+    u = uniform(wide)
     if u.shape != logits.shape:
         raise ValueError(f"uniform returned shape {tuple(u.shape)} for a tensor of shape {tuple(logits.shape)}; "
                          "it must return noise of the shape it is given")
-    info = torch.finfo(u.dtype)
-    return u.clamp(info.tiny, 1 - info.eps / 2)
+    return u.clamp(*_inside(u.dtype))
+
+
+def _inside(dtype: torch.dtype) -> tuple[float, float]:
+    info = torch.finfo(dtype)
+    return info.tiny, 1 - info.eps / 2
 
 
 def stream(*key: int | str) -> torch.Generator:
@@ -39,19 +45,31 @@ def gumbel(u: Tensor) -> Tensor:
     return -(-u.log()).log()
 
 
+def perturb(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
+    """logits + Gumbel noise, in float32 or wider, [...]: its arg max is a sample, its softmax at tau a relaxed one."""
+    return logits - noise_like(logits, uniform).log_().neg_().log_()  # in place: the noise is ours
+
+
 def logistic(u: Tensor) -> Tensor:
     """Standard logistic noise log u - log(1 - u): the difference of two Gumbels, which is what two classes need."""
     return (u / (1 - u)).log()
 
 
+SHORT_ROW = 16  # below this many classes torch's CPU kernels take a path several times as slow as plain arithmetic
+
+
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """torch's softmax, written out: with ten classes on the last axis torch's own CPU kernel takes several times as long."""
+    """torch's softmax, written out where its own CPU kernel is slow."""
+    if x.shape[dim] >= SHORT_ROW or not x.is_cpu:
+        return x.softmax(dim)
     e = (x - x.detach().amax(dim, keepdim=True)).exp()
     return e / e.sum(dim, keepdim=True)
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """torch's log_softmax, written out for the same reason."""
+    """torch's log_softmax, written out where its own CPU kernel is slow."""
+    if x.shape[dim] >= SHORT_ROW or not x.is_cpu:
+        return x.log_softmax(dim)
     shifted = x - x.detach().amax(dim, keepdim=True)
     return shifted - shifted.exp().sum(dim, keepdim=True).log()
 
@@ -158,7 +176,7 @@ def gumbel_softmax(
     """
     check_logits(logits, dim)
     check_tau(tau)
-    perturbed = logits + gumbel(noise_like(logits, uniform))
+    perturbed = perturb(logits, uniform)
     soft = softmax(perturbed / from_left(tau, logits), dim).to(logits.dtype)
     if not hard:
         return soft

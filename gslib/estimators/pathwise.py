@@ -14,7 +14,8 @@ def gumbel_softmax(program: Program, *, tau: float | Tensor = 1.0, uniform: Unif
 
     Biased for the discrete loss, less so as tau falls, while the variance grows; one evaluation of the program.
 
-    .. math:: z \to y = \mathrm{softmax}((\log\pi + g)/\tau), \qquad \nabla_\theta f(y) = \frac{\partial f}{\partial y}\frac{\partial y}{\partial \theta}
+    .. math:: z \to y = \mathrm{softmax}((\log\pi + g)/\tau),
+              \qquad \nabla_\theta f(y) = \frac{\partial f}{\partial y}\frac{\partial y}{\partial \theta}
 
     The surrogate's value is f(y), the loss of the relaxed program. tau broadcasts from the left ([E]: one per member).
 
@@ -53,7 +54,8 @@ def annealed_st(program: Program, *, slope: float | Tensor = 1.0, uniform: Unifo
 
     Biased, towards none as the slope grows and the node becomes deterministic; one evaluation of the program.
 
-    .. math:: P(z = 1) = \mathrm{clip}\big((a\,\ell + 1)/2,\ 0,\ 1\big), \qquad \nabla_\theta z \approx \nabla_\theta P(z = 1)
+    .. math:: P(z = 1) = \mathrm{clip}\big((a\,\ell + 1)/2,\ 0,\ 1\big),
+              \qquad \nabla_\theta z \approx \nabla_\theta P(z = 1)
 
     Unlike the other estimators it changes the node it samples: with slope a and logits l, the loss it estimates is that
     of the program with `q.with_slope(a)` in place of q. A model that also uses q elsewhere (a KL term, the bound at

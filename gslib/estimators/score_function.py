@@ -16,7 +16,8 @@ def sf(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: 
     Unbiased for any baseline that does not look at z (and up to a factor with variance normalisation); high variance;
     one evaluation of the program.
 
-    .. math:: \nabla_\theta \mathbb{E}[f] = \mathbb{E}\big[(f(z) - b)\,\nabla_\theta \log q_\theta(z) + \nabla_\theta f(z)\big]
+    .. math:: \nabla_\theta \mathbb{E}[f]
+              = \mathbb{E}\big[(f(z) - b)\,\nabla_\theta \log q_\theta(z) + \nabla_\theta f(z)\big]
 
     baseline: a number or tensor b, or a `gslib.Baseline` for NVIL's learned ones and variance normalisation.
 
@@ -63,9 +64,10 @@ def darn(
               \qquad \bar z = 1/2\ \text{or}\ 1/K
 
     form: "sample" expands f at the sample z, as above: f(z) - f(zbar) without its second-order remainder, which is the
-    same for both states of a unit when f is quadratic (for K classes: when its second derivative is a multiple of one). "printed" expands at zbar, as the formula in Jang et al. reads,
-    with the signal f(z) - f(zbar) - f'(zbar)(z - zbar) and no correction term: of a quadratic f with separate units it
-    keeps nothing, its expected gradient is then zero. With several layers f' passes through each sample by the same rule.
+    same for both states of a unit when f is quadratic (for K classes: when its second derivative is a multiple of one).
+    "printed" expands at zbar, as the formula in Jang et al. reads, with the signal f(z) - f(zbar) - f'(zbar)(z - zbar)
+    and no correction term: of a quadratic f with separate units it keeps nothing, its expected gradient is then zero.
+    With several layers f' passes through each sample by the same rule.
 
     Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Jang et al. 2017, section 3.2,
     who give no zbar for categorical nodes: the uniform mean 1/K generalises 1/2.
