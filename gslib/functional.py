@@ -20,18 +20,12 @@ def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
     whatever the logits are. The clamp keeps u = 0 and u = 1, which generators do return, finite after two logarithms.
     """
     wide = logits.detach() if logits.dtype in (torch.float32, torch.float64) else logits.detach().float()
-    if uniform is None:
-        return torch.rand_like(wide).clamp_(*_inside(wide.dtype))
-    u = uniform(wide)
+    u = torch.rand_like(wide) if uniform is None else uniform(wide)
     if u.shape != logits.shape:
         raise ValueError(f"uniform returned shape {tuple(u.shape)} for a tensor of shape {tuple(logits.shape)}; "
                          "it must return noise of the shape it is given")
-    return u.clamp(*_inside(u.dtype))
-
-
-def _inside(dtype: torch.dtype) -> tuple[float, float]:
-    info = torch.finfo(dtype)
-    return info.tiny, 1 - info.eps / 2
+    info = torch.finfo(u.dtype)
+    return u.clamp(info.tiny, 1 - info.eps / 2)  # a copy even where nothing is clamped: u may belong to the caller
 
 
 def stream(*key: int | str) -> torch.Generator:
