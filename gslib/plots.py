@@ -5,6 +5,7 @@ in dark mode. Estimators keep one colour, one line style and one marker through 
 needs colour to be read. The colours are Okabe and Ito's, darkened to a contrast of at least 3:1 on white.
 """
 
+import itertools
 import sys
 
 import matplotlib as mpl
@@ -142,3 +143,53 @@ def digits(images, ax=None, *, columns=10, gap=2):
     ax.imshow(sheet, interpolation="nearest")
     ax.set_axis_off()
     return ax
+
+
+_NODE_SHAPES = {"plain": None, "box": "s", "circle": "o", "goal": "D"}
+_ROUTES = {
+    "forward": {"color": "black", "linestyle": "-"},
+    "backward": {"color": "#b53a00", "linestyle": (0, (4, 1.5))},
+    "blocked": {"color": "#b53a00", "linestyle": (0, (1, 2))},
+}
+
+
+def computation_graph(nodes, forward, backward="", *, blocked="", notes=None, ax=None):
+    """Draw a stochastic computation graph after Schulman et al. (2015, arXiv:1506.05254); returns the axes.
+
+    nodes: name -> (x, y, kind), one unit of x or y apart. A kind is "plain" (an input or parameters), "box" (computed),
+    "circle" (sampled) or "goal" (the loss). ``forward``, ``backward`` and ``blocked`` are edges as text: "a>b>c, d>b" is
+    three of them. Values run along solid arrows, slopes along dashed ones beside them; a blocked slope ends at a cross.
+    ``notes``: name -> text beside that node. An unknown kind or an edge to an unknown node raises ``KeyError``.
+    """
+    xs, ys = [x for x, _, _ in nodes.values()], [y for _, y, _ in nodes.values()]
+    if ax is None:
+        _, ax = plt.subplots(figsize=(1.3 * (max(xs) - min(xs) + 1), 1.3 * (max(ys) - min(ys) + 1)))
+    for name, (x, y, kind) in nodes.items():
+        marker = _NODE_SHAPES[kind]
+        if marker:
+            size = 22 if marker == "D" else 28
+            ax.plot(x, y, marker, markersize=size, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.4)
+        ax.text(x, y, name, ha="center", va="center", fontsize=13 if len(name) < 3 else 10)
+        if notes and name in notes:
+            above = y == max(ys) > min(ys)  # below the top row stand the nodes of the next one
+            place = {"xytext": (0, 24 if above else -18), "va": "bottom" if above else "top"}
+            ax.annotate(notes[name], (x, y), textcoords="offset points", ha="center", fontsize=11, **place)
+
+    for route, edges in {"forward": forward, "backward": backward, "blocked": blocked}.items():
+        for start, end in _edges(edges):
+            a, b = np.array(nodes[start][:2], float), np.array(nodes[end][:2], float)
+            along = (b - a) / np.hypot(*(b - a))
+            aside = 0.0 if route == "forward" else 0.17  # to the right of the way the arrow points
+            a, b = a + aside * np.array([along[1], -along[0]]), b + aside * np.array([along[1], -along[0]])
+            style = {"arrowstyle": "-|>", "mutation_scale": 13, "linewidth": 1.6, "shrinkA": 16, "shrinkB": 16}
+            ax.annotate("", b, a, arrowprops=style | _ROUTES[route])
+            if route == "blocked":
+                ax.plot(*(a + b) / 2, "x", color=_ROUTES[route]["color"], markersize=11, markeredgewidth=2.5)
+    ax.set(aspect="equal", xlim=(min(xs) - 0.5, max(xs) + 0.5), ylim=(min(ys) - 0.5, max(ys) + 0.5))
+    ax.set_axis_off()
+    return ax
+
+
+def _edges(text):
+    """The pairs in "a>b>c, d>b": (a, b), (b, c), (d, b)."""
+    return [pair for chain in text.split(",") for pair in itertools.pairwise(chain.strip().split(">"))]
