@@ -1,10 +1,12 @@
 """gslib: the estimators and models of the open book on Gumbel-Softmax, short enough to read in one sitting."""
 
-from gslib import functional, models
+from gslib import data, functional, models
 from gslib.baselines import Baseline
 from gslib.check import check
 from gslib.distributions import Bernoulli, Categorical, kl, relaxed_kl
 from gslib.estimators import ESTIMATORS
 
 __version__ = "0.1.0"
-__all__ = ["ESTIMATORS", "Baseline", "Bernoulli", "Categorical", "check", "functional", "kl", "models", "relaxed_kl"]
+__all__ = [
+    "ESTIMATORS", "Baseline", "Bernoulli", "Categorical", "check", "data", "functional", "kl", "models", "relaxed_kl",
+]

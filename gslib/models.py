@@ -49,7 +49,8 @@ class _Model(nn.Module):
             raise ValueError(f"node must be one of {', '.join(NODES)}, got {node!r}")
         self.node, self.ensemble, self.size = node, ensemble, tuple(size or NODES[node])
         if len(self.size) != len(NODES[node]):
-            raise ValueError(f"size of a {node} node must be {'(N,)' if node == 'bernoulli' else '(N, K)'}, got {self.size}")
+            shape = "(N,)" if node == "bernoulli" else "(N, K)"
+            raise ValueError(f"size of a {node} node must be {shape}, got {self.size}")
         self.units = math.prod(self.size)
         # Slope-annealed ST changes the node itself, so the model carries the slope into its KL and its evaluation.
         self.register_buffer("slope", None)
@@ -68,17 +69,20 @@ class _Model(nn.Module):
 class DiscreteVAE(_Model):
     """A variational autoencoder with one discrete layer: 784 - 200 Bernoulli units, or 20 x 10 categories - 784.
 
-    Linear encoder and decoder, a learned prior, the analytic KL. The loss is the negative evidence lower bound in nats.
+    Linear encoder and decoder. The loss is the negative evidence lower bound in nats, with the analytic KL, or, with
+    `sampled_kl`, the categorical log-ratio at the sample (also at a relaxed one, where it is linear in z).
 
     Args:
         node: "bernoulli" or "categorical". size: (N,) or (N, K); default the paper's.
-        ensemble: number of members E, or None. seeds: one per member. data: number of pixels.
+        ensemble: number of members E, or None. seeds: one per member. data: number of pixels. learned_prior: else uniform.
 
     Source: Jang et al. 2017, section 4.2 (one stochastic layer, learned categorical prior).
     """
 
-    def __init__(self, node="categorical", *, size=None, ensemble=None, seeds=None, data: int = 784, learned_prior=True):
+    def __init__(self, node="categorical", *, size=None, ensemble=None, seeds=None, data: int = 784, learned_prior=True,
+                 sampled_kl=False):
         super().__init__(node, ensemble, size)
+        self.sampled_kl = sampled_kl
         self.encoder = Linear(data, self.units, name="encoder", ensemble=ensemble, seeds=seeds)
         self.decoder = Linear(self.units, data, name="decoder", ensemble=ensemble, seeds=seeds)
         lead = () if ensemble is None else (ensemble,)
@@ -96,11 +100,12 @@ class DiscreteVAE(_Model):
     def loss(self, x: Tensor, sample: Sampler) -> Tensor:
         """-log p(x|z) + KL(q(z|x) || p(z)) per example, [..., B]: a program of its sampler, for x [..., B, D]."""
         q = self.posterior(x)
-        z = self.flat(sample(q))
-        return bernoulli_nll(self.decoder(z), x) + kl(q, self.prior()).sum(-1)
+        z = sample(q)
+        divergence = q.log_prob(z) - self.prior().log_prob(z) if self.sampled_kl else kl(q, self.prior())
+        return bernoulli_nll(self.decoder(self.flat(z)), x) + divergence.sum(-1)
 
     @torch.no_grad()
-    def bound(self, x: Tensor, m: int = 1000, *, tau=None, uniform: Uniform | None = None, chunk: int = 4_000) -> Tensor:
+    def bound(self, x: Tensor, m: int = 1000, *, tau=None, uniform: Uniform | None = None, chunk: int = 1_000) -> Tensor:
         r"""The m-sample lower bound on log p(x) in nats per example, [..., B].
 
         .. math:: \log \frac{1}{m} \sum_{i=1}^{m} \frac{p(x|z_i)\,p(z_i)}{q(z_i|x)}, \qquad z_i \sim q(z|x)
@@ -170,7 +175,7 @@ class StochasticBinaryNetwork(_Model):
         return bernoulli_nll(self.logits(x[..., : self.half], sample), x[..., self.half :])
 
     @torch.no_grad()
-    def bound(self, x: Tensor, m: int = 1000, *, tau=None, uniform: Uniform | None = None, chunk: int = 4_000) -> Tensor:
+    def bound(self, x: Tensor, m: int = 1000, *, tau=None, uniform: Uniform | None = None, chunk: int = 1_000) -> Tensor:
         r"""log (1/m) sum_i p(lower | h_i) per example in nats, [..., B], a lower bound on log p(lower | upper).
 
         With `tau`, relaxed samples (then it is a statement on the relaxed network). m = 1 gives the mean of logs.

@@ -22,10 +22,12 @@ class Config:
     Args:
         model: "vae" or "sbn". node: "bernoulli" or "categorical". estimator: a name of `gslib.ESTIMATORS`.
         lr: learning rate of SGD with momentum. seed: of weights, batches and noise. steps: parameter updates.
+        eval_every: steps between two points of the learning curve, where noise streams start anew and state is saved.
         anneal_rate: r of tau = max(tau_min, exp(-r t)), t rounded down to a multiple of anneal_every; 0 keeps tau = 1.
         slope_rate, slope_max: slope of annealed ST, min(slope_max, 1 + slope_rate * epoch) (Chung et al. 2016).
         baseline_lr: learning rate of SF's input-dependent baseline.
-        learned_prior, kl ("analytic" or "sampled"), init_bias, darn_form: choices where the paper is silent, to price them.
+        learned_prior, kl ("analytic" or "sampled"), darn_form,
+        data_bias (output bias starts at the pixels' log-odds): choices where the paper is silent, to price them.
     """
 
     model: str
@@ -35,6 +37,7 @@ class Config:
     seed: int = 0
     steps: int = 100_000
     batch: int = 100
+    eval_every: int = 2000
     momentum: float = 0.9
     anneal_rate: float = 0.0
     anneal_every: int = 500
@@ -52,7 +55,7 @@ class Config:
                               ("kl", ("analytic", "sampled")), ("darn_form", ("sample", "printed"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        for name in ("lr", "steps", "batch", "anneal_every", "tau_min"):
+        for name in ("lr", "steps", "batch", "eval_every", "anneal_every", "tau_min"):
             if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.model == "sbn" and (self.kl != "analytic" or not self.learned_prior):

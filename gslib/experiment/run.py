@@ -1,0 +1,220 @@
+"""Jobs: ensembles that train, save their state, are evaluated and leave records, one process per core."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+import platformdirs
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from tqdm.auto import tqdm
+
+from gslib import data as gslib_data
+from gslib.experiment.config import Config
+from gslib.experiment.evaluate import final_figures, valid_bound
+from gslib.experiment.records import Records, code_hash, environment, write_atomically
+from gslib.experiment.train import Curve, Ensemble
+
+CPU_MEMBERS = 6  # of one ensemble on a core: enough to hide Python's overhead, few enough for the cache
+CUDA_MEMBERS = 256
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How thoroughly runs are evaluated. images: of the validation and test sets (None: all). samples: m."""
+
+    images: int | None = None
+    samples: int = 1000
+    valid_samples: int = 100
+
+
+def prepare_process(threads: int = 1) -> None:
+    """The settings that every measured run shares; each is part of its record."""
+    torch.set_num_threads(threads)
+    # On the CPU this picks a faster float32 kernel of the same accuracy (a test holds it against float64).
+    torch.set_float32_matmul_precision("medium")
+    torch.set_flush_denormal(True)
+
+
+def load_data(images: int | None = None) -> tuple[dict, dict]:
+    """({split: uint8 tensor}, {"source", "sha256", "images"}): the binarised digits and what identifies them."""
+    splits = {name: gslib_data.binarized_mnist(name) for name in ("train", "valid", "test")}
+    about = {"source": splits["train"].source, "sha256": {n: s.sha256 for n, s in splits.items()}, "images": images}
+    if images is not None:
+        for name in ("valid", "test"):
+            splits[name] = gslib_data.subset(splits[name], min(images, len(splits[name])))
+    return splits, about
+
+
+class Checkpoints:
+    """Saved states of trajectories, one safetensors file each, for one version of the code and one set of data."""
+
+    def __init__(self, folder: Path | None = None, about: dict | None = None):
+        base = folder or Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gslib")) / "checkpoints"
+        name = code_hash()[:12] + ("-" + about["sha256"]["train"][:12] + f"-{about['images'] or 'all'}" if about else "")
+        self.folder = base / name
+
+    def path(self, config: Config) -> Path:
+        return self.folder / f"{config.trajectory}.safetensors"
+
+    def step(self, config: Config) -> int:
+        """The step at which the trajectory can be taken up, 0 if none was saved or it is beyond this run's end."""
+        found = self._open(config)
+        step = found[0]["step"] if found else 0
+        usable = step == config.steps or (step < config.steps and step % config.eval_every == 0)
+        return step if usable else 0
+
+    def _open(self, config: Config) -> tuple[dict, dict] | None:
+        try:
+            with safe_open(self.path(config), framework="pt") as file:
+                return json.loads(file.metadata()["run"]), {k: file.get_tensor(k) for k in file.keys()}
+        except FileNotFoundError:
+            return None
+        except Exception:  # a damaged file: the run starts anew
+            self.path(config).unlink(missing_ok=True)
+            return None
+
+    def save(self, ensemble: Ensemble) -> None:
+        for e, config in enumerate(ensemble.configs):
+            about = {"step": ensemble.step, "curve": asdict(ensemble.curves[e]), "diverged": ensemble.diverged[e],
+                     "seconds": ensemble.seconds / len(ensemble.configs)}
+            write_atomically(self.path(config), save(ensemble.state(e), metadata={"run": json.dumps(about)}))
+
+    def load(self, ensemble: Ensemble) -> None:
+        """Bring the ensemble to its members' saved states, if they have one (all at the same step)."""
+        found = [self._open(c) for c in ensemble.configs] if self.step(ensemble.first) else []
+        if not found:
+            return
+        ensemble.load_states([state for _, state in found], found[0][0]["step"])
+        ensemble.curves = [Curve(**about["curve"]) for about, _ in found]
+        ensemble.diverged = [about["diverged"] for about, _ in found]
+        ensemble.seconds = sum(about["seconds"] for about, _ in found)
+
+
+def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path | None, device: str,
+            report: Callable[[int], None] = lambda steps: None) -> list[dict]:
+    """Train (or take up) one ensemble, evaluate it, return a record per member."""
+    data, about = load_data(scale.images)
+    store = Checkpoints(checkpoints, about)
+    ensemble = Ensemble(configs, data, device=device)
+    store.load(ensemble)
+    before = ensemble.step
+    for step in ensemble.advance(configs[0].steps):
+        store.save(ensemble)
+        report((step - before) * len(configs))
+        before = step
+    started = time.perf_counter()
+    bounds = valid_bound(ensemble, scale.valid_samples)
+    figures = final_figures(ensemble, scale.samples) if test else [None] * len(configs)
+    ensemble.seconds += time.perf_counter() - started
+    return [
+        {
+            "key": config.key,
+            "cell": config.cell,
+            "config": config.to_dict(),
+            "diverged": ensemble.diverged[e],
+            "valid_bound": _number(bounds[e]),
+            "test": figures[e] and {k: _number(v) for k, v in figures[e].items()},
+            "evaluation": asdict(scale),
+            "curve": asdict(ensemble.curves[e]),
+            "code": code_hash(),
+            "data": about,
+            **environment(ensemble.device),
+            "members": len(configs),
+            "minutes": round(ensemble.seconds / len(configs) / 60, 3),
+            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M"),
+        }
+        for e, config in enumerate(configs)
+    ]
+
+
+def _number(value) -> float | None:
+    value = float(value)
+    return round(value, 4) if abs(value) < float("inf") else None  # NaN compares false, too
+
+
+Stages = Generator[tuple[list[Config], bool], list[dict], None]
+
+
+def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: int | None = None, device: str | None = None,
+               checkpoints: Path | None = None, total: int | None = None) -> None:
+    """Run several plans side by side. A plan yields (configs, whether to test) and is sent their records, in order.
+
+    Finished runs are read from `records`; new ones are written there as they end. On the CPU each ensemble has one
+    process and one core; on CUDA ensembles run one after the other, each as large as memory likes.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    limit = CPU_MEMBERS if device == "cpu" else CUDA_MEMBERS
+    jobs = 1 if device != "cpu" else jobs or os.cpu_count() or 1
+    _, about = load_data(scale.images)
+    store = Checkpoints(checkpoints, about)
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, tqdm(total=total, unit="step", unit_scale=True, smoothing=0.02) as bar:
+        queue = manager.Queue()
+        with ProcessPoolExecutor(jobs, context, initializer=prepare_process) as pool:
+            waiting: dict[Future, int] = {}
+            asked: list[list[Config]] = [[] for _ in stages]
+
+            def proceed(i: int, answer: list[dict] | None) -> None:
+                """Give plan i the records it waits for and start what it asks for next, past what is there already."""
+                while True:
+                    try:
+                        configs, test = stages[i].send(answer)
+                    except StopIteration:
+                        return
+                    asked[i] = configs
+                    missing = _missing(configs, test, records)
+                    bar.update(sum(c.steps for c in configs if c not in missing))
+                    for job in _ensembles(missing, store, limit):
+                        bar.update(sum(store.step(c) for c in job))
+                        waiting[pool.submit(run_job, job, scale, test, checkpoints, device, queue.put)] = i
+                    if missing:
+                        return
+                    answer = _answers(configs, records)
+
+            for i in range(len(stages)):
+                proceed(i, None)
+            while waiting:
+                done, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+                while not queue.empty():
+                    bar.update(queue.get())
+                for future in done:
+                    i = waiting.pop(future)
+                    records.add(future.result())
+                    if i not in waiting.values():
+                        proceed(i, _answers(asked[i], records))
+
+
+def _missing(configs: list[Config], test: bool, records: Records) -> list[Config]:
+    known = {code_hash(), *records.equivalent()}
+    finished = {}
+    for cell in {c.cell for c in configs}:
+        finished |= records.cell(cell)
+    return [c for c in configs if c.key not in finished or finished[c.key]["code"] not in known
+            or (test and finished[c.key]["test"] is None)]
+
+
+def _answers(configs: list[Config], records: Records) -> list[dict]:
+    return [records.cell(c.cell)[c.key] for c in configs]
+
+
+def _ensembles(configs: list[Config], store: Checkpoints, limit: int) -> list[list[Config]]:
+    """Split runs into ensembles of members that start and end at common steps."""
+    def order(c: Config):
+        return (c.trajectory.split("_lr=")[0], c.steps, store.step(c))
+
+    groups = []
+    for _, group in groupby(sorted(configs, key=order), key=order):
+        group = list(group)
+        groups += [group[i : i + limit] for i in range(0, len(group), limit)]
+    return groups
