@@ -17,7 +17,7 @@ import platformdirs
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
-from tqdm.auto import tqdm
+from tqdm import tqdm  # plain text: the notebook widget needs scripts from a content-delivery network
 
 from gslib import data as gslib_data
 from gslib.experiment.config import Config
@@ -54,6 +54,27 @@ def load_data(images: int | None = None) -> tuple[dict, dict]:
         for name in ("valid", "test"):
             splits[name] = gslib_data.subset(splits[name], min(images, len(splits[name])))
     return splits, about
+
+
+def budget_name() -> str:
+    """The budget that GSLIB_BUDGET names: "smoke" (default; seconds), "laptop" (minutes to hours) or "paper"."""
+    name = os.environ.get("GSLIB_BUDGET", "smoke")
+    if name not in ("smoke", "laptop", "paper"):
+        raise ValueError(f"GSLIB_BUDGET must be smoke, laptop or paper, got {name!r}")
+    return name
+
+
+def train(configs: list[Config], data: dict | None = None, *, size=None, progress: bool = True) -> Ensemble:
+    """Train an ensemble in this process and return it: its `model` holds all members, `curves` their losses.
+
+    configs: as for `Ensemble`. data: as `load_data` gives, by default everything. size: of the nodes. No record is kept.
+    """
+    data = load_data()[0] if data is None else data
+    ensemble = Ensemble(configs, data, device="cuda" if torch.cuda.is_available() else "cpu", size=size)
+    with tqdm(total=max(c.steps for c in configs), unit="step", disable=not progress) as bar:
+        for step in ensemble.advance(bar.total):
+            bar.update(step - bar.n)
+    return ensemble
 
 
 class Checkpoints:
