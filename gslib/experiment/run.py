@@ -7,7 +7,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -122,8 +122,25 @@ class Checkpoints:
         ensemble.seconds = sum(about["seconds"] for about, _ in found)
 
 
-def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path | None, device: str,
-            report: Callable[[int], None] = lambda steps: None) -> list[dict]:
+_progress = None  # in a worker process: the queue that its parent reads steps from
+
+
+def _start_worker(progress) -> None:
+    global _progress
+    _progress = progress
+    prepare_process()
+
+
+def _report(steps: int) -> None:
+    """Tell the parent; end with it if it was killed, so that no orphan writes beside a run that was started anew."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        os._exit(1)
+    if _progress is not None:
+        _progress.put(steps)
+
+
+def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path | None, device: str) -> list[dict]:
     """Train (or take up) one ensemble, evaluate it, return a record per member."""
     data, about = load_data(scale.images)
     store = Checkpoints(checkpoints, about)
@@ -132,7 +149,7 @@ def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path |
     before = ensemble.step
     for step in ensemble.advance(configs[0].steps):
         store.save(ensemble)
-        report((step - before) * len(configs))
+        _report((step - before) * len(configs))
         before = step
     started = time.perf_counter()
     bounds = valid_bound(ensemble, scale.valid_samples)
@@ -180,9 +197,9 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
     _, about = load_data(scale.images)
     store = Checkpoints(checkpoints, about)
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, tqdm(total=total, unit="step", unit_scale=True, smoothing=0.02) as bar:
-        queue = manager.Queue()
-        with ProcessPoolExecutor(jobs, context, initializer=prepare_process) as pool:
+    queue = context.Queue()
+    with tqdm(total=total, unit="step", unit_scale=True, smoothing=0.02) as bar:
+        with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(queue,)) as pool:
             waiting: dict[Future, int] = {}
             asked: list[list[Config]] = [[] for _ in stages]
 
@@ -198,7 +215,7 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
                     bar.update(sum(c.steps for c in configs if c not in missing))
                     for job in _ensembles(missing, store, limit):
                         bar.update(sum(store.step(c) for c in job))
-                        waiting[pool.submit(run_job, job, scale, test, checkpoints, device, queue.put)] = i
+                        waiting[pool.submit(run_job, job, scale, test, checkpoints, device)] = i
                     if missing:
                         return
                     answer = _answers(configs, records)
