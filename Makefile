@@ -8,7 +8,6 @@ INSTALLED := .venv/installed
 # The book and the tests run small: minutes on a laptop, one thread per process.
 export GSLIB_BUDGET ?= smoke
 export OMP_NUM_THREADS ?= 1
-export MPLBACKEND ?= agg
 
 .PHONY: help book test lint clean address
 .DEFAULT_GOAL := help

@@ -106,8 +106,9 @@ def check(
     the threshold is Bonferroni's for all parameters of all programs: an unbiased estimator fails once in a thousand seeds.
 
     Raises:
-        KeyError: unknown name. TypeError, ValueError: the estimator returns something other than one differentiable
-        number per example, for instance because it averages.
+        KeyError: unknown name.
+        TypeError: the estimator is no function, or returns no tensor.
+        ValueError: it returns something other than one differentiable number per example, for instance a mean.
     """
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]

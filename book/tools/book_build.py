@@ -4,13 +4,33 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting.unsrt import Style
+from pybtex.style.labels import BaseLabelStyle
+
 from notebooks import ROOT, address
 
 MATHJAX = ["tex-chtml.js", "a11y", "input/tex/extensions", "output/chtml/fonts", "sre", "ui"]  # 7 MB of the 24
+
+
+class AuthorYear(BaseLabelStyle):
+    """Labels of references as the text cites them: Jang et al., 2017."""
+
+    def format_labels(self, sorted_entries):
+        for entry in sorted_entries:
+            names = [" ".join([*person.prelast_names, *person.last_names]) for person in entry.persons["author"]]
+            first = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+            yield f"{first.replace('{', '').replace('}', '')}, {entry.fields['year']}"
+
+
+class BookStyle(Style):
+    default_sorting_style = "author_year_title"
+    default_label_style = AuthorYear
 
 
 def fingerprint():
@@ -40,6 +60,19 @@ def configure(app, config):
     config.myst_substitutions = {**config.myst_substitutions, "address": url}
 
 
+def escape(app, what, name, obj, options, lines):
+    """Docstrings are written to be read in a terminal: keep the stars and bars of [*E, D] and p(x|z) as they are."""
+    directive = False
+    for i, line in enumerate(lines):
+        directive = line.startswith(".. ") or (directive and (not line or line.startswith(" ")))
+        if not directive:
+            parts = re.split(r"(:math:`[^`]*`|`[^`]*`)", line)
+            parts[::2] = [re.sub(r"\*(?=[A-Z]\b|,)|\|", r"\\\g<0>", part) for part in parts[::2]]
+            lines[i] = "".join(parts)
+    if what == "property":
+        lines.insert(0, "\\ ")  # napoleon takes "words: words" in a property's first line for its type
+
+
 def copy_mathjax(app, exception):
     """Copy the part of MathJax that the pages load, so that they need no network."""
     if exception is None and app.builder.format == "html":
@@ -55,6 +88,8 @@ def copy_mathjax(app, exception):
 
 def setup(app):
     app.add_config_value("comments_config", {}, "")  # Jupyter Book sets it, for an extension that we leave out
+    register_plugin("pybtex.style.formatting", "book", BookStyle)
     app.connect("config-inited", configure, priority=1)
+    app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
