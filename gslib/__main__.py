@@ -8,14 +8,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from gslib.experiment import plan
+from gslib.experiment import plan, weights
 from gslib.experiment.records import Records
 from gslib.experiment.run import run_stages
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gslib", description=__doc__.split("\n")[0])
-    run = parser.add_subparsers(dest="command", required=True).add_parser("run", help="train, evaluate and record")
+    commands = parser.add_subparsers(dest="command", required=True)
+    keep = commands.add_parser("keep", help="keep the small trained weights of a cell beside the records")
+    keep.add_argument("cell", help="such as vae-categorical-gumbel_softmax")
+    keep.add_argument("--results", type=Path, default=Path("results/table1"), help="folder of the records")
+    keep.add_argument("--checkpoints", type=Path, help="folder of saved states (default: in the user's cache folder)")
+    run = commands.add_parser("run", help="train, evaluate and record")
     run.add_argument("target", help="table1, figure3, figure4, a row (vae-categorical) or a cell (vae-categorical-sf)")
     run.add_argument("--budget", choices=plan.BUDGETS, default=os.environ.get("GSLIB_BUDGET", "smoke"))
     run.add_argument("--estimator", action="append", help="only this one; may be given several times")
@@ -27,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--checkpoints", type=Path, help="folder for saved states (default: in the user's cache folder)")
     run.add_argument("--dry-run", action="store_true", help="print the plan and its predicted time, train nothing")
     options = parser.parse_args(arguments)
+    if options.command == "keep":
+        print(weights.keep(options.cell, Records(options.results), checkpoints=options.checkpoints))
+        return 0
 
     changes = {k: v for k, v in (("steps", options.steps), ("seeds", options.seeds)) if v is not None}
     budget = replace(plan.BUDGETS[options.budget], **changes)

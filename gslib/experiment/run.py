@@ -25,7 +25,7 @@ from gslib.experiment.evaluate import final_figures, valid_bound
 from gslib.experiment.records import Records, code_hash, environment, write_atomically
 from gslib.experiment.train import Curve, Ensemble
 
-CPU_MEMBERS = 6  # of one ensemble on a core: enough to hide Python's overhead, few enough for the cache
+CPU_MEMBERS = 3  # of one ensemble on a core: enough to hide Python's overhead, few enough for the cache
 CUDA_MEMBERS = 256
 
 
@@ -94,6 +94,11 @@ class Checkpoints:
         step = found[0]["step"] if found else 0
         usable = step == config.steps or (step < config.steps and step % config.eval_every == 0)
         return step if usable else 0
+
+    def state(self, config: Config) -> dict | None:
+        """The tensors saved at the run's last step, or None."""
+        found = self._open(config)
+        return found[1] if found and found[0]["step"] == config.steps else None
 
     def _open(self, config: Config) -> tuple[dict, dict] | None:
         try:
