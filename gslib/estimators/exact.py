@@ -20,7 +20,7 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform | None =
     The program must let leading axes through: every sample is [S, ..., B, N(, K)], whatever the node's own shape.
     `uniform` is accepted so that all estimators share one signature, and is not used.
 
-    Source: the definition; Jang et al. 2017 (arXiv:1611.01144), equation 9, for its use in semi-supervised learning.
+    Source: the definition; Jang et al. 2017 (arXiv:1611.01144), equation 10, for its use in semi-supervised learning.
     """
     shapes = Trace()
     with torch.no_grad():

@@ -21,7 +21,7 @@ def sf(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: 
 
     baseline: a number or tensor b, or a `gslib.Baseline` for NVIL's learned ones and variance normalisation.
 
-    Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017, equation 4.
+    Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017, equation 5.
     """
     trace = Trace()
     f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
@@ -39,7 +39,7 @@ def muprop(program: Program, *, baseline: float | Tensor | Baseline = 0.0, unifo
     With several layers the mean-field pass carries means through all of them and f' is the total derivative along it.
     Variance normalisation divides the signal and the residual term alike, so the direction keeps its expectation.
 
-    Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 7 and section 3.2; Jang et al. 2017, section 3.2.
+    Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 3 and section 3.1; Jang et al. 2017, equation 7.
     """
     trace = Trace()
     f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
@@ -69,8 +69,9 @@ def darn(
     and no correction term: of a quadratic f with separate units it keeps nothing, its expected gradient is then zero.
     With several layers f' passes through each sample by the same rule.
 
-    Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Jang et al. 2017, section 3.2,
-    who give no zbar for categorical nodes: the uniform mean 1/K generalises 1/2.
+    Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Gu et al. 2016
+    (arXiv:1511.05176), equation 5, the form "sample", who also found zbar = 1/K to work for categories;
+    Jang et al. 2017, section 3.2, who print the other form.
     """
     if form not in ("sample", "printed"):
         raise ValueError(f"form must be 'sample' or 'printed', got {form!r}")
