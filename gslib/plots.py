@@ -6,6 +6,7 @@ needs colour to be read. The colours are Okabe and Ito's, darkened to a contrast
 """
 
 import itertools
+import re
 import sys
 
 import matplotlib as mpl
@@ -145,7 +146,7 @@ def digits(images, ax=None, *, columns=10, gap=2):
     return ax
 
 
-_NODE_SHAPES = {"plain": None, "box": "s", "circle": "o", "goal": "D"}
+_NODE_MARKERS = {"[": "s", "(": "o", "<": "D"}
 _ROUTES = {
     "forward": {"color": "black", "linestyle": "-"},
     "backward": {"color": "#b53a00", "linestyle": (0, (4, 1.5))},
@@ -153,39 +154,46 @@ _ROUTES = {
 }
 
 
-def computation_graph(nodes, forward, backward="", *, blocked="", notes=None, ax=None):
+def computation_graph(layout, forward, backward="", *, blocked="", notes=None, ax=None):
     """Draw a stochastic computation graph after Schulman et al. (2015, arXiv:1506.05254); returns the axes.
 
-    nodes: name -> (x, y, kind), one unit of x or y apart. A kind is "plain" (an input or parameters), "box" (computed),
-    "circle" (sampled) or "goal" (the loss). ``forward``, ``backward`` and ``blocked`` are edges as text: "a>b>c, d>b" is
-    three of them. Values run along solid arrows, slopes along dashed ones beside them; a blocked slope ends at a cross.
-    ``notes``: name -> text beside that node. An unknown kind or an edge to an unknown node raises ``KeyError``.
+    layout: the nodes as text, rows on lines, two spaces or more between them: ``[a]`` is computed, ``(z)`` sampled,
+    ``<f>`` the loss, a bare name an input or parameters, and a dot an empty place. ``forward``, ``backward`` and
+    ``blocked`` are edges as text: "a>b>c, d>b" is three of them. Values run along solid arrows, slopes along dashed
+    ones beside them; a blocked slope has a cross. ``notes``: name -> text beside that node. An edge to an unknown
+    node raises ``KeyError``.
     """
-    xs, ys = [x for x, _, _ in nodes.values()], [y for _, y, _ in nodes.values()]
+    rows = [re.split(r" {2,}", line.strip()) for line in layout.strip().splitlines()]
+    cells = [(cell, x, -y) for y, row in enumerate(rows) for x, cell in enumerate(row) if cell != "."]
+    place = {cell.strip("[]()<>"): np.array([x, y], float) for cell, x, y in cells}
+    width, height = max(map(len, rows)), len(rows)
     if ax is None:
-        _, ax = plt.subplots(figsize=(1.3 * (max(xs) - min(xs) + 1), 1.3 * (max(ys) - min(ys) + 1)))
-    for name, (x, y, kind) in nodes.items():
-        marker = _NODE_SHAPES[kind]
+        _, ax = plt.subplots(figsize=(1.3 * width, 1.3 * height))
+    for (cell, x, y), name in zip(cells, place, strict=True):
+        marker = _NODE_MARKERS.get(cell[0])
         if marker:
-            size = 22 if marker == "D" else 28
-            ax.plot(x, y, marker, markersize=size, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.4)
+            style = {"markerfacecolor": "none", "markeredgecolor": "black", "markeredgewidth": 1.4}
+            ax.plot(x, y, marker, markersize=22 if marker == "D" else 28, **style)
         ax.text(x, y, name, ha="center", va="center", fontsize=13 if len(name) < 3 else 10)
         if notes and name in notes:
-            above = y == max(ys) > min(ys)  # below the top row stand the nodes of the next one
-            place = {"xytext": (0, 24 if above else -18), "va": "bottom" if above else "top"}
-            ax.annotate(notes[name], (x, y), textcoords="offset points", ha="center", fontsize=11, **place)
+            above = y == 0 and height > 1  # below the top row stand the nodes of the next one
+            style = {"xytext": (0, 24 if above else -18), "va": "bottom" if above else "top"}
+            ax.annotate(notes[name], (x, y), textcoords="offset points", ha="center", fontsize=11, **style)
 
     for route, edges in {"forward": forward, "backward": backward, "blocked": blocked}.items():
         for start, end in _edges(edges):
-            a, b = np.array(nodes[start][:2], float), np.array(nodes[end][:2], float)
+            unknown = {start, end} - place.keys()
+            if unknown:
+                raise KeyError(f"edge {start}>{end}: the layout has no node {unknown}; it has {', '.join(place)}")
+            a, b = place[start], place[end]
             along = (b - a) / np.hypot(*(b - a))
-            aside = 0.0 if route == "forward" else 0.17  # to the right of the way the arrow points
-            a, b = a + aside * np.array([along[1], -along[0]]), b + aside * np.array([along[1], -along[0]])
+            aside = (route != "forward") * 0.17 * np.array([along[1], -along[0]])  # to the right of the arrow's way
             style = {"arrowstyle": "-|>", "mutation_scale": 13, "linewidth": 1.6, "shrinkA": 16, "shrinkB": 16}
-            ax.annotate("", b, a, arrowprops=style | _ROUTES[route])
+            ax.annotate("", b + aside, a + aside, arrowprops=style | _ROUTES[route])
             if route == "blocked":
-                ax.plot(*(a + b) / 2, "x", color=_ROUTES[route]["color"], markersize=11, markeredgewidth=2.5)
-    ax.set(aspect="equal", xlim=(min(xs) - 0.5, max(xs) + 0.5), ylim=(min(ys) - 0.5, max(ys) + 0.5))
+                middle = (a + b) / 2 + aside
+                ax.plot(*middle, "x", color=_ROUTES[route]["color"], markersize=11, markeredgewidth=2.5)
+    ax.set(aspect="equal", xlim=(-0.5, width - 0.5), ylim=(0.5 - height, 0.5))
     ax.set_axis_off()
     return ax
 
