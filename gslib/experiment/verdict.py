@@ -10,6 +10,9 @@ import numpy as np
 MARGIN_NATS = 1.0
 MARGIN_SHARE = 0.02
 LEVEL = 0.95
+MARGIN_POINTS = 1.0  # of accuracy, in percentage points
+CLOSE_POINTS = 2.0  # accuracies are close within this; the paper calls three close that lie within 1.2 points
+SPEED_FACTOR = 1.5  # speed depends on the machine: a ratio is reproduced within this factor, either way
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,46 @@ def claim_verdict(verdicts) -> str:
     if "contradicted" in verdicts:
         return "contradicted"
     return "holds" if all(v == "holds" for v in verdicts) else "undecided"
+
+
+def accuracy_verdict(values, paper: float) -> str:
+    """"reproduced", "better", "worse" or "undecided" for an accuracy in per cent, where higher is better.
+
+    As for a table cell in nats, with a margin of 1 percentage point.
+    """
+    return _beyond(interval(values), paper - MARGIN_POINTS, paper + MARGIN_POINTS)
+
+
+def speed_verdict(values, paper: float) -> str:
+    """"reproduced", "better", "worse" or "undecided" for how many times as fast one method is as another.
+
+    Reproduced: the mean over repetitions is within a factor of 1.5 of the paper's ratio. Better or worse: it is not, and
+    the 95 % interval lies beyond that factor altogether. Undecided: anything else.
+    """
+    return _beyond(interval(values), paper / SPEED_FACTOR, paper * SPEED_FACTOR)
+
+
+def close_verdict(groups) -> str:
+    """"holds", "contradicted" or "undecided" for the claim that accuracies in per cent are close, paired by seed.
+
+    Holds if the 95 % interval of every paired difference lies within 2 percentage points, contradicted if one lies
+    outside altogether, else undecided.
+    """
+    groups = [np.asarray(g, dtype=float) for g in groups]
+    differences = [interval(a - b) for i, a in enumerate(groups) for b in groups[:i]]
+    if any(d.low > CLOSE_POINTS or d.high < -CLOSE_POINTS for d in differences):
+        return "contradicted"
+    return "holds" if all(-CLOSE_POINTS <= d.low and d.high <= CLOSE_POINTS for d in differences) else "undecided"
+
+
+def figure_verdict(drawn: bool, complete: bool = True) -> str:
+    """"drawn" for a figure that the book draws anew and whose runs are all recorded, else "not yet drawn"."""
+    return "drawn" if drawn and complete else "not yet drawn"
+
+
+def _beyond(ours: Interval, low: float, high: float) -> str:
+    if low <= ours.mean <= high:
+        return "reproduced"
+    if ours.low > high:
+        return "better"
+    return "worse" if ours.high < low else "undecided"
