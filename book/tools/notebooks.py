@@ -77,7 +77,8 @@ def normalise(notebook, name, url):
         raise ValueError(f"{name}: the first cell must be the title alone, '# …', got {title[:60]!r}")
     button = {"cell_type": "markdown", "metadata": {"tags": ["colab"]}}
     button["source"] = COLAB_CELL.format(colab=colab(url, name))
-    setup = {"cell_type": "code", "metadata": {"tags": ["setup", "hide-input"]}}
+    prompt = {"code_prompt_show": "Set-up (show)", "code_prompt_hide": "Set-up (hide)"}
+    setup = {"cell_type": "code", "metadata": {"mystnb": prompt, "tags": ["setup", "hide-input"]}}
     setup["source"] = SETUP_CELL.format(address=url)
     cells[1:1] = [button, setup]
 
