@@ -41,13 +41,18 @@ def interval(values, level: float = LEVEL) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
+def margin_nats(paper: float) -> float:
+    """How far from the paper's number in nats still counts as the same: max(1 nat, 2 %)."""
+    return max(MARGIN_NATS, MARGIN_SHARE * abs(paper))
+
+
 def cell_verdict(values, paper: float) -> str:
     """"reproduced", "better", "worse" or "undecided" for a table cell in nats, where lower is better.
 
     Reproduced: the mean over seeds is within max(1 nat, 2 %) of the paper's number. Better or worse: it is not, and the
     95 % interval over seeds lies beyond that margin altogether. Undecided: anything else.
     """
-    margin = max(MARGIN_NATS, MARGIN_SHARE * abs(paper))
+    margin = margin_nats(paper)
     ours = interval(values)
     if abs(ours.mean - paper) <= margin:
         return "reproduced"
@@ -98,17 +103,17 @@ def speed_verdict(values, paper: float) -> str:
     return _beyond(interval(values), paper / SPEED_FACTOR, paper * SPEED_FACTOR)
 
 
-def close_verdict(groups) -> str:
-    """"holds", "contradicted" or "undecided" for the claim that accuracies in per cent are close, paired by seed.
+def close_verdict(groups, margin: float = CLOSE_POINTS) -> str:
+    """"holds", "contradicted" or "undecided" for the claim that methods are close or on par, paired by seed.
 
-    Holds if the 95 % interval of every paired difference lies within 2 percentage points, contradicted if one lies
-    outside altogether, else undecided.
+    Holds if the 95 % interval of every paired difference lies within the margin (2 percentage points for accuracies,
+    max(1 nat, 2 %) for nats), contradicted if one lies outside altogether, else undecided.
     """
     groups = [np.asarray(g, dtype=float) for g in groups]
     differences = [interval(a - b) for i, a in enumerate(groups) for b in groups[:i]]
-    if any(d.low > CLOSE_POINTS or d.high < -CLOSE_POINTS for d in differences):
+    if any(d.low > margin or d.high < -margin for d in differences):
         return "contradicted"
-    return "holds" if all(-CLOSE_POINTS <= d.low and d.high <= CLOSE_POINTS for d in differences) else "undecided"
+    return "holds" if all(-margin <= d.low and d.high <= margin for d in differences) else "undecided"
 
 
 def figure_verdict(drawn: bool, complete: bool = True) -> str:
