@@ -9,6 +9,7 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import pages
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.unsrt import Style
 from pybtex.style.labels import BaseLabelStyle
@@ -57,7 +58,8 @@ def configure(app, config):
                 shutil.rmtree(old)
     url = address()
     config.html_theme_options |= {"repository_url": url, "use_repository_button": True, "use_issues_button": True}
-    config.myst_substitutions = {**config.myst_substitutions, "address": url}
+    pages.write()
+    config.myst_substitutions = {**config.myst_substitutions, "address": f"<{url}>"}  # a link
 
 
 def escape(app, what, name, obj, options, lines):

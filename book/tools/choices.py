@@ -1,0 +1,128 @@
+"""The choices where the paper is silent: book/choices.yml with values from gslib and prices from the records."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import defaultdict
+from functools import cache
+
+import torch
+import yaml
+
+import gslib
+from gslib.experiment import Records, config, evaluate, plan, summary, verdict
+from gslib.plots import LABELS
+from notebooks import ROOT
+
+FILE = ROOT / "book" / "choices.yml"
+NOT_PRICED = "not priced yet"
+
+
+def default(function, name: str):
+    """The default of a function's argument."""
+    return inspect.signature(function).parameters[name].default
+
+
+def rungs(budget: str) -> str:
+    return ", ".join(f"the best {keep} after {steps:,} steps" for steps, keep in plan.BUDGETS[budget].rungs)
+
+
+# What the expressions between [[ and ]] in choices.yml may use.
+NAMES = {
+    "gslib": gslib, "config": config, "Config": config.Config, "evaluate": evaluate, "plan": plan, "verdict": verdict,
+    "default": default, "rungs": rungs,
+    "listed": lambda values: " or ".join(f"{v:g}" for v in values),
+    "pick": lambda condition, yes, no: yes if condition else no,
+    "uniform_mean": lambda k: gslib.Categorical(torch.zeros(1, k)).uniform_mean,
+}
+
+
+@cache
+def sections() -> list[dict]:
+    """[{title, choices: [{id, title, paper, authors, here, why, price}]}]."""
+    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+
+def fill(text: str) -> str:
+    """Put in the values of gslib: [[Config.batch]], or with a format, [[Config.lr:g]]."""
+    def value(match):
+        return format(eval(match[1], dict(NAMES)), match[2] or "")
+
+    return re.sub(r"\[\[(.+?)(?::([^\]:]*))?\]\]", value, text)
+
+
+def prices(spec: dict | None) -> list[str]:
+    """What a choice costs, in nats, from the records: lines of text, none where no run prices it.
+
+    spec: {cells: prefix, change: {field: value}, from: {field: value}}: runs that differ in these fields alone, paired;
+    or {cells: prefix, figures: [a, b]}: two test figures of the same final runs. Positive: the change is worse.
+    """
+    if not spec:
+        return []
+    lines = []
+    for cell, runs in sorted(_recorded(spec["cells"]).items()):
+        figures = spec.get("figures")
+        pairs = _figures(runs, *figures) if figures else _pairs(runs, spec["change"], spec.get("from", {}))
+        for (steps, figure), differences in sorted(pairs.items())[-1:]:  # the longest runs
+            found = verdict.interval(differences)
+            spread = f" ± {found.half_width:.2f}" if found.n > 1 else ""
+            model, node, estimator = cell.split("-")
+            where = {"nll": "test", "valid_bound": "validation"}.get(figure, figure)
+            count = f"{found.n} run{'s' if found.n > 1 else ''}"
+            lines.append(f"{found.mean:+.2f}{spread} nats ({model.upper()}, {node}, {LABELS[estimator]}; {where}; "
+                         f"{steps:,} steps, {count})")
+    return lines
+
+
+def _recorded(prefix: str) -> dict[str, list[dict]]:
+    found = defaultdict(list)
+    for path in sorted((ROOT / "results").glob(f"*/{prefix}*.jsonl")):
+        runs = Records(path.parent).cell(path.stem).values()
+        found[path.stem] += [r for r in runs if "config" in r and r["data"]["source"] == summary.SOURCE]
+    return {cell: runs for cell, runs in found.items() if len(cell.split("-")) == 3}
+
+
+def _pairs(runs: list[dict], change: dict, start: dict) -> dict[tuple, list[float]]:
+    """(steps, figure) -> differences of runs whose configs differ in the changed fields alone."""
+    standard = {frozenset(r["config"].items()): r for r in runs}
+    found = defaultdict(list)
+    for r in runs:
+        if any(r["config"].get(k) != v for k, v in change.items()):
+            continue
+        origin = r["config"] | {k: start.get(k, summary.STANDARD.get(k)) for k in change}
+        other = standard.get(frozenset(origin.items()))
+        if other is None:
+            continue
+        if r["test"] and other["test"] and None not in (r["test"]["nll"], other["test"]["nll"]):
+            found[r["config"]["steps"], "nll"].append(r["test"]["nll"] - other["test"]["nll"])
+        elif None not in (r["valid_bound"], other["valid_bound"]):
+            found[r["config"]["steps"], "valid_bound"].append(r["valid_bound"] - other["valid_bound"])
+    return found
+
+
+def _figures(runs: list[dict], changed: str, standard: str) -> dict[tuple, list[float]]:
+    found = defaultdict(list)
+    for r in filter(summary.final, runs):
+        if None not in (r["test"][changed], r["test"][standard]):
+            found[r["config"]["steps"], "test"].append(r["test"][changed] - r["test"][standard])
+    return found
+
+
+def page(chapter_link) -> str:
+    """The page in Markdown."""
+    parts = []
+    for section in sections():
+        parts.append(f"## {section['title']}\n")
+        for choice in section["choices"]:
+            found = prices(choice.get("price"))
+            cost = "; ".join(found) if found else NOT_PRICED
+            if found:
+                cost += f". Positive: {choice['price']['meaning']} gives the worse number"
+            lines = [f"(choice-{choice['id']})=", f"### {choice['title']}\n",
+                     f"**Here:** {fill(choice['here'])}\n", f"The paper\n: {fill(choice['paper'])}\n"]
+            if choice.get("authors"):
+                lines.append(f"Public code and earlier papers\n: {choice['authors']}\n")
+            lines += [f"Why\n: {fill(choice['why'])}\n", f"Price\n: {cost}.\n"]
+            parts += lines
+    return "\n".join(parts)
