@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= 1
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 18
 	@echo
-	@echo "  PYTHON=python3.12 takes another Python (3.10 or newer); WORKERS=4 tests in four processes;"
+	@echo "  PYTHON=python3.12 takes another Python (3.11 or newer); WORKERS=4 tests in four processes;"
 	@echo "  TORCH_INDEX=address takes torch and torchvision from there, such as the CPU-only builds (see README.md);"
 	@echo "  GSLIB_DATA=folder has the data sets."
 

@@ -124,10 +124,11 @@ def digits(images, ax=None, *, columns=10, gap=2):
     ``ValueError``.
     """
     ink = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images, dtype=float)
+    shape = list(ink.shape)
     if ink.ndim == 2 and ink.shape[1] in (784, 392):
-        ink = ink.reshape(len(ink), -1, 28)
+        ink = ink.reshape(len(ink), ink.shape[1] // 28, 28)
     if ink.ndim != 3 or len(ink) == 0:
-        raise ValueError(f"digits needs images [n, 784], [n, 392] or [n, height, width], got {list(ink.shape)}")
+        raise ValueError(f"digits needs images [n, 784], [n, 392] or [n, height, width], got {shape}")
     ink = np.clip(ink / (255 if ink.max() > 1.5 else 1), 0, 1)
 
     n, height, width = ink.shape

@@ -10,12 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pages
+from docutils import nodes
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.unsrt import Style
 from pybtex.style.labels import BaseLabelStyle
+from sphinx.util import logging
 
 from notebooks import ROOT, address
 
+LOGGER = logging.getLogger(__name__)
 MATHJAX = ["tex-chtml.js", "a11y", "input/tex/extensions", "output/chtml/fonts", "sre", "ui"]  # 7 MB of the 24
 
 
@@ -75,6 +78,19 @@ def escape(app, what, name, obj, options, lines):
         lines.insert(0, "\\ ")  # napoleon takes "words: words" in a property's first line for its type
 
 
+def check_images(app, doctree):
+    """Every image needs a text for readers who do not see it, and every figure of a chapter a caption."""
+    page = app.env.docname
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt"):
+            LOGGER.warning("image without alt text: %s", image["uri"], location=(page, image.line))
+        figure = image.parent
+        while figure is not None and not isinstance(figure, nodes.figure):
+            figure = figure.parent
+        if page.startswith("notebooks/") and (figure is None or not any(figure.findall(nodes.caption))):
+            LOGGER.warning("figure without a caption: %s", image["uri"], location=(page, image.line))
+
+
 def copy_mathjax(app, exception):
     """Copy the part of MathJax that the pages load, so that they need no network."""
     if exception is None and app.builder.format == "html":
@@ -93,5 +109,6 @@ def setup(app):
     register_plugin("pybtex.style.formatting", "book", BookStyle)
     app.connect("config-inited", configure, priority=1)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
+    app.connect("doctree-read", check_images)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

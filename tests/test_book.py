@@ -1,0 +1,247 @@
+"""The notebooks, the pages and the set-up of the book, as text; the strict build checks the rest."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from statistics import median
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOL = Path("book", "tools", "notebooks.py")
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+BUILT = shutil.ignore_patterns(
+    ".venv", ".git", "_build", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", ".ipynb_checkpoints"
+)
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells(path, kind):
+    """The cells of one kind that a person wrote, as (metadata, text)."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == kind and not {"setup", "colab"} & set(cell["metadata"].get("tags", [])):
+            yield cell["metadata"], "".join(cell["source"])
+
+
+def code_lines(text):
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def run_tool(root, *arguments):
+    return subprocess.run([sys.executable, str(root / TOOL), *arguments], capture_output=True, text=True, check=False)
+
+
+# --- notebooks
+
+
+def test_notebooks_are_normalised():
+    done = run_tool(ROOT, "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_chapters_are_numbered_without_gaps_and_all_are_in_the_table_of_contents():
+    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
+    listed = re.findall(r"file: (notebooks/\S+)", (ROOT / "_toc.yml").read_text())
+    assert listed == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
+
+
+@each_notebook
+def test_code_cells_are_short(path):
+    lengths = [len(code_lines(text)) for _, text in cells(path, "code")]
+    assert max(lengths) <= 25
+    assert median(lengths) <= 8
+
+
+def test_prose_and_code_are_in_proportion():
+    words = lines = 0
+    for path in NOTEBOOKS:
+        for _, text in cells(path, "markdown"):
+            text = re.sub(r"\$\$.*?\$\$|^```.*$|^:\w+:.*$|^:::.*$", " ", text, flags=re.DOTALL | re.MULTILINE)
+            words += len(re.findall(r"[A-Za-z]{2,}|\$[^$]+\$|\ba\b|\bI\b", text))
+        lines += sum(len(code_lines(text)) for _, text in cells(path, "code"))
+    assert 9 <= words / lines <= 14, f"{words} words for {lines} lines of code: {words / lines:.1f}"
+
+
+@each_notebook
+def test_figures_have_alt_text_caption_and_name(path):
+    draws = re.compile(r"plt\.(subplots|figure|subplot_mosaic)\(|^\s*plots\.digits\(|sns\.\w+plot\(", re.MULTILINE)
+    for metadata, text in cells(path, "code"):
+        if draws.search(text) and "remove-output" not in metadata.get("tags", []):
+            book = metadata.get("mystnb", {})
+            assert len(book.get("image", {}).get("alt", "")) > 20, f"no alt text: {text}"
+            assert book.get("figure", {}).get("caption"), f"no caption: {text}"
+            assert re.fullmatch(r"fig-[a-z0-9-]+", book["figure"].get("name", "")), f"no name fig-…: {text}"
+
+
+@each_notebook
+def test_chapters_have_goals_exercises_with_solutions_and_references(path):
+    text = "\n".join(text for _, text in cells(path, "markdown"))
+    assert "What you will learn" in text
+    exercises = re.findall(r"\{exercise(?:-start)?\}[^\n]*\n:label: (\S+)", text)
+    solutions = re.findall(r"\{solution(?:-start)?\} (\S+)", text)
+    assert exercises
+    assert sorted(exercises) == sorted(solutions)
+    assert "## References" in text
+
+
+# --- the address
+
+
+def source_files(root):
+    for path in root.rglob("*"):
+        built = [part for part in path.relative_to(root).parts if part.startswith((".", "_build", "__pycache__"))]
+        if path.is_file() and not built and path.suffix in {".md", ".py", ".ipynb", ".yml", ".toml", ".cff", ".json", ""}:
+            yield path
+
+
+def test_the_address_stands_in_one_place(tmp_path):
+    copy = shutil.copytree(ROOT, tmp_path / "book", ignore=BUILT)
+    new = "https://example.org/someone/elsewhere"
+    old = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    done = run_tool(copy, "--address", new)
+    assert done.returncode == 0, done.stderr
+    assert run_tool(copy, "--check").returncode == 0
+
+    owner_and_name = "/".join(old.split("/")[-2:])
+    left = [str(path.relative_to(copy)) for path in source_files(copy) if owner_and_name in path.read_text("utf-8")]
+    assert left == []
+    for name in ("README.md", "CITATION.cff", "pyproject.toml", *(f"notebooks/{path.name}" for path in NOTEBOOKS)):
+        assert "someone/elsewhere" in (copy / name).read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize("url", ["example.org/a/b", "https://example.org/a", "https://example.org/a/b.git"])
+def test_an_address_of_another_form_is_refused(tmp_path, url):
+    done = run_tool(ROOT, "--address", url)
+    assert done.returncode != 0
+    assert url in done.stderr
+
+
+# --- the set-up cell, run with a Python that has nothing but a pretended pip
+
+
+PIP = """
+import pathlib, sys
+arguments = sys.argv[1:]
+with open("pip.log", "a") as log:
+    print(*arguments, file=log)
+target = pathlib.Path(arguments[arguments.index("--target") + 1] if "--target" in arguments else {site!r})
+if "LOCAL" in arguments:
+    (target / "gslib" / "estimators").mkdir(parents=True)
+    (target / "gslib" / "__init__.py").write_text("ESTIMATORS = 'ours'")
+    (target / "gslib" / "estimators" / "__init__.py").touch()
+"""
+
+
+def run_setup(folder, *, foreign=False, ours=False):
+    """Run the cell in an empty folder; what it printed, the calls of pip, and whose gslib it ends with."""
+    site = folder / "site"
+    for name in ("torch", "numpy"):
+        (site / f"{name}-9.8.dist-info").mkdir(parents=True)
+        (site / f"{name}-9.8.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: 9.8\n")
+    (site / "pip.py").write_text(PIP.format(site=str(site)))
+    if foreign or ours:
+        (site / "gslib" / ("estimators" if ours else "commands")).mkdir(parents=True)
+        (site / "gslib" / "__init__.py").write_text("ESTIMATORS = 'ours'" if ours else "import no_such_module")
+    if ours:
+        (site / "gslib" / "estimators" / "__init__.py").touch()
+    notebook = json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))
+    cell = next("".join(c["source"]) for c in notebook["cells"] if "setup" in c["metadata"].get("tags", []))
+    (folder / "empty").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", cell + "\nprint('gslib:', gslib.ESTIMATORS)"],
+        cwd=folder / "empty",
+        env={**os.environ, "PYTHONPATH": str(site), "GSLIB_SOURCE": "LOCAL"},
+        capture_output=True, text=True, check=True,
+    )
+    log = folder / "empty" / "pip.log"
+    return done.stdout, log.read_text().splitlines() if log.exists() else []
+
+
+def test_set_up_does_nothing_where_gslib_is_installed(tmp_path):
+    printed, calls = run_setup(tmp_path, ours=True)
+    assert printed == "gslib: ours\n"
+    assert calls == []
+
+
+def test_set_up_installs_gslib_and_keeps_torch_and_numpy(tmp_path):
+    printed, calls = run_setup(tmp_path)
+    assert printed == "gslib: ours\n"
+    assert len(calls) == 1
+    assert set(calls[0].split()) == {"install", "--quiet", "LOCAL", "torch==9.8", "numpy==9.8"}
+
+
+def test_set_up_goes_round_another_package_called_gslib(tmp_path):
+    printed, calls = run_setup(tmp_path, foreign=True)
+    assert "Another package called gslib is at" in printed
+    assert printed.endswith("gslib: ours\n")
+    assert all("torch==9.8" in call or "--no-deps" in call for call in calls)
+    assert (tmp_path / "site" / "gslib" / "__init__.py").read_text() == "import no_such_module"  # untouched
+
+
+def test_set_up_is_short_and_installs_from_the_address():
+    sys.path.insert(0, str((ROOT / TOOL).parent))
+    import notebooks
+
+    cell = notebooks.SETUP_CELL.format(address=notebooks.address())
+    assert f"git+{notebooks.address()}" in cell
+    assert len(code_lines(cell)) <= 25
+    assert max(map(len, cell.splitlines())) <= 120
+
+
+# --- README, requirements, files
+
+
+def test_the_example_of_the_readme_runs(capsys):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    assert len(code_lines(code)) <= 12
+    names = {}
+    exec(code, names)
+    assert "tensor" in capsys.readouterr().out
+    learned = torch.sigmoid(names["logits"]).detach()
+    assert torch.allclose(learned, torch.tensor([0.0, 1.0, 1.0]), atol=0.1)
+
+
+def test_requirements_pin_the_toolchain_and_leave_torch_free():
+    wanted = {
+        "jupyter-book": "1.0.4.post1", "sphinx": "7.4.7", "sphinx-book-theme": "1.3.0", "myst-nb": "1.4.0",
+        "myst-parser": "3.0.1", "sphinx-proof": "0.4.0", "sphinx-exercise": "1.2.1", "sphinx-design": "0.8.0",
+        "sphinxcontrib-bibtex": "2.7.0", "jupyter-cache": "1.0.1", "nbval": "0.11.0",
+    }
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pinned = dict(line.split("  #")[0].split("==") for line in lines if "==" in line)
+    assert wanted.items() <= pinned.items()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "gumbel-softmax-book"
+    for requirement in project["dependencies"] + project["optional-dependencies"]["runner"]:
+        assert re.fullmatch(r"[a-z-]+>=[\d.]+", requirement), f"{requirement}: lower bounds only"
+
+
+def test_packages_of_gslib_are_all_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = [str(path.parent.relative_to(ROOT)).replace("/", ".") for path in ROOT.glob("gslib/**/__init__.py")]
+    assert sorted(listed) == sorted(found)
+
+
+def test_no_file_names_a_path_of_one_machine():
+    machine = re.compile(r"(?<![\w.:])/(?:root|work|tmp|home/\w+|Users/\w+)/")
+    named = [str(path.relative_to(ROOT)) for path in source_files(ROOT)
+             if path != Path(__file__) and machine.search(path.read_text(encoding="utf-8"))]
+    assert named == []
+
+
+def test_references_are_complete():
+    entries = re.findall(r"@(\w+)\{(\S+),\n(.*?)\n\}", (ROOT / "book" / "references.bib").read_text(), re.DOTALL)
+    keys = [key for _, key, _ in entries]
+    assert len(keys) == len(set(keys)) > 20
+    for _, key, fields in entries:
+        names = set(re.findall(r"^\s*(\w+) = ", fields, re.MULTILINE))
+        assert {"title", "author", "year"} <= names, key
+        arxiv = re.search(r"eprint = \{(.*)\}", fields)
+        assert arxiv is None or re.fullmatch(r"\d{4}\.\d{4,5}", arxiv[1]), key
