@@ -24,6 +24,11 @@ def default(function, name: str):
     return inspect.signature(function).parameters[name].default
 
 
+def rate(value: float) -> str:
+    """3e-3, as the paper prints rates."""
+    return f"{value:.0e}".replace("e-0", "e-")
+
+
 def rungs(budget: str) -> str:
     return ", ".join(f"the best {keep} after {steps:,} steps" for steps, keep in plan.BUDGETS[budget].rungs)
 
@@ -32,7 +37,7 @@ def rungs(budget: str) -> str:
 NAMES = {
     "gslib": gslib, "config": config, "Config": config.Config, "evaluate": evaluate, "plan": plan, "verdict": verdict,
     "default": default, "rungs": rungs,
-    "listed": lambda values: " or ".join(f"{v:g}" for v in values),
+    "rate": rate, "listed": lambda values: " or ".join(map(rate, values)),
     "pick": lambda condition, yes, no: yes if condition else no,
     "uniform_mean": lambda k: gslib.Categorical(torch.zeros(1, k)).uniform_mean,
 }
@@ -119,10 +124,9 @@ def page(chapter_link) -> str:
             cost = "; ".join(found) if found else NOT_PRICED
             if found:
                 cost += f". Positive: {choice['price']['meaning']} gives the worse number"
-            lines = [f"(choice-{choice['id']})=", f"### {choice['title']}\n",
-                     f"**Here:** {fill(choice['here'])}\n", f"The paper\n: {fill(choice['paper'])}\n"]
+            parts += [f"(choice-{choice['id']})=", f"### {choice['title']}\n", f"**Here:** {fill(choice['here'])}\n",
+                      f"- *The paper:* {choice['paper']}"]
             if choice.get("authors"):
-                lines.append(f"Public code and earlier papers\n: {choice['authors']}\n")
-            lines += [f"Why\n: {fill(choice['why'])}\n", f"Price\n: {cost}.\n"]
-            parts += lines
+                parts.append(f"- *Public code and earlier papers:* {choice['authors']}")
+            parts += [f"- *Why:* {choice['why']}", f"- *Price:* {cost}.\n"]
     return "\n".join(parts)

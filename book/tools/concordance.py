@@ -31,7 +31,7 @@ def labels(cells: list[dict]) -> frozenset[str]:
     for cell in cells:
         if cell["cell_type"] == "markdown":
             text = "".join(cell["source"])
-            found |= set(re.findall(r"^\$\$ *\(([\w-]+)\)", text, re.M)) | set(re.findall(r"^\(([\w-]+)\)=", text, re.M))
+            found |= set(re.findall(r"\$\$ *\(([\w-]+)\)", text)) | set(re.findall(r"^\(([\w-]+)\)=", text, re.M))
             found |= set(re.findall(r"^:(?:label|name): *([\w-]+)", text, re.M))
     return frozenset(found)
 
