@@ -152,15 +152,17 @@ def test_a_member_starts_the_same_in_any_ensemble(kind, node):
 
 
 def test_weights_are_glorot_uniform_and_differ_between_layers_and_seeds():
-    model = StochasticBinaryNetwork("bernoulli", ensemble=2, size=(60,), data=120)  # three layers of 60 x 60
-    weights = [w for layer in (model.layer1, model.layer2, model.output) for w in layer.weight.detach()]
-    bound = math.sqrt(6 / 120)
-    for i, w in enumerate(weights):
-        assert 0.99 * bound < w.abs().max() < bound
-        assert w.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
-        assert abs(w.mean()) < 4 * bound / math.sqrt(3) / 60
-        assert all(abs(torch.corrcoef(torch.stack([w.flatten(), v.flatten()]))[0, 1]) < 0.1 for v in weights[i + 1 :])
-    assert all(not layer.bias.any() for layer in (model.layer1, model.layer2, model.output))
+    model = StochasticBinaryNetwork("bernoulli", ensemble=2, size=(40,), data=160)  # 80 - 40 - 40 - 80
+    first = []  # the first draws of each stream, scaled to [-1, 1]
+    for layer in (model.layer1, model.layer2, model.output):
+        bound = math.sqrt(6 / sum(layer.weight.shape[1:]))
+        for w in layer.weight.detach() / bound:
+            assert 0.99 < w.abs().max() < 1
+            assert w.std().item() == pytest.approx(1 / math.sqrt(3), rel=0.05)
+            assert abs(w.mean()) < 4 / math.sqrt(3 * w.numel())
+            first.append(w.flatten()[:1600])
+        assert not layer.bias.any()
+    assert (torch.corrcoef(torch.stack(first)) - torch.eye(6)).abs().max() < 0.1
 
 
 def test_prior_starts_uniform_and_can_be_held_there():
@@ -326,6 +328,22 @@ def test_relaxed_bound_is_finite_at_low_temperature(kind, node, tau):
             p *= 5  # saturated nodes
     bound = model.bound(images(50, D).float(), 40, tau=tau)
     assert bound.isfinite().all()
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_relaxed_sbn_bound_by_hand(node):
+    model, x, tau, m = make(StochasticBinaryNetwork, node), images(4, D), 0.5, 6
+    used = []
+    bound = model.bound(x, m, tau=tau, uniform=lambda like: used.append(noise(len(used))(like)) or used[-1], chunk=10**6)
+    h = x[:, : D // 2].expand(m, 4, D // 2)
+    for layer, u in zip((model.layer1, model.layer2), used, strict=True):
+        logits, u = h @ layer.weight + layer.bias, u.unflatten(0, (m, 4))
+        if node == "bernoulli":
+            h = ((logits + u.log() - (-u).log1p()) / tau).sigmoid()
+        else:
+            h = ((logits.unflatten(-1, SMALL[node]) - (-u.log()).log()) / tau).softmax(-1).flatten(-2)
+    weights = -bce(h @ model.output.weight + model.output.bias, x[:, D // 2 :])
+    torch.testing.assert_close(bound, weights.logsumexp(0) - math.log(m), rtol=1e-9, atol=1e-9)
 
 
 def test_low_temperature_samples_are_nearly_discrete():
