@@ -195,7 +195,8 @@ def test_orders_are_paired_by_seed_and_open_until_all_are_run(recorded):
 def test_scoreboard_has_every_claim(recorded):
     recorded(record("vae-bernoulli", "sf", 0, 112.0))
     text = pages.scoreboard()
-    assert "| SF | 112.2 | 112.0 (one seed) | -0.2 |" in text
+    ours = r"\[112\.0 \(one seed\)\]\(\S+/vae-bernoulli-sf\.jsonl\)"
+    assert re.search(rf"\| SF \| 112\.2 \| {ours} \| -0\.2 \| ✓\sreproduced \|", text)
     assert "nan" not in text
     assert "inf" not in re.sub(r"[a-z]*inf[a-z]+|[a-z]+inf[a-z]*", "", text)
     for claim in CLAIMS.values():

@@ -80,54 +80,62 @@ def with_equations() -> dict[str, str]:
     return found
 
 
+def documented(name: str) -> bool:
+    """Whether the API reference has an entry for a name of gslib."""
+    text = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    if re.search(rf"^\.\. auto(?:function|class):: {re.escape(name)}$", text, re.M):
+        return True
+    owner, _, member = name.rpartition(".")
+    block = re.search(rf"^\.\. autoclass:: {re.escape(owner)}\n((?: +:.*\n)*)", text, re.M)
+    members = block and re.search(r":members:(.*)", block[1])
+    return bool(members) and (not members[1].strip() or member in re.split(r"[\s,]+", members[1]))
+
+
+def code_link(name: str) -> str:
+    """A name of gslib without its module, linked to the API reference where that has it."""
+    parts = name.split(".")
+    while len(parts) > 1 and inspect.ismodule(resolve(".".join(name.split(".")[: -len(parts) + 1]))):
+        parts = parts[1:]
+    short = ".".join(parts)
+    return f"{{py:obj}}`{short} <{name}>`" if documented(name) else f"`{short}`"
+
+
+def readable(test: str) -> str:
+    """tests/test_models.py::test_shapes as words: models: shapes."""
+    file, *names = test.removeprefix("tests/test_").split("::")
+    return f"{file.removesuffix('.py')}: " + ", ".join(n.removeprefix("test_").replace("_", " ") for n in names)
+
+
 def page(chapters: dict, chapter_link, label_link, table) -> str:
     """The four tables in Markdown."""
-    def links(sections: dict[str, list[str]]) -> str:
-        parts = []
-        for chapter, wanted in sections.items():
-            have = chapters.get(chapter, {"labels": ()})["labels"]
-            parts.append(", ".join([chapter_link(chapter), *(label_link(x) for x in wanted if x in have)]))
-        return "; ".join(parts) or "–"
+    def places(chapter: str, wanted: list[str]) -> list[str]:
+        have = chapters.get(chapter, {"labels": ()})["labels"]
+        return [label_link(label) for label in wanted if label in have]
 
-    def names(values) -> str:
-        return ", ".join(f"`{v}`" for v in values) or "–"
+    def lines(parts) -> str:
+        return "; ".join(dict.fromkeys(parts)) or "–"
+
+    def papers(group) -> str:
+        return ", ".join(dict.fromkeys(entry["paper"] for entry in group))
 
     by_code, by_chapter, by_test = defaultdict(list), defaultdict(list), defaultdict(list)
     for entry in entries():
-        for name in entry["gslib"]:
-            by_code[name].append(entry)
-        for chapter, wanted in entry["sections"].items():
-            by_chapter[chapter].append((entry, wanted))
-        for test in entry["tests"]:
-            by_test[test].append(entry)
+        for group, key in ((by_code, "gslib"), (by_chapter, "sections"), (by_test, "tests")):
+            for value in entry[key]:
+                group[value].append(entry)
 
-    def merged(group, key) -> list[str]:
-        return list(dict.fromkeys(value for entry in group for value in entry[key]))
-
-    def items(group) -> str:
-        return ", ".join(dict.fromkeys(entry["paper"] for entry in group))
-
-    def short(tests) -> str:
-        return ", ".join(f"`{t.removeprefix('tests/')}`" for t in tests) or "–"
-
-    def chapters_of(group) -> str:
-        return ", ".join(chapter_link(c) for c in merged(group, "sections")) or "–"
-
+    paper_rows = [[f"**{e['paper']}.** {e['what']}",
+                   lines(", ".join([chapter_link(c), *places(c, wanted)]) for c, wanted in e["sections"].items()),
+                   lines(map(code_link, e["gslib"])), lines(map(readable, e["tests"]))] for e in entries()]
+    chapter_rows = [[chapter_link(c), f"**{e['paper']}.** {e['what']}", lines(places(c, e["sections"][c]))]
+                    for c in sorted(by_chapter) for e in by_chapter[c]]
+    code_rows = [[code_link(name), papers(group), lines(chapter_link(c) for e in group for c in e["sections"]),
+                  lines(readable(t) for e in group for t in e["tests"])] for name, group in sorted(by_code.items())]
+    test_rows = [[readable(test), papers(group), lines(code_link(n) for e in group for n in e["gslib"])]
+                 for test, group in sorted(by_test.items())]
     return "\n".join([
-        "## From the paper\n",
-        table(["Paper", "What", "Chapter", "gslib", "Tests"],
-              [[e["paper"], e["what"], links(e["sections"]), names(e["gslib"]), short(e["tests"])] for e in entries()]),
-        "## From the chapters\n",
-        table(["Chapter", "Paper", "What", "There"],
-              [[chapter_link(c), e["paper"], e["what"],
-                ", ".join(label_link(x) for x in wanted if x in chapters.get(c, {"labels": ()})["labels"]) or "–"]
-               for c in sorted(by_chapter) for e, wanted in by_chapter[c]]),
-        "## From the code\n",
-        table(["gslib", "Paper", "Chapter", "Tests"],
-              [[f"`{name}`", items(group), chapters_of(group), short(merged(group, "tests"))]
-               for name, group in sorted(by_code.items())]),
-        "## From the tests\n",
-        table(["Test", "Paper", "gslib"],
-              [[f"`{test.removeprefix('tests/')}`", items(group), names(merged(group, "gslib"))]
-               for test, group in sorted(by_test.items())]),
+        "## From the paper\n", table(["Paper", "Chapter", "gslib", "Tests"], paper_rows),
+        "## From the chapters\n", table(["Chapter", "Paper", "There"], chapter_rows),
+        "## From the code\n", table(["gslib", "Paper", "Chapter", "Tests"], code_rows),
+        "## From the tests\n", table(["Test", "Paper", "gslib"], test_rows),
     ])

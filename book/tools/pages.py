@@ -21,7 +21,7 @@ import ledger
 import yaml
 
 from gslib.experiment import verdict
-from notebooks import ROOT
+from notebooks import BRANCH, ROOT, address
 
 GENERATED = ROOT / "_build" / "generated"
 
@@ -91,7 +91,7 @@ def judge_all() -> list[ledger.Judged]:
 
 def _scale(row: str, cells: list[ledger.Judged]) -> str:
     about = ledger.raw()["table1"]
-    where = f"Chapter: {chapter_link(about['rows'][row]['chapter'])}. Records: `{about['records']}/{row}-*.jsonl`."
+    where = f"Chapter: {chapter_link(about['rows'][row]['chapter'])}."
     ran = [j for j in cells if j.ours]
     if not ran:
         return f"No run of this row is finished yet. {where}\n"
@@ -108,6 +108,8 @@ def _cells(cells: list[ledger.Judged]) -> str:
         name = j.claim.claim.split(", ")[-1] if j.claim.kind == "cell" else j.claim.claim
         ours = f"{j.ours.mean:.1f} ± {j.ours.half_width:.1f}" if j.ours and j.ours.n > 1 else (
             f"{j.ours.mean:.1f} (one seed)" if j.ours else "–")
+        if j.ours and j.claim.records:
+            ours = f"[{ours}]({address()}/blob/{BRANCH}/{j.claim.records}/{j.claim.cell}.jsonl)"
         if j.diverged:
             ours += f" ({j.diverged} diverged)"
         difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
@@ -206,10 +208,10 @@ def landing() -> str:
 
 
 def tally(title: str, *kinds: str) -> str:
-    """Numbers: 36, of them 3 reproduced, 33 not yet run."""
+    """Numbers: 36 (3 reproduced, 33 not yet run)."""
     found = [j for j in judge_all() if j.claim.kind in kinds]
     words = Counter(j.verdict for j in found)
-    return f"{title}: {len(found)}, of them " + ", ".join(f"{count} {word}" for word, count in words.items()) + "."
+    return f"{title}: {len(found)} (" + ", ".join(f"{count} {word}" for word, count in words.items()) + ")."
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
