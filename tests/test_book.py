@@ -94,6 +94,14 @@ def test_chapters_have_goals_exercises_with_solutions_and_references(path):
     assert "## References" in text
 
 
+@each_notebook
+def test_chapters_import_only_what_colab_has_beside_gslib(path):
+    code = "\n".join(text for _, text in cells(path, "code"))
+    imported = set(re.findall(r"^\s*(?:from|import) (\w+)", code, re.MULTILINE))
+    allowed = {"gslib", "torch", "numpy", "matplotlib", "seaborn", "scipy", "sympy", "tqdm", "IPython", "pandas"}
+    assert imported <= allowed | sys.stdlib_module_names
+
+
 # --- the address
 
 
