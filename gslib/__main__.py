@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gslib.experiment import plan, weights
 from gslib.experiment.records import Records
-from gslib.experiment.run import run_stages
+from gslib.experiment.run import budget_name, run_stages
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,9 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("target", help="table1, figure3, figure4, a row (vae-categorical) or a cell (vae-categorical-sf)")
     run.add_argument("--budget", choices=plan.BUDGETS, default=os.environ.get("GSLIB_BUDGET", "smoke"))
     run.add_argument("--estimator", action="append", help="only this one; may be given several times")
-    run.add_argument("--steps", type=int, help="of the final runs, instead of the budget's")
-    run.add_argument("--seeds", type=int, help="of the final runs, instead of the budget's")
-    run.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, one core each (default: all cores)")
+    run.add_argument("--steps", type=positive, help="of the final runs, instead of the budget's")
+    run.add_argument("--seeds", type=positive, help="of the final runs, instead of the budget's")
+    run.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
     run.add_argument("--device", choices=("cpu", "cuda"), help="default: CUDA where there is one")
     run.add_argument("--results", type=Path, help="folder for the records (default: results/TABLE, for smoke _build/smoke)")
     run.add_argument("--checkpoints", type=Path, help="folder for saved states (default: in the user's cache folder)")
@@ -37,11 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
     changes = {k: v for k, v in (("steps", options.steps), ("seeds", options.seeds)) if v is not None}
-    budget = replace(plan.BUDGETS[options.budget], **changes)
     try:
+        if options.budget not in plan.BUDGETS:  # argparse takes a default as it is
+            budget_name()
         names = plan.cells(options.target, options.estimator)
     except ValueError as error:
         parser.error(str(error))
+    budget = replace(plan.BUDGETS[options.budget], **changes)
     steps = sum(plan.planned_steps(name, budget) for name in names)
     if options.dry_run:
         return print_plan(names, budget, steps, options)
@@ -50,6 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
                device=options.device, checkpoints=options.checkpoints, total=steps)
     print(f"records are in {folder}")
     return 0
+
+
+def positive(text: str) -> int:
+    """A count from the command line."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
 
 
 def print_plan(names: list[str], budget: plan.Budget, steps: int, options) -> int:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from itertools import product
 
+from gslib._checks import unchecked
 from gslib.experiment.config import ANNEAL_RATES, LEARNING_RATES, TEMPERED, TRAINED, Config
 from gslib.experiment.run import CPU_MEMBERS, Scale, Stages, load_data, prepare_process
 from gslib.experiment.train import Ensemble
@@ -47,7 +48,10 @@ def cells(target: str, estimators: list[str] | None = None) -> list[str]:
     unknown = sorted(set(estimators or ()) - set(TRAINED))
     if unknown:
         raise ValueError(f"unknown estimator {', '.join(unknown)}; choose from {', '.join(TRAINED)}")
-    chosen = [c for c in chosen if not estimators or c.rsplit("-", 1)[1] in estimators]
+    if chosen and estimators:
+        chosen = [c for c in chosen if c.rsplit("-", 1)[1] in estimators]
+        if not chosen:
+            raise ValueError(f"{target} has no estimator {', '.join(estimators)}; name the cell or its row alone")
     if not chosen:
         raise ValueError(f"unknown target {target!r}; choose {', '.join(TARGETS)}, a row such as {ROWS[-1]}, or a cell "
                          f"such as {everything[-1]}")
@@ -72,7 +76,11 @@ def stages(cell: str, budget: Budget) -> Stages:
         contenders = best(contenders, records)[:keep]
         if contenders[0].lr == max(budget.rates):
             yield [c.longer(steps) for c in beyond], False
-    yield [replace(c, seed=seed) for c in contenders for seed in range(budget.seeds)], True
+    records = yield [replace(c, seed=seed) for c in contenders for seed in range(budget.seeds)], True
+    if not budget.rungs and budget.rates == LEARNING_RATES:  # the final runs were the search
+        winners = [best(contenders, records[seed :: budget.seeds])[0] for seed in range(budget.seeds)]
+        if max(budget.rates) in [c.lr for c in winners]:
+            yield [replace(c, seed=seed) for c in beyond for seed in range(budget.seeds)], True
 
 
 def best(configs: list[Config], records: list[dict]) -> list[Config]:
@@ -97,10 +105,11 @@ def predicted_seconds(names: list[str], budget: Budget, jobs: int, *, calibratio
     seconds = 0.0
     for name in names:
         ensemble = Ensemble([replace(c, eval_every=10**9) for c in candidates(name, budget)][:CPU_MEMBERS], data)
-        ensemble._train_to(1)
-        started, first = time.perf_counter(), ensemble.step
-        while time.perf_counter() - started < calibration / len(names):
-            ensemble._train_to(ensemble.step + 1)
+        with unchecked():  # as in training
+            ensemble._train_to(1)
+            started, first = time.perf_counter(), ensemble.step
+            while time.perf_counter() - started < calibration / len(names):
+                ensemble._train_to(ensemble.step + 5)
         per_step = (time.perf_counter() - started) / (ensemble.step - first) / len(ensemble.configs)
         seconds += per_step * planned_steps(name, budget)
     return seconds / jobs

@@ -69,6 +69,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # a temporary file is its owner's alone
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -94,7 +95,7 @@ class Records:
             try:
                 run = json.loads(line)
                 runs[run["key"]] = run
-            except (json.JSONDecodeError, KeyError) as error:
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise ValueError(f"{path} line {number} is no record ({error}); restore the file from version control, or "
                                  "delete the line and run its config again") from None
         return runs
@@ -103,7 +104,7 @@ class Records:
         """Write finished runs, replacing those of the same key."""
         for name in {run["cell"] for run in runs}:
             merged = self.cell(name) | {run["key"]: run for run in runs if run["cell"] == name}
-            lines = [json.dumps(merged[key], separators=(", ", ": ")) for key in sorted(merged)]
+            lines = [json.dumps(merged[key], allow_nan=False) for key in sorted(merged)]
             write_atomically(self.folder / f"{name}.jsonl", ("\n".join(lines) + "\n").encode())
 
     def all(self) -> list[dict]:

@@ -27,6 +27,7 @@ from gslib.experiment.train import Curve, Ensemble
 
 CPU_MEMBERS = 3  # of one ensemble on a core: enough to hide Python's overhead, few enough for the cache
 CUDA_MEMBERS = 256
+ONE_ENSEMBLE = ("lr", "seed", "anneal_rate", "steps")  # what the members of one ensemble may differ in
 
 
 @dataclass(frozen=True)
@@ -173,9 +174,8 @@ def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path |
             "code": code_hash(),
             "data": about,
             **environment(ensemble.device),
-            "members": len(configs),
             "minutes": round(ensemble.seconds / len(configs) / 60, 3),
-            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M"),
+            "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
         }
         for e, config in enumerate(configs)
     ]
@@ -216,7 +216,7 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
                     except StopIteration:
                         return
                     asked[i] = configs
-                    missing = _missing(configs, test, records)
+                    missing = _missing(configs, test, records, about)
                     bar.update(sum(c.steps for c in configs if c not in missing))
                     for job in _ensembles(missing, store, limit):
                         bar.update(sum(store.step(c) for c in job))
@@ -225,24 +225,33 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
                         return
                     answer = _answers(configs, records)
 
-            for i in range(len(stages)):
-                proceed(i, None)
-            while waiting:
-                done, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-                while not queue.empty():
-                    bar.update(queue.get())
-                for future in done:
-                    i = waiting.pop(future)
-                    records.add(future.result())
-                    if i not in waiting.values():
-                        proceed(i, _answers(asked[i], records))
+            try:
+                for i in range(len(stages)):
+                    proceed(i, None)
+                while waiting:
+                    done, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+                    while not queue.empty():
+                        bar.update(queue.get())
+                    for future in done:
+                        i = waiting.pop(future)
+                        records.add(future.result())
+                        if i not in waiting.values():
+                            proceed(i, _answers(asked[i], records))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # or the error would wait for all that was asked for
+                raise
 
 
-def _missing(configs: list[Config], test: bool, records: Records) -> list[Config]:
+def _missing(configs: list[Config], test: bool, records: Records, about: dict) -> list[Config]:
     known = {code_hash(), *records.equivalent()}
     finished = {}
     for cell in {c.cell for c in configs}:
         finished |= records.cell(cell)
+    other = next((run for run in finished.values() if run["data"] != about), None)
+    if other:
+        theirs, ours = (f"{data['source']!r} (images: {data['images'] or 'all'})" for data in (other["data"], about))
+        raise ValueError(f"{records.folder} holds runs on other data: {other['key']} has {theirs}, here it is {ours}; give "
+                         "the records of these data a folder of their own (--results), or delete the old ones")
     return [c for c in configs if c.key not in finished or finished[c.key]["code"] not in known
             or (test and finished[c.key]["test"] is None)]
 
@@ -252,9 +261,10 @@ def _answers(configs: list[Config], records: Records) -> list[dict]:
 
 
 def _ensembles(configs: list[Config], store: Checkpoints, limit: int) -> list[list[Config]]:
-    """Split runs into ensembles of members that start and end at common steps."""
+    """Split runs into ensembles of members that have all but `ONE_ENSEMBLE` in common, and their first and last steps."""
     def order(c: Config):
-        return (c.trajectory.split("_lr=")[0], c.steps, store.step(c))
+        common = [str(value) for name, value in c.to_dict().items() if name not in ONE_ENSEMBLE]
+        return (c.cell, common, c.steps, store.step(c))
 
     groups = []
     for _, group in groupby(sorted(configs, key=order), key=order):
