@@ -187,6 +187,7 @@ def test_orders_are_paired_by_seed_and_open_until_all_are_run(recorded):
     assert ledger.judge(claim).verdict == "holds"
     recorded(*runs(rows[1], -2.0))
     assert ledger.judge(claim).verdict == "contradicted"
+    assert ledger.judge(claim).details == ["VAE, categorical: contradicted against ST Gumbel-Softmax"]
 
 
 # --- the pages -------------------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def judge(claim: Claim, labels=frozenset()) -> Judged:
 
 def _judge_order(claim: Claim, rule) -> Judged:
     """Each order at the scale of its row, paired by seed; the claim is open as long as one order has no runs."""
-    found, details, missing = [], [], 0
+    found, broken, missing = [], {}, 0
     for row in claim.rows:
         cells = rows(_table1())[row][1]
         for other in claim.over:
@@ -142,7 +142,8 @@ def _judge_order(claim: Claim, rule) -> Judged:
                 one = verdict.order_verdict(ours, theirs)
             found.append(one)
             if one != "holds":
-                details.append(f"{raw()['table1']['rows'][row]['title']}, {LABELS[other]}: {one}")
+                broken.setdefault((raw()["table1"]["rows"][row]["title"], one), []).append(LABELS[other])
+    details = [f"{title}: {one} against {', '.join(names)}" for (title, one), names in broken.items()]
     if "contradicted" in found:  # no further run can save it
         return Judged(claim, "contradicted", details=details)
     if missing:
