@@ -1,0 +1,18 @@
+"""One thread, one seed per test, and property tests that draw the same examples on every run."""
+
+import hypothesis
+import pytest
+import torch
+
+hypothesis.settings.register_profile("book", derandomize=True, deadline=None, max_examples=60)
+hypothesis.settings.load_profile("book")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than a few seconds (deselect with -m 'not slow')")
+    torch.set_num_threads(1)  # sums are then added in one order, so equal inputs give equal bits
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
