@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
+import math
+import os
+import subprocess
 from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
 from statistics import fmean
+
+import platformdirs
 
 from gslib.experiment.config import LEARNING_RATES, TRAINED, Config
 from gslib.experiment.evaluate import SAMPLES
 from gslib.experiment.records import Records
+from gslib.experiment.verdict import cell_verdict, interval
 
 # What the search and the seeds may change; a run that differs elsewhere prices a choice and is no run of the table.
 SEARCHED = ("model", "node", "estimator", "lr", "seed", "steps", "eval_every", "anneal_rate")
 STANDARD = {f.name: f.default for f in fields(Config) if f.name not in SEARCHED}
 SOURCE = "larochelle-murray"
+NOT_RUN = "not run yet"
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,24 @@ class Cell:
     @property
     def values(self) -> dict[int, float]:
         """The test figure of the cell in nats, by seed."""
-        return {seed: run["test"]["nll"] for seed, run in self.runs.items() if run["test"]["nll"] is not None}
+        return self.figure("nll")
+
+    def figure(self, name: str) -> dict[int, float]:
+        """Any figure of `evaluate.final_figures` in nats, by seed."""
+        found = {seed: run["test"].get(name) for seed, run in self.runs.items()}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def curve(self, name: str = "test") -> tuple[list[int], list[list[float]]]:
+        """(steps, losses [seeds, steps]) of the learning curves "train", "valid" or "test"; gaps are NaN."""
+        curves = [run["curve"] for run in self.runs.values()]
+        steps = sorted(set.intersection(*(set(c["step"]) for c in curves)))
+        by_step = [dict(zip(c["step"], c[name], strict=True)) for c in curves]
+        return steps, [[math.nan if c[s] is None else c[s] for s in steps] for c in by_step]
+
+    @property
+    def config(self) -> dict:
+        """The config that the runs share, but for the seed."""
+        return next(iter(self.runs.values()))["config"]
 
     @property
     def diverged(self) -> int:
@@ -81,3 +109,98 @@ def row(records: Records, name: str) -> tuple[int | None, dict[str, Cell]]:
         return None, {}
     steps = max(counts, key=lambda s: (counts[s], s))
     return steps, {estimator: cells[steps] for estimator, cells in found.items() if steps in cells}
+
+
+def search(records: Records, name: str) -> dict[tuple[float, float], dict]:
+    """The search of a cell: (learning rate, anneal rate) -> record, at seed 0 and the steps at which most were tried.
+
+    Of two such numbers of steps the smaller one, where no candidate is out of the race yet. Rates beyond the paper's list
+    are part of it.
+    """
+    groups = defaultdict(dict)
+    for run in records.cell(name).values():
+        config = run["config"]
+        if config["seed"] == 0 and standard(config):
+            groups[config["steps"]][config["lr"], config["anneal_rate"]] = run
+    return min(groups.items(), key=lambda item: (-len(item[1]), item[0]), default=(None, {}))[1]
+
+
+def command(target: str) -> str:
+    """What trains and records a cell, a row or a table."""
+    return f"python -m gslib run {target} --budget laptop"
+
+
+@cache
+def book() -> Path:
+    """The folder of the book, which holds its records and its ledger of claims.
+
+    It is above the working directory, or the folder that gslib was installed from; else, as in Colab, a copy is fetched
+    from there into the cache.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "book" / "claims.yml").exists():
+            return folder
+    origin = importlib.metadata.distribution("gumbel-softmax-book").read_text("direct_url.json")
+    url = json.loads(origin)["url"] if origin else ""
+    if (Path(url.removeprefix("file://")) / "book" / "claims.yml").exists():
+        return Path(url.removeprefix("file://"))
+    copy = Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gslib")) / "book"
+    if url and not copy.exists():
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", url, str(copy)], check=False)
+    if not (copy / "book" / "claims.yml").exists():
+        raise FileNotFoundError(f"the records of the book are not here and could not be fetched from {url!r}; clone its "
+                                "repository and open the chapter there")
+    return copy
+
+
+def results(table: str = "table1") -> Records:
+    """The book's records of one table; GSLIB_RESULTS names another folder that holds such folders of records."""
+    return Records(Path(os.environ.get("GSLIB_RESULTS") or book() / "results") / table)
+
+
+@cache
+def ledger() -> dict:
+    """The claims of the paper, as book/claims.yml states them."""
+    import yaml
+
+    return yaml.safe_load((book() / "book" / "claims.yml").read_text(encoding="utf-8"))
+
+
+def paper(name: str) -> dict[str, float]:
+    """A row of the paper's Table 1, such as "vae-categorical": estimator -> nats."""
+    table = ledger()["table1"]
+    return dict(zip(table["columns"], table["rows"][name]["values"], strict=True))
+
+
+def comparison(records: Records, name: str):
+    """A row of Table 1 as a pandas DataFrame, a line per estimator: the paper's number, ours with its 95 % interval
+    (mean ± half width), their difference, seeds, diverged runs and the verdict; "not run yet" where no runs are."""
+    import pandas as pd
+
+    _, cells = row(records, name)
+    lines = {}
+    for estimator, number in paper(name).items():
+        cell = cells.get(estimator)
+        values = list(cell.values.values()) if cell else []
+        ours = interval(values) if values else None
+        lines[estimator] = {
+            "paper": number,
+            "ours": ours.mean if ours else math.nan,
+            "±": ours.half_width if ours else math.nan,
+            "difference": ours.mean - number if ours else math.nan,
+            "seeds": len(values),
+            "diverged": cell.diverged if cell else 0,
+            "verdict": cell_verdict(values, number) if ours else NOT_RUN,
+        }
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def scale(records: Records, name: str) -> str:
+    """One sentence on a row of Table 1: how many cells have final runs, at what scale, and what would run the others."""
+    steps, cells = row(records, name)
+    if not cells:
+        return f"{name}: no final runs yet. To run them: {command(name)}"
+    seeds = sorted({len(cell.runs) for cell in cells.values()})
+    missing = [f"{name}-{estimator}" for estimator in TRAINED if estimator not in cells]
+    text = f"{name}: {len(cells)} of {len(TRAINED)} cells, {steps:,} steps, {' or '.join(map(str, seeds))} seeds each."
+    return " ".join([text, *(f"Not run yet: {command(cell)}." for cell in missing)])
