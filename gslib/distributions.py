@@ -67,7 +67,9 @@ class Bernoulli:
     def sample(self, *, uniform: Uniform | None = None) -> Tensor:
         """Exact samples in {0, 1}, [..., N], without gradient: logit + logistic noise > 0."""
         with torch.no_grad():
-            return (noise_like(self.logits, uniform) > (-self.logits).sigmoid()).to(self.logits.dtype)
+            u = noise_like(self.logits, uniform)
+            # In half precision the threshold of a rare unit would round to 1, and the unit would never be on.
+            return (u > (-self.logits.to(u.dtype)).sigmoid()).to(self.logits.dtype)
 
     def relaxed_logits(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
         """The logit of a relaxed sample, (logits + logistic noise) / tau, [..., N]: finite where the sample saturates."""
