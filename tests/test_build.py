@@ -1,0 +1,124 @@
+"""The strict build, on a book of one small chapter: what runs again when, what fails it, and that it needs no network."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = r"""The number is {glue:text}`one:.1f`, see {eq}`eq-one` and {numref}`fig-one-1`, as {cite}`jang2017` said.
+
+$$
+y_i \propto \exp((\log\pi_i + g_i) / \tau)
+$$ (eq-one)
+
+```{exercise}
+:label: ex-one-1
+Count.
+```
+
+```{solution} ex-one-1
+:class: dropdown
+One.
+```
+
+## References
+
+```{bibliography}
+:filter: docname in docnames
+```"""
+TOC = """\
+format: jb-book
+root: book/front
+parts:
+  - caption: Chapters
+    numbered: 2
+    chapters:
+      - file: notebooks/01_one
+"""
+GLUE = "from gslib.glue import glue\nglue('one', 1.0)\nprint('it ran')"
+FIGURE = "from matplotlib import pyplot as plt\nfrom gslib import plots\nplots.use_style()\nplt.plot([0, 1]);"
+
+
+def code(source, **mystnb):
+    metadata = {"mystnb": mystnb} if mystnb else {}
+    return {"cell_type": "code", "metadata": metadata, "source": source, "outputs": [], "execution_count": None}
+
+
+def markdown(source):
+    return {"cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def write(book, *cells):
+    notebook = {"cells": [markdown("# One"), *cells], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (book / "notebooks" / "01_one.ipynb").write_text(json.dumps(notebook))
+    subprocess.run([sys.executable, "book/tools/notebooks.py"], cwd=book, check=True, capture_output=True)
+
+
+def build(book):
+    """Build as `make book` does; whether it passed, how many notebooks it ran, and all that it said."""
+    command = ["jupyter-book", "build", ".", "-W", "-n", "--keep-going"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=book, env=environment, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    if done.returncode:
+        shutil.rmtree(book / "_build" / ".doctrees", ignore_errors=True)
+    return done.returncode == 0, said.count("Executed notebook in"), said
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    book = tmp_path_factory.mktemp("one") / "book-of-one"
+    for folder in ("book", "gslib"):
+        shutil.copytree(ROOT / folder, book / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("_config.yml", "pyproject.toml"):
+        shutil.copy(ROOT / name, book / name)
+    (book / "notebooks").mkdir()
+    (book / "book" / "front.md").write_text("# Front\n")
+    (book / "_toc.yml").write_text(TOC)
+    figure = code(FIGURE, image={"alt": "A line that rises."}, figure={"caption": "A line.", "name": "fig-one-1"})
+    write(book, code(GLUE), figure, markdown(TEXT))
+    passed, ran, said = build(book)
+    assert passed, said
+    assert ran == 1
+    return book
+
+
+def test_the_page_has_all_and_loads_nothing_from_elsewhere(book):
+    html = (book / "_build" / "html" / "notebooks" / "01_one.html").read_text(encoding="utf-8")
+    for piece in ("1.0", "it ran", "A line that rises.", "A line.", "Solution to", "Jang", "Open in Colab"):
+        assert piece in html, piece
+    loaded = re.findall(r"<(?:script|img|iframe)[^>]*\ssrc=\"([^\"]+)\"|<link[^>]*rel=\"[^\"]*(?:stylesheet|icon|preload)"
+                        r"[^>]*href=\"([^\"]+)\"", html)
+    loaded = [script or link for script, link in loaded]
+    assert any("mathjax/tex-chtml.js" in path for path in loaded)
+    assert [path for path in loaded if "//" in path] == []
+    missing = [path for path in loaded
+               if not (book / "_build" / "html" / "notebooks" / path.split("?")[0]).resolve().exists()]
+    assert missing == []
+    assert list((book / "_build" / "html" / "_static" / "mathjax").rglob("*.woff"))
+
+
+def test_what_is_unchanged_does_not_run_again_and_a_change_in_gslib_runs_all(book):
+    passed, ran, _ = build(book)
+    assert passed
+    assert ran == 0
+    (book / "gslib" / "models.py").write_text("# changed")
+    passed, ran, _ = build(book)
+    assert passed
+    assert ran == 1
+
+
+def test_faults_fail_the_build_and_all_are_named(book):
+    dead = markdown("See {numref}`fig-of-nothing`.")
+    no_caption = code(FIGURE, image={"alt": "A line."})
+    write(book, code(GLUE), dead, no_caption, code(FIGURE), code("1 / 0"))
+    passed, _, said = build(book)
+    assert not passed
+    for fault in ("fig-of-nothing", "figure without a caption", "image without alt text", "CellExecutionError"):
+        assert re.search(f"WARNING: .*{fault}", said), fault
