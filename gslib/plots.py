@@ -5,9 +5,12 @@ in dark mode. Estimators keep one colour, one line style and one marker through 
 needs colour to be read. The colours are Okabe and Ito's, darkened to a contrast of at least 3:1 on white.
 """
 
+import ast
+import inspect
 import itertools
 import re
 import sys
+import textwrap
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -250,3 +253,21 @@ def glue(name, value, display=False):
     formats, metadata = format_display_data(value)
     metadata["scrapbook"] = {"name": name, "mime_prefix": prefix}
     show({prefix + kind: data for kind, data in formats.items()}, raw=True, metadata=metadata)
+
+
+def source(*functions):
+    """Show functions or methods as they stand in their module, without their docstrings, as a highlighted code block.
+
+    The text comes from `inspect.getsource`, so that what a page shows is what runs.
+    """
+    from IPython.display import Markdown, display
+
+    blocks = []
+    for function in functions:
+        text = textwrap.dedent(inspect.getsource(function))
+        first, lines = ast.parse(text).body[0].body[0], text.splitlines()
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            del lines[first.lineno - 1 : first.end_lineno]
+        blocks.append("\n".join(lines))
+    code = "\n\n\n".join(blocks)
+    display(Markdown(f"```python\n{code}\n```"))
