@@ -50,6 +50,8 @@ def test_chapters_are_numbered_without_gaps_and_all_are_in_the_table_of_contents
     assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
     listed = re.findall(r"file: (notebooks/\S+)", (ROOT / "_toc.yml").read_text())
     assert listed == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
+    landing = (ROOT / "book" / "intro.md").read_text()
+    assert [path.stem for path in NOTEBOOKS if f"{{doc}}`/notebooks/{path.stem}`" not in landing] == []
 
 
 @each_notebook
