@@ -154,25 +154,33 @@ def learning_curves(cells, ax=None, *, curve="test"):
     """Draw recorded learning curves, the mean and the range over seeds for each estimator; returns the axes.
 
     cells: estimator -> `gslib.experiment.summary.Cell`, as `summary.row` gives them; none is drawn as an empty frame that
-    says so. curve: "test", "valid" or "train". The first tenth of training is cut off at the top.
+    says so. curve: "test", "valid" or "train". The first tenth of training is cut off at the top. Diverged runs count
+    up to where they diverged.
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(6.0, 4.2))
     top, bottom = [], []
     for name, cell in cells.items():
         steps, losses = cell.curve(curve)
-        steps, losses = np.array(steps) / 1000, np.array(losses, float)
-        mean, low, high = losses.mean(0), losses.min(0), losses.max(0)  # a diverged run breaks the line
+        steps, losses = np.array(steps) / 1000, np.ma.masked_invalid(np.array(losses, float))
+        mean, low, high = (f(0).filled(np.nan) for f in (losses.mean, losses.min, losses.max))
         ax.plot(steps, mean, markevery=0.1, **estimator_style(name))
         ax.fill_between(steps, low, high, color=COLORS[name], alpha=0.2, linewidth=0)
-        top.append(np.nanmax(high[len(steps) // 10 :]))
+        top.append(np.nanmax(high[len(steps) // 10 :], initial=0))
         bottom.append(np.nanmin(low))
     ax.set(xlabel="training steps, in thousands", ylabel=f"{curve} loss (nats)")
     if cells:
         ax.set_ylim(min(bottom) - 1, max(top))
         ax.legend(ncols=2)
     else:
-        ax.text(0.5, 0.5, "not run yet", transform=ax.transAxes, ha="center", va="center")
+        nothing(ax)
+    return ax
+
+
+def nothing(ax, text="not run yet"):
+    """Mark the axes of a figure whose runs are still to come; returns them."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center")
+    ax.set(xticks=[], yticks=[])
     return ax
 
 

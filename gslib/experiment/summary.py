@@ -125,6 +125,15 @@ def search(records: Records, name: str) -> dict[tuple[float, float], dict]:
     return min(groups.items(), key=lambda item: (-len(item[1]), item[0]), default=(None, {}))[1]
 
 
+def sensitivity(records: Records, name: str) -> dict[float, float]:
+    """Learning rate -> the bound on validation in nats that it reached in the search, with the better schedule."""
+    found = defaultdict(list)
+    for (lr, _), run in search(records, name).items():
+        if run["valid_bound"] is not None:  # else it diverged
+            found[lr].append(run["valid_bound"])
+    return {lr: min(found[lr]) for lr in sorted(found)}
+
+
 def command(target: str) -> str:
     """What trains and records a cell, a row or a table."""
     return f"python -m gslib run {target} --budget laptop"
