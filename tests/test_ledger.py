@@ -212,7 +212,7 @@ def test_picture_is_svg_with_words(recorded):
     root = ElementTree.fromstring(pages.picture())
     text = "".join(root.itertext())
     assert "✓ 112.0" in text
-    assert "not yet run 27" in text
+    assert f"{ledger.NOT_RUN} 27" in text
     assert "28 cells" in text
 
 

@@ -147,7 +147,7 @@ def test_close_verdict(groups, expected):
 
 def test_figure_verdict():
     assert [figure_verdict(*a) for a in [(True,), (True, True), (True, False), (False, True)]] == \
-        ["drawn", "drawn", "not yet drawn", "not yet drawn"]
+        ["drawn", "drawn", "not drawn yet", "not drawn yet"]
 
 
 # Which runs stand for a cell

@@ -14,13 +14,13 @@ from gslib.plots import LABELS
 from notebooks import ROOT
 
 CLAIMS = ROOT / "book" / "claims.yml"
-NOT_RUN = "not yet run"
+NOT_RUN = summary.NOT_RUN
 VERDICTS = {  # verdict -> (sign, how it counts in the summary)
     "reproduced": ("✓", "reproduced"), "holds": ("✓", "reproduced"), "drawn": ("✓", "reproduced"),
     "better": ("▲", "better"),
     "worse": ("▼", "not reproduced"), "contradicted": ("▼", "not reproduced"),
     "undecided": ("?", "undecided"),
-    NOT_RUN: ("○", NOT_RUN), "not yet drawn": ("○", NOT_RUN),
+    NOT_RUN: ("○", NOT_RUN), "not drawn yet": ("○", NOT_RUN),
 }
 
 

@@ -99,7 +99,7 @@ def _scale(row: str, cells: list[ledger.Judged]) -> str:
     seeds = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     missing = len(cells) - len(ran)
     return (f"Scale: {ran[0].steps:,} training steps, {seeds} seeds per cell"
-            f"{f'; {missing} of {len(cells)} cells not yet run at this scale' if missing else ''}. {where}\n")
+            f"{f'; {missing} of {len(cells)} cells not run yet at this scale' if missing else ''}. {where}\n")
 
 
 def _cells(cells: list[ledger.Judged]) -> str:
@@ -208,7 +208,7 @@ def landing() -> str:
 
 
 def tally(title: str, *kinds: str) -> str:
-    """Numbers: 36 (3 reproduced, 33 not yet run)."""
+    """Numbers: 36 (3 reproduced, 33 not run yet)."""
     found = [j for j in judge_all() if j.claim.kind in kinds]
     words = Counter(j.verdict for j in found)
     return f"{title}: {len(found)} (" + ", ".join(f"{count} {word}" for word, count in words.items()) + ")."

@@ -117,8 +117,8 @@ def close_verdict(groups, margin: float = CLOSE_POINTS) -> str:
 
 
 def figure_verdict(drawn: bool, complete: bool = True) -> str:
-    """"drawn" for a figure that the book draws anew and whose runs are all recorded, else "not yet drawn"."""
-    return "drawn" if drawn and complete else "not yet drawn"
+    """"drawn" for a figure that the book draws anew and whose runs are all recorded, else "not drawn yet"."""
+    return "drawn" if drawn and complete else "not drawn yet"
 
 
 def _beyond(ours: Interval, low: float, high: float) -> str:
