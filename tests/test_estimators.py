@@ -199,6 +199,23 @@ def test_darn_as_printed_keeps_nothing_of_a_separable_quadratic():
     assert expected_estimate(partial(ESTIMATORS["darn"], form="printed"), separable).norm() < 1e-12
 
 
+def test_darn_passes_a_lower_sample_by_its_own_rule():
+    theta, w, b = 0.7, -1.2, 0.5  # z1 ~ sigmoid(theta), z2 ~ sigmoid(w z1 + b), f(z2)
+    case = Case(
+        [tensor(theta)],
+        lambda theta: lambda sample: FUNCTIONS["cubic"](sample(Bernoulli(sample(Bernoulli(theta)) * w + b))).sum(-1),
+    )
+    p1, expected = tensor(theta).sigmoid().item(), 0.0
+    for z1 in (0, 1):
+        p2 = tensor(w * z1 + b).sigmoid().item()
+        for z2 in (0, 1):
+            probability = (p1 if z1 else 1 - p1) * (p2 if z2 else 1 - p2)
+            slope = f_and_slope(FUNCTIONS["cubic"], z2)[1] * (z2 - 0.5) * (z2 - p2) * w  # d f / d z1 through log q(z2)
+            expected += probability * slope * (z1 - 0.5) * (z1 - p1)
+    assert abs(expected) > 1e-3
+    assert expected_estimate(ESTIMATORS["darn"], case).item() == pytest.approx(expected, abs=1e-12)
+
+
 def quadrature(estimator, case, step=0.05, **hyperparameters):
     """Expected gradient over the noise of two units, by the midpoint rule in the logit of u: no sampling error.
 

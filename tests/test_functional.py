@@ -208,7 +208,7 @@ def test_logits_need_no_normalisation(shift, hard, seed):
 @dtype_table
 def test_hard_samples_are_exactly_one_hot_and_carry_the_soft_gradient(dtype):
     logits = torch.randn(20_000, 10).to(dtype).requires_grad_()
-    y = gumbel_softmax(logits, 0.3, hard=True)
+    y = gumbel_softmax(logits, 2.0, hard=True)  # warm, so that soft parts lie far from 0 and 1
     assert ((y == 0) | (y == 1)).all()
     assert (y.sum(-1) == 1).all()
     (y * torch.arange(10)).sum().backward()
@@ -294,6 +294,17 @@ def test_bernoulli_nll_is_binary_cross_entropy(pixels, scale):
     torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-6)
     (gradient,), (reference,) = (torch.autograd.grad(y.sum(), logits) for y in (ours, expected))
     torch.testing.assert_close(gradient, reference, rtol=1e-5, atol=1e-6)
+
+
+@dtype_table
+def test_bernoulli_nll_in_every_type(dtype):
+    logits = (torch.randn(5, 784) * 0.1).to(dtype).requires_grad_()  # sigmoids near 1/2: their product is the smallest
+    x = (torch.rand(5, 784) < 0.4).to(dtype)
+    expected = F.binary_cross_entropy_with_logits(logits.double(), x.double(), reduction="none").sum(-1)
+    torch.testing.assert_close(bernoulli_nll(logits, x).double(), expected, rtol=1e-5, atol=0)
+    bernoulli_nll(logits, x).sum().backward()
+    assert logits.grad.dtype == dtype
+    assert logits.grad.isfinite().all()
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
