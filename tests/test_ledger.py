@@ -252,9 +252,9 @@ def test_prices_come_from_pairs_of_records(recorded):
     recorded(*(record(row, "gumbel_softmax", seed, 101.0 + seed) for seed in range(2)),
              *(record(row, "gumbel_softmax", seed, 101.5 + seed, kl="sampled") for seed in range(2)))
     (price,) = choices.prices(LOG["kl"]["price"])
-    assert price.startswith("+0.50 ± 0.00 nats (VAE, categorical, Gumbel-Softmax; test; 1,000 steps, 2 runs")
+    assert price == "Gumbel-Softmax +0.50 ± 0.00 (VAE, categorical, test, 1,000 steps, 2 runs each)"
     (price,) = choices.prices(LOG["bound"]["price"])
-    assert price.startswith("+10.00")
+    assert price.startswith("Gumbel-Softmax +10.00")
     assert choices.prices(LOG["prior"]["price"]) == []
 
 

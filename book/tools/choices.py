@@ -17,6 +17,7 @@ from notebooks import ROOT
 
 FILE = ROOT / "book" / "choices.yml"
 NOT_PRICED = "not priced yet"
+TITLES = {"bernoulli": "Bernoulli", "categorical": "categorical"}
 
 
 def default(function, name: str):
@@ -65,19 +66,19 @@ def prices(spec: dict | None) -> list[str]:
     """
     if not spec:
         return []
-    lines = []
+    lines = defaultdict(list)
     for cell, runs in sorted(_recorded(spec["cells"]).items()):
         figures = spec.get("figures")
         pairs = _figures(runs, *figures) if figures else _pairs(runs, spec["change"], spec.get("from", {}))
-        for (steps, figure), differences in sorted(pairs.items())[-1:]:  # the longest runs
-            found = verdict.interval(differences)
+        if pairs:
+            steps, measure = max(pairs, key=lambda key: (key[0], key[1] == "test"))  # the longest runs
+            found = verdict.interval(pairs[steps, measure])
             spread = f" ± {found.half_width:.2f}" if found.n > 1 else ""
             model, node, estimator = cell.split("-")
-            where = {"nll": "test", "valid_bound": "validation"}.get(figure, figure)
-            count = f"{found.n} run{'s' if found.n > 1 else ''}"
-            lines.append(f"{found.mean:+.2f}{spread} nats ({model.upper()}, {node}, {LABELS[estimator]}; {where}; "
-                         f"{steps:,} steps, {count})")
-    return lines
+            count = "one run each" if found.n == 1 else f"{found.n} runs each"
+            where = f"{model.upper()}, {TITLES[node]}, {measure}, {steps:,} steps, {count}"
+            lines[where].append(f"{LABELS[estimator]} {found.mean:+.2f}{spread}")
+    return [f"{', '.join(values)} ({where})" for where, values in lines.items()]
 
 
 def _recorded(prefix: str) -> dict[str, list[dict]]:
@@ -89,7 +90,7 @@ def _recorded(prefix: str) -> dict[str, list[dict]]:
 
 
 def _pairs(runs: list[dict], change: dict, start: dict) -> dict[tuple, list[float]]:
-    """(steps, figure) -> differences of runs whose configs differ in the changed fields alone."""
+    """(steps, "test" or "validation") -> differences of runs whose configs differ in the changed fields alone."""
     standard = {frozenset(r["config"].items()): r for r in runs}
     found = defaultdict(list)
     for r in runs:
@@ -100,9 +101,9 @@ def _pairs(runs: list[dict], change: dict, start: dict) -> dict[tuple, list[floa
         if other is None:
             continue
         if r["test"] and other["test"] and None not in (r["test"]["nll"], other["test"]["nll"]):
-            found[r["config"]["steps"], "nll"].append(r["test"]["nll"] - other["test"]["nll"])
+            found[r["config"]["steps"], "test"].append(r["test"]["nll"] - other["test"]["nll"])
         elif None not in (r["valid_bound"], other["valid_bound"]):
-            found[r["config"]["steps"], "valid_bound"].append(r["valid_bound"] - other["valid_bound"])
+            found[r["config"]["steps"], "validation"].append(r["valid_bound"] - other["valid_bound"])
     return found
 
 
@@ -123,7 +124,7 @@ def page(chapter_link) -> str:
             found = prices(choice.get("price"))
             cost = "; ".join(found) if found else NOT_PRICED
             if found:
-                cost += f". Positive: {choice['price']['meaning']} gives the worse number"
+                cost = f"in nats, {cost}. Positive: {choice['price']['meaning']} gives the worse number"
             parts += [f"(choice-{choice['id']})=", f"### {choice['title']}\n", f"**Here:** {fill(choice['here'])}\n",
                       f"- *The paper:* {choice['paper']}"]
             if choice.get("authors"):
