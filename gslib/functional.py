@@ -124,7 +124,7 @@ def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
     The same number as binary cross-entropy with logits, about ten times faster; x gets no gradient.
     """
     if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()  # the product of 100 sigmoids needs more range and digits; a loss is wide under autocast too
+        logits = logits.float()  # a product of 100 sigmoids needs the range and the digits; losses are wide under autocast
     logits, x = torch.broadcast_tensors(logits, x)
     return _BernoulliNLL.apply(logits, x)
 
