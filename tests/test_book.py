@@ -46,8 +46,8 @@ def test_notebooks_are_normalised():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_chapters_are_numbered_without_gaps_and_all_are_in_the_table_of_contents():
-    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
+def test_every_chapter_is_in_the_table_of_contents_and_on_the_landing_page():
+    assert len({path.stem[:2] for path in NOTEBOOKS}) == len(NOTEBOOKS)
     listed = re.findall(r"file: (notebooks/\S+)", (ROOT / "_toc.yml").read_text())
     assert listed == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
     landing = (ROOT / "book" / "intro.md").read_text()
