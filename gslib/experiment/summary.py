@@ -17,7 +17,7 @@ import platformdirs
 
 from gslib.experiment.config import LEARNING_RATES, TRAINED, Config
 from gslib.experiment.evaluate import SAMPLES
-from gslib.experiment.records import Records
+from gslib.experiment.records import PACKAGE, Records
 from gslib.experiment.verdict import cell_verdict, interval
 
 # What the search and the seeds may change; a run that differs elsewhere prices a choice and is no run of the table.
@@ -143,18 +143,22 @@ def command(target: str) -> str:
 def book() -> Path:
     """The folder of the book, which holds its records and its ledger of claims.
 
-    It is above the working directory, or the folder that gslib was installed from; else, as in Colab, a copy is fetched
-    from there into the cache.
+    It is above the working directory, around gslib, or where gslib was installed from; if that is not on this machine, as
+    in Colab, a copy is fetched from there into the cache.
     """
-    for folder in (Path.cwd(), *Path.cwd().parents):
+    here = Path.cwd()
+    for folder in (here, *here.parents, PACKAGE.parent):
         if (folder / "book" / "claims.yml").exists():
             return folder
-    origin = importlib.metadata.distribution("gumbel-softmax-book").read_text("direct_url.json")
-    url = json.loads(origin)["url"] if origin else ""
-    if (Path(url.removeprefix("file://")) / "book" / "claims.yml").exists():
-        return Path(url.removeprefix("file://"))
+    installed = importlib.metadata.distribution("gumbel-softmax-book")
+    origin = installed.read_text("direct_url.json")
+    links = dict(link.split(", ", 1) for link in installed.metadata.get_all("Project-URL") or ())
+    url = json.loads(origin)["url"] if origin else links.get("Repository", "")
+    source = Path(url.removeprefix("file://"))
+    if (source / "book" / "claims.yml").exists():
+        return source
     copy = Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gslib")) / "book"
-    if url and not copy.exists():
+    if url.startswith("https://") and not copy.exists():
         subprocess.run(["git", "clone", "--quiet", "--depth", "1", url, str(copy)], check=False)
     if not (copy / "book" / "claims.yml").exists():
         raise FileNotFoundError(f"the records of the book are not here and could not be fetched from {url!r}; clone its "
@@ -205,11 +209,16 @@ def comparison(records: Records, name: str):
 
 
 def scale(records: Records, name: str) -> str:
-    """One sentence on a row of Table 1: how many cells have final runs, at what scale, and what would run the others."""
+    """Lines on a row of Table 1: how many cells have final runs, at what scale, and what would run the others."""
     steps, cells = row(records, name)
     if not cells:
-        return f"{name}: no final runs yet. To run them: {command(name)}"
-    seeds = sorted({len(cell.runs) for cell in cells.values()})
+        return f"{name}: not run yet, to be run by\n    {command(name)}"
+    seeds = " or ".join(map(str, sorted({len(cell.runs) for cell in cells.values()})))
+    lines = [f"{name}: {len(cells)} of {len(TRAINED)} cells, {steps:,} steps, {seeds} seeds each"]
     missing = [f"{name}-{estimator}" for estimator in TRAINED if estimator not in cells]
-    text = f"{name}: {len(cells)} of {len(TRAINED)} cells, {steps:,} steps, {' or '.join(map(str, seeds))} seeds each."
-    return " ".join([text, *(f"Not run yet: {command(cell)}." for cell in missing)])
+    return "\n".join([*lines, *(f"    not run yet: {command(cell)}" for cell in missing)])
+
+
+def titles() -> dict[str, str]:
+    """Row of Table 1 -> its title."""
+    return {name: about["title"] for name, about in ledger()["table1"]["rows"].items()}

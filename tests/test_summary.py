@@ -1,0 +1,101 @@
+"""What the chapters on results show: rows, curves and searches from records, complete, partial or not there."""
+
+import math
+
+import pytest
+
+from gslib import plots
+from gslib.experiment import Config, Records, plan, summary
+from gslib.experiment.evaluate import SAMPLES
+
+ROW = "vae-bernoulli"
+
+
+def record(config, valid, test=None):
+    steps = [50_000, config.steps]
+    return {"key": config.key, "cell": config.cell, "config": config.to_dict(), "valid_bound": valid,
+            "test": None if test is None else {"nll": test, "single": test and test + 10}, "diverged": None,
+            "evaluation": {"images": None, "samples": SAMPLES}, "data": {"source": summary.SOURCE},
+            "curve": {"step": steps, "test": [150.0, test]}}
+
+
+@pytest.fixture
+def records(tmp_path):
+    """SF with three seeds, MuProp with one that diverged, the search of ST; nothing else."""
+    found = Records(tmp_path)
+    for name, values in {"sf": [112.0, 112.2, 112.4], "muprop": [109.0, 109.2, None]}.items():
+        configs = [Config("vae", "bernoulli", name, lr=3e-3, seed=s) for s in range(3)]
+        found.add([record(c, 115.0, v) for c, v in zip(configs, values, strict=True)]
+                  if None not in values else
+                  [record(c, 115.0, v) if v else record(c, None) | {"test": {"nll": None, "single": None}}
+                   for c, v in zip(configs, values, strict=True)])
+    rates = {1e-4: 140.0, 3e-3: 120.0, 1e-2: None}
+    found.add([record(Config("vae", "bernoulli", "st", lr=lr, steps=20_000), bound) for lr, bound in rates.items()])
+    return found
+
+
+def test_comparison_holds_every_estimator_and_says_what_has_not_run(records):
+    table = summary.comparison(records, ROW)
+    assert list(table.index) == list(summary.paper(ROW))
+    sf = table.loc["sf"]
+    assert (sf["ours"], sf["seeds"], sf["verdict"]) == (pytest.approx(112.2), 3, "reproduced")
+    assert sf["±"] == pytest.approx(4.3027 * 0.2 / math.sqrt(3), abs=1e-4)
+    assert table.loc["muprop", ["seeds", "diverged"]].tolist() == [2, 1]
+    assert table.loc["gumbel_softmax", "verdict"] == summary.NOT_RUN
+    assert math.isnan(table.loc["gumbel_softmax", "ours"])
+
+
+def test_comparison_of_an_empty_folder(tmp_path):
+    table = summary.comparison(Records(tmp_path / "none"), ROW)
+    assert set(table["verdict"]) == {summary.NOT_RUN}
+
+
+def test_scale_names_the_commands_of_missing_cells(records, tmp_path):
+    text = summary.scale(records, ROW)
+    assert "2 of 7 cells, 100,000 steps, 3 seeds" in text
+    assert summary.command(f"{ROW}-gumbel_softmax") in text
+    assert summary.command(f"{ROW}-sf") not in text
+    assert summary.command(ROW) in summary.scale(Records(tmp_path / "none"), ROW)
+
+
+@pytest.mark.parametrize("target", ["table1", "figure4", ROW, f"{ROW}-sf"])
+def test_commands_name_targets_and_budgets_that_exist(target):
+    *_, name, option, budget = summary.command(target).split()
+    assert plan.cells(name)
+    assert option == "--budget"
+    assert budget in plan.BUDGETS
+
+
+def test_search_and_sensitivity_keep_to_one_scale_and_leave_out_diverged(records):
+    assert set(summary.search(records, f"{ROW}-st")) == {(1e-4, 0.0), (3e-3, 0.0), (1e-2, 0.0)}
+    assert summary.sensitivity(records, f"{ROW}-st") == {1e-4: 140.0, 3e-3: 120.0}
+    assert summary.sensitivity(records, f"{ROW}-darn") == {}
+
+
+def test_figures_and_curves_of_a_cell(records):
+    cell = summary.row(records, ROW)[1]["muprop"]
+    assert cell.figure("single") == {0: 119.0, 1: 119.2}
+    assert cell.figure("no such figure") == {}
+    steps, losses = cell.curve("test")
+    assert steps == [50_000, 100_000]
+    assert losses[0] == [150.0, 109.0]
+    assert math.isnan(losses[2][1])
+
+
+def test_curves_are_drawn_for_what_is_there(records):
+    ax = plots.learning_curves(summary.row(records, ROW)[1])
+    assert [line.get_label() for line in ax.lines] == ["SF", "MuProp"]
+    assert ax.lines[1].get_ydata()[-1] == pytest.approx(109.1)  # of the two seeds that did not diverge
+    assert [text.get_text() for text in plots.learning_curves({}).texts] == ["not run yet"]
+
+
+def test_results_can_be_read_from_another_folder(monkeypatch, tmp_path):
+    assert summary.results().folder == summary.book() / "results" / "table1"
+    monkeypatch.setenv("GSLIB_RESULTS", str(tmp_path))
+    assert summary.results().folder == tmp_path / "table1"
+
+
+def test_the_book_is_found_from_elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    summary.book.cache_clear()
+    assert (summary.book() / "book" / "claims.yml").exists()
