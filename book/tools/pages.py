@@ -68,12 +68,13 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def scoreboard() -> str:
     judged = judge_all()
     of = {kind: [j for j in judged if j.claim.kind == kind] for kind in {j.claim.kind for j in judged}}
-    parts = ["## Table 1, cell by cell\n"]
+    parts = ["## Table 1, cell by cell\n", f"Numbers are {ledger.raw()['table1']['unit']}.\n"]
     for row, about in ledger.raw()["table1"]["rows"].items():
         cells = [j for j in of["cell"] if j.claim.cell.startswith(f"{row}-")]
         parts += [f"(scoreboard-{row})=", f"### {about['title']}\n", _scale(row, cells), _cells(cells)]
     parts += ["## What the text claims\n", _claims(of["order"] + of["par"] + of["speed"] + of["closeness"])]
-    parts += ["## Table 2\n", _cells(of["bound"] + of["accuracy"])]
+    units = "; ".join(f"{name} in {how['unit']}" for name, how in ledger.raw()["table2"]["figures"].items())
+    parts += ["## Table 2\n", f"Numbers are {units}.\n", _cells(of["bound"] + of["accuracy"])]
     parts += ["## Figures\n", _figures(of["figure"]), "## The rules, as the code states them\n", _rules(judged)]
     return "\n".join(parts)
 
@@ -96,9 +97,10 @@ def _scale(row: str, cells: list[ledger.Judged]) -> str:
     if not ran:
         return f"No run of this row is finished yet. {where}\n"
     seeds = sorted({j.ours.n for j in ran})
-    seeds = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    seeds = ("one seed" if seeds == [1] else f"{seeds[0]} seeds" if len(seeds) == 1 else
+             f"{seeds[0]} to {seeds[-1]} seeds") + " per cell"
     missing = len(cells) - len(ran)
-    return (f"Scale: {ran[0].steps:,} training steps, {seeds} seeds per cell"
+    return (f"Scale: {ran[0].steps:,} training steps, {seeds}"
             f"{f'; {missing} of {len(cells)} cells not run yet at this scale' if missing else ''}. {where}\n")
 
 
@@ -114,8 +116,7 @@ def _cells(cells: list[ledger.Judged]) -> str:
             ours += f" ({j.diverged} diverged)"
         difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
         rows.append([name, j.claim.value, ours, difference, said(j)])
-    unit = cells[0].claim.unit if len({j.claim.unit for j in cells}) == 1 else "ELBO in nats, accuracy in per cent"
-    return table(["Estimator", f"Paper ({unit})", "Ours, 95 % interval", "Difference", "Verdict"], rows)
+    return table(["Estimator", "Paper", "Ours, 95 % interval", "Difference", "Verdict"], rows)
 
 
 def _claims(judged: list[ledger.Judged]) -> str:
