@@ -77,7 +77,7 @@ def load() -> list[Claim]:
         for row, about in one["rows"].items() for name, value in zip(one["columns"], about["values"], strict=True)
     ]
     claims += [
-        Claim(f"table-2-{name}-{figure}", "bound" if figure == "elbo" else "accuracy", f"{about['title']}, {figure}",
+        Claim(f"table-2-{name}-{figure}", "bound" if figure == "elbo" else "accuracy", f"{about['title']}, {how['title']}",
               two["location"], how["rule"], two["chapter"], about[figure], how["unit"], two["records"], name, figure=figure)
         for name, about in two["rows"].items() for figure, how in two["figures"].items()
     ]

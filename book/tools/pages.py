@@ -68,13 +68,13 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def scoreboard() -> str:
     judged = judge_all()
     of = {kind: [j for j in judged if j.claim.kind == kind] for kind in {j.claim.kind for j in judged}}
-    parts = ["## Table 1, cell by cell\n", f"Numbers are {ledger.raw()['table1']['unit']}.\n"]
+    parts = ["## Table 1, cell by cell\n", f"Numbers are in {ledger.raw()['table1']['unit']}.\n"]
     for row, about in ledger.raw()["table1"]["rows"].items():
         cells = [j for j in of["cell"] if j.claim.cell.startswith(f"{row}-")]
         parts += [f"(scoreboard-{row})=", f"### {about['title']}\n", _scale(row, cells), _cells(cells)]
     parts += ["## What the text claims\n", _claims(of["order"] + of["par"] + of["speed"] + of["closeness"])]
-    units = "; ".join(f"{name} in {how['unit']}" for name, how in ledger.raw()["table2"]["figures"].items())
-    parts += ["## Table 2\n", f"Numbers are {units}.\n", _cells(of["bound"] + of["accuracy"])]
+    units = "; ".join(f"{how['title']} in {how['unit']}" for how in ledger.raw()["table2"]["figures"].values())
+    parts += ["## Table 2\n", f"{units}.\n", _cells(of["bound"] + of["accuracy"])]
     parts += ["## Figures\n", _figures(of["figure"]), "## The rules, as the code states them\n", _rules(judged)]
     return "\n".join(parts)
 
