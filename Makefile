@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 export GSLIB_BUDGET ?= smoke
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book test lint clean address
+.PHONY: help book browser test lint clean address
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -28,9 +28,14 @@ $(INSTALLED): requirements.txt pyproject.toml
 
 # A page that was read once with a warning would pass the next time: after a failure, read all pages again.
 book: $(INSTALLED) ## run every notebook that changed, and render the book to _build/html
+	@rm -f _build/built && mkdir -p _build && touch _build/building
 	@$(BIN)/jupyter-book build . -W -n --keep-going || \
 	{ rm -rf _build/.doctrees; echo "The book is NOT built: the first warning or failing cell is above." >&2; exit 1; }
+	@mv _build/building _build/built
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
+
+browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
+	$(BIN)/python -m pytest tests/test_browser.py
 
 test: $(INSTALLED) ## run the tests, and every notebook as a test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-cell-timeout=600 tests notebooks

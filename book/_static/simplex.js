@@ -6,7 +6,8 @@
 
   const SAMPLES = 400, GRID = 110, HEIGHT = Math.sqrt(3) / 2, MARGIN = 0.09;
   const CORNERS = [[0, 0], [1, 0], [0.5, HEIGHT]];
-  const COLORS = ["#0072b2", "#d55e00", "#009e73"];  // colour-blind safe; each class has a shape as well
+  // Colour-blind safe, lighter in the dark; each class has a shape as well.
+  const COLORS = {light: ["#0072b2", "#d55e00", "#009e73"], dark: ["#56b4e9", "#ff8c42", "#35c89b"]};
 
   // A small generator with a fixed seed (mulberry32): every reader sees the same samples.
   function generator(seed) {
@@ -140,7 +141,7 @@
     }
 
     mark(pen, [x, y], winner, r) {
-      pen.fillStyle = COLORS[winner];
+      pen.fillStyle = (COLORS[document.documentElement.dataset.theme] ?? COLORS.light)[winner];
       pen.globalAlpha = 0.75;
       pen.beginPath();
       if (winner === 0) pen.arc(x, y, r, 0, 2 * Math.PI);
@@ -163,7 +164,7 @@
       pen.fillStyle = ink;
       for (const [y, value] of cells) {
         const [px, py] = place(y);
-        pen.globalAlpha = 0.3 * Math.min(1, Math.exp(0.7 * (value - top)));
+        pen.globalAlpha = 0.5 * Math.min(1, Math.exp(0.4 * (value - top)));
         pen.fillRect(px - width / 2, py - height / 2, width, height);
       }
       pen.globalAlpha = 1;

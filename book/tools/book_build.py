@@ -91,6 +91,20 @@ def check_images(app, doctree):
             LOGGER.warning("figure without a caption: %s", image["uri"], location=(page, image.line))
 
 
+def renew_static(app, env, added, changed, removed):
+    """Sphinx copies the style and the scripts only when it reads a page: read the first where one of them changed."""
+    copies = ((path, Path(app.outdir, "_static", path.name)) for path in (ROOT / "book" / "_static").iterdir())
+    fresh = all(copy.is_file() and copy.read_bytes() == path.read_bytes() for path, copy in copies)
+    return [] if fresh else [app.config.root_doc]
+
+
+def mend_roles(app, page, template, context, doctree):
+    """Docutils marks references as a list of what is no list item, which confuses screen readers."""
+    for wrong, right in (('<div role="list" class="citation-list">', '<div class="citation-list">'),
+                         (' role="doc-biblioentry"', ""), (' role="doc-backlink"', "")):
+        context["body"] = context.get("body", "").replace(wrong, right)
+
+
 def copy_mathjax(app, exception):
     """Copy the part of MathJax that the pages load, so that they need no network."""
     if exception is None and app.builder.format == "html":
@@ -110,5 +124,7 @@ def setup(app):
     app.connect("config-inited", configure, priority=1)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
     app.connect("doctree-read", check_images)
+    app.connect("env-get-outdated", renew_static)
+    app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,326 @@
+"""The built book as a reader meets it: its links, pictures and headings, then every page in headless Chromium."""
+
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "_build" / "html"
+STAMP = ROOT / "_build" / "built"  # `make book` leaves it after a build without a warning
+PHONE, DESKTOP = {"width": 375, "height": 812}, {"width": 1280, "height": 900}
+
+
+def why_no_book():
+    if not (STAMP.exists() and (BOOK / "index.html").exists()):
+        return "NO BUILT BOOK: its pages were NOT tested. Run `make book browser`."
+    sources = [ROOT / "_toc.yml", ROOT / "_config.yml", *ROOT.glob("notebooks/*.ipynb")]
+    sources += [path for path in ROOT.glob("book/**/*") if path.is_file() and "__pycache__" not in path.parts]
+    newest = max(sources, key=lambda path: path.stat().st_mtime)
+    if newest.stat().st_mtime > STAMP.stat().st_mtime:
+        return f"THE BUILT BOOK IS OLDER than {newest.relative_to(ROOT)}: it was NOT tested. Run `make book browser`."
+    return ""
+
+
+def chromium():
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+if NO_BOOK := why_no_book():
+    pytest.skip(NO_BOOK, allow_module_level=True)
+NO_CHROMIUM = ("NO CHROMIUM: the book was NOT tested in a browser. "
+               "Install it (Debian: apt-get install chromium) or set CHROMIUM to its program.")
+in_browser = pytest.mark.skipif(not chromium(), reason=NO_CHROMIUM)
+
+
+# --- what the files say
+
+
+class Page(HTMLParser):
+    """Ids, links, images and headings of one file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.in_article = False
+        self.path, self.ids, self.links, self.images, self.headings = path, set(), [], [], []
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids |= {attributes[name] for name in ("id", "name") if attributes.get(name) and (name == "id" or tag == "a")}
+        link = attributes.get("href" if tag in ("a", "link") else "src" if tag in ("img", "script", "source") else "")
+        if link and not re.match(r"https?:|mailto:|data:|javascript:", link):
+            self.links.append(link)
+        if tag == "meta" and attributes.get("http-equiv") == "Refresh":
+            self.links.append(attributes["content"].split("url=")[-1])
+        if tag == "img":
+            self.images.append(attributes)
+        self.in_article |= tag == "article"  # before it comes a second title, for print only
+        if self.in_article and re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+
+    def handle_endtag(self, tag):
+        self.in_article &= tag != "article"
+
+    def target(self, link):
+        """File and anchor that a link leads to."""
+        file, anchor = urldefrag(link)
+        file = unquote(file.split("?")[0])
+        return (self.path.parent / file).resolve() if file else self.path, unquote(anchor)
+
+
+def crawl():
+    """All pages that a reader can reach from the first, or through the search field."""
+    pages, queue = {}, [BOOK / name for name in ("index.html", "search.html", "genindex.html")]
+    while queue:
+        path = queue.pop(0)
+        if path not in pages and path.suffix == ".html" and path.exists():
+            pages[path] = Page(path)
+            queue += [pages[path].target(link)[0] for link in pages[path].links]
+    return pages
+
+
+PAGES = crawl()
+
+
+def name(path):
+    return path.relative_to(BOOK).with_suffix("").as_posix()
+
+
+def test_all_that_the_table_of_contents_lists_can_be_reached():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    listed = [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    assert set(listed) <= set(map(name, PAGES))
+
+
+def test_links_within_the_book_lead_somewhere():
+    dead = set()
+    for page in PAGES.values():
+        for link in page.links:
+            path, anchor = page.target(link)
+            if not path.is_file() or not path.is_relative_to(BOOK):
+                dead.add(f"{name(page.path)}: no file for {link}")
+            elif anchor and path in PAGES and anchor not in PAGES[path].ids:
+                dead.add(f"{name(page.path)}: no anchor for {link}")
+    assert sorted(dead) == []
+
+
+def test_images_have_a_text_for_those_who_do_not_see_them():
+    silent = {f"{name(page.path)}: {image.get('src')}" for page in PAGES.values() for image in page.images
+              if not (image.get("alt") or "").strip()}
+    assert sorted(silent) == []
+
+
+def test_headings_begin_with_one_title_and_leave_out_no_level():
+    wrong = {}
+    for path, page in PAGES.items():
+        steps = zip([0, *page.headings], page.headings, strict=False)
+        if page.headings and (page.headings.count(1) != 1 or any(after > before + 1 for before, after in steps)):
+            wrong[name(path)] = page.headings
+    assert wrong == {}
+
+
+# --- what a browser makes of them
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One Chromium for all pages; what it asks of other hosts, it does not find."""
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--disable-gpu", "--disable-quic", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=flags)
+        yield browser
+        browser.close()
+
+
+def open_page(browser, path, **settings):
+    """The page as a tab, with the errors and requests since its start noted on it."""
+    settings = {"viewport": DESKTOP, "color_scheme": "light", "reduced_motion": "reduce"} | settings
+    tab = browser.new_context(**settings).new_page()
+    tab.errors, tab.requests = [], []
+    tab.on("console", lambda message: tab.errors.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: tab.errors.append(str(error)))
+    tab.on("requestfailed", lambda request: tab.errors.append(f"{request.url}: {request.failure}"))
+    tab.on("request", lambda request: tab.requests.append(request.url))
+    tab.goto(path.as_uri(), wait_until="load")
+    tab.evaluate("window.MathJax?.startup?.promise")
+    return tab
+
+
+AXE_RULES = {  # all rules once, and again those that can differ in the dark or on a phone
+    "light": None,
+    "dark": ["color-contrast", "link-in-text-block"],
+    "phone": ["scrollable-region-focusable", "target-size", "aria-hidden-focus"],
+}
+
+
+def violations(tab, theme):
+    """Serious and critical findings of axe-core, each with its first elements."""
+    options = {"resultTypes": ["violations"], "iframes": False, "preload": False}
+    if AXE_RULES[theme]:
+        options["runOnly"] = AXE_RULES[theme]
+    return [f"{rule['id']}: {len(rule['nodes'])} times, as in " + "; ".join(
+                f"{node['html'][:150]} {node['failureSummary'].splitlines()[1].strip()}" for node in rule["nodes"][:3])
+            for rule in tab.evaluate("options => axe.run(document, options)", options)["violations"]
+            if rule["impact"] in ("serious", "critical")]
+
+
+# What reaches out of the window, unless a box around it scrolls; hidden and screen-reader-only elements aside.
+TOO_WIDE = """() => {
+  const width = document.documentElement.clientWidth, wide = [];
+  for (const element of document.body.querySelectorAll("*:not(mjx-math *, mjx-assistive-mml, mjx-assistive-mml *)")) {
+    const box = element.getBoundingClientRect(), style = getComputedStyle(element);
+    if (box.right <= width + 1 || box.width < 2 || box.height < 2 || style.visibility == "hidden") continue;
+    let around = element.parentElement, free = !wide.some((w) => w.contains(element));
+    for (; around && free; around = around.parentElement) {
+      const s = getComputedStyle(around);
+      free = !["auto", "scroll"].includes(s.overflowX) && s.position != "fixed";
+    }
+    if (free && style.position != "fixed") wide.push(element);
+  }
+  const say = (e) => `<${e.tagName.toLowerCase()} class="${e.getAttribute("class") ?? ""}"> ${e.textContent.slice(0, 60)}`;
+  const scroll = document.documentElement.scrollWidth;
+  return (scroll > width ? [`the page is ${scroll} px wide`] : []).concat(wide.slice(0, 5).map(say));
+}"""
+
+
+@pytest.fixture(scope="module", params=[path for path in PAGES if path.name != "index.html"], ids=name)
+def found(request, browser):
+    """All that there is to complain of on one page."""
+    from axe_playwright_python.base import AXE_SCRIPT
+
+    tab = open_page(browser, request.param, viewport=PHONE)
+    tab.evaluate(AXE_SCRIPT)
+    found = {"wide": tab.evaluate(TOO_WIDE), "phone": violations(tab, "phone")}
+    tab.set_viewport_size(DESKTOP)
+    # Formulas have the colour of the text around them, and so many elements that axe would take minutes.
+    tab.evaluate("document.querySelectorAll('mjx-container').forEach((formula) => formula.replaceWith('formula'))")
+    found["light"] = violations(tab, "light")
+    tab.emulate_media(color_scheme="dark")
+    tab.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+    found["dark"] = violations(tab, "dark")
+    tab.context.close()
+    elsewhere = [url for url in tab.requests if not url.startswith((BOOK.as_uri() + "/", "data:", "blob:"))]
+    return found | {"errors": tab.errors, "elsewhere": elsewhere}
+
+
+@in_browser
+def test_loads_without_errors_and_only_from_the_book(found):
+    assert found["errors"] == []
+    assert found["elsewhere"] == []
+
+
+@in_browser
+def test_is_accessible_in_both_themes_and_on_a_phone(found):
+    assert {theme: found[theme] for theme in AXE_RULES} == {theme: [] for theme in AXE_RULES}
+
+
+@in_browser
+def test_fits_a_phone(found):
+    assert found["wide"] == []
+
+
+@in_browser
+def test_search_finds_a_chapter(browser):
+    tab = open_page(browser, BOOK / "search.html")
+    tab.goto((BOOK / "search.html").as_uri() + "?q=temperature")
+    tab.locator("#search-results li a[href*='notebooks/']").first.wait_for(timeout=10_000)
+    tab.context.close()
+
+
+# --- the interactive simplex
+
+
+@pytest.fixture(scope="module")
+def simplex(browser):
+    path = next(path for path, page in PAGES.items() if 'class="gs-simplex"' in page.text)
+    tab = open_page(browser, path, has_touch=True)
+    tab.locator(".gs-simplex canvas").scroll_into_view_if_needed()
+    yield tab
+    assert tab.errors == []
+    tab.context.close()
+
+
+def said(tab):
+    return tab.locator(".gs-simplex [role=status]").inner_text()
+
+
+def at(tab, u, v):
+    """A point of the canvas, in the window's pixels."""
+    box = tab.locator(".gs-simplex canvas").bounding_box()
+    return box["x"] + u * box["width"], box["y"] + v * box["height"]
+
+
+def drawn(tab):
+    return tab.locator(".gs-simplex canvas").evaluate("canvas => canvas.toDataURL()")
+
+
+@in_browser
+def test_simplex_obeys_the_keyboard(simplex):
+    before = said(simplex)
+    simplex.locator(".gs-simplex canvas").focus()
+    simplex.keyboard.press("ArrowRight")
+    moved = said(simplex)
+    assert moved != before
+    simplex.keyboard.press("ArrowLeft")
+    assert said(simplex) == before
+
+    warmth = simplex.locator(".gs-simplex output").inner_text()
+    simplex.keyboard.press("Tab")  # to the slider
+    for _ in range(20):
+        simplex.keyboard.press("ArrowRight")
+    assert float(simplex.locator(".gs-simplex output").inner_text()) > float(warmth)
+    assert said(simplex) != before  # fewer samples near a corner
+
+    picture = drawn(simplex)
+    simplex.keyboard.press("Tab")  # to the box that shows the density
+    simplex.keyboard.press("Space")
+    assert drawn(simplex) != picture
+    simplex.keyboard.press("Space")
+
+
+@in_browser
+def test_simplex_obeys_the_mouse(simplex):
+    simplex.mouse.move(*at(simplex, 0.5, 0.6))
+    simplex.mouse.down()
+    middle = said(simplex)
+    simplex.mouse.move(*at(simplex, 0.25, 0.75), steps=3)
+    corner = said(simplex)
+    simplex.mouse.up()
+    assert middle != corner
+    simplex.mouse.move(*at(simplex, 0.6, 0.6))
+    assert said(simplex) == corner  # released
+
+
+@in_browser
+def test_simplex_obeys_a_finger_and_the_page_stays_where_it_is(simplex):
+    simplex.set_viewport_size(PHONE)
+    simplex.locator(".gs-simplex canvas").scroll_into_view_if_needed()
+    start, end = at(simplex, 0.5, 0.4), at(simplex, 0.35, 0.8)
+    scrolled = simplex.evaluate("window.scrollY")
+    finger = simplex.context.new_cdp_session(simplex)
+    texts = []
+    for kind, point in (("touchStart", start), ("touchMove", end), ("touchEnd", None)):
+        points = [{"x": point[0], "y": point[1]}] if point else []
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        texts.append(said(simplex))
+    assert texts[0] != texts[1] == texts[2]
+    assert simplex.evaluate("window.scrollY") == scrolled
+    simplex.set_viewport_size(DESKTOP)
+
+
+@in_browser
+def test_simplex_follows_the_theme(simplex):
+    light = drawn(simplex)
+    simplex.emulate_media(color_scheme="dark")
+    simplex.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+    simplex.wait_for_function("light => document.querySelector('.gs-simplex canvas').toDataURL() != light", arg=light)
