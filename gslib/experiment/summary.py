@@ -214,9 +214,10 @@ def scale(records: Records, name: str) -> str:
     if not cells:
         return f"{name}: not run yet, to be run by\n    {command(name)}"
     seeds = " or ".join(map(str, sorted({len(cell.runs) for cell in cells.values()})))
-    lines = [f"{name}: {len(cells)} of {len(TRAINED)} cells, {steps:,} steps, {seeds} seeds each"]
+    text = f"{name}: {len(cells)} of {len(TRAINED)} cells, {steps:,} steps, seeds: {seeds}"
     missing = [f"{name}-{estimator}" for estimator in TRAINED if estimator not in cells]
-    return "\n".join([*lines, *(f"    not run yet: {command(cell)}" for cell in missing)])
+    target = name if len(missing) > 1 else "".join(missing)  # finished runs of a row are not run again
+    return f"{text}\n    {len(missing)} not run yet, to be run by\n    {command(target)}" if missing else text
 
 
 def titles() -> dict[str, str]:
