@@ -307,6 +307,7 @@ def test_typed_results_are_found(sentence):
 @pytest.mark.parametrize("sentence", [
     "The paper has 101.5 nats.", "It is 101.5 nats {cite}`jang2017`.", "We get {glue:text}`loss:.1f` nats.",
     "The rate is 0.001.", "With `tau = 0.5 nats` in code.", "Where $a = 1.5$ times $b$.", "In 2 nats.",
+    "Suppose seeds scatter by 0.3 nats.",
 ])
 def test_other_numbers_are_left_alone(sentence):
     assert prose.offenders(sentence) == []

@@ -2,7 +2,8 @@
 
     python book/tools/prose.py     list the offending sentences of the notebooks and pages
 
-A sentence may hold such a number if it cites a source ({cite}), or says that the number is the paper's ("the paper").
+A sentence may hold such a number if it cites a source ({cite}), says that the number is the paper's ("the paper"), or
+supposes it ("suppose").
 Numbers that a run gave are put in by glue. Code, mathematics and links are not prose.
 """
 
@@ -16,7 +17,7 @@ from notebooks import ROOT
 
 UNIT = r"(?:nats?\b|%|per\s+cent\b|percentage\b|(?:[×x]|times|-?fold)(?=$|[\s,.;:)])|ms\b|milliseconds?\b|seconds?\b)"
 RESULT = re.compile(rf"(?<![\w.])[-−+]?\d+\.\d+\s*(?:±\s*\d+(?:\.\d+)?\s*)?{UNIT}")
-ALLOWED = re.compile(r"\{cite[^}]*\}|\bthe paper\b|\bpaper's\b|\bthe authors'|\{glue", re.IGNORECASE)
+ALLOWED = re.compile(r"\{cite[^}]*\}|\bthe paper\b|\bpaper's\b|\bthe authors'|\{glue|\bsuppose\b", re.IGNORECASE)
 NOT_PROSE = (
     r"^(`{3,}|~{3,})\{?(?:bibliography|code-cell|code|python|bash|text|math|list-table)\b.*?^\1\s*$",  # fenced code
     r"\$\$.*?\$\$", r"(?<!\\)\$[^$\n]+\$", r"\]\([^)]*\)",
