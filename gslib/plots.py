@@ -249,19 +249,6 @@ def _edges(text):
     return [pair for chain in text.split(",") for pair in itertools.pairwise(chain.strip().split(">"))]
 
 
-def glue(name, value, display=False):
-    """Hand a measured value to the prose of the book, where {glue:text}`name` shows it; silent unless `display`.
-
-    MyST-NB's own `glue` without its package, which a reader's notebook server does not have.
-    """
-    from IPython.core.formatters import format_display_data
-    from IPython.display import display as show
-
-    prefix = "" if display else "application/papermill.record/"
-    formats, metadata = format_display_data(value)
-    metadata["scrapbook"] = {"name": name, "mime_prefix": prefix}
-    show({prefix + kind: data for kind, data in formats.items()}, raw=True, metadata=metadata)
-
 
 def source(*functions):
     """Show functions or methods as they stand in their module, without their docstrings, as a highlighted code block.
