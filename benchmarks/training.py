@@ -26,7 +26,8 @@ import statistics
 import time
 from pathlib import Path
 
-BATCH, PIXELS, UNITS, CHUNK = 100, 784, 200, 100  # CHUNK: model-steps between two looks at the clock
+BATCH, PIXELS, UNITS = 100, 784, 200
+CHUNK, EVERY = 10, 120  # model-steps between two looks at the clock; for the engine, which records its losses there
 EVALUATED, IMAGES, SAMPLES = 100, 10_000, 1000
 
 
@@ -83,13 +84,13 @@ def usual(node: str, threads: int, loader: bool):
 
 
 def gslib(node: str, members: int, estimator: str = "gumbel_softmax"):
-    """The engine, as a long run uses it; yields after every CHUNK model-steps."""
+    """The engine, as a long run uses it; yields after every EVERY model-steps, with a point of the learning curve."""
     from gslib.experiment import Config, Ensemble, prepare_process
 
     prepare_process()
     images = pixels().byte()
     data = {"train": images, "valid": images[:BATCH], "test": images[:BATCH]}
-    every = max(1, CHUNK // members)
+    every = max(1, EVERY // members)
     options = dict(lr=1e-3, steps=10**9, eval_every=every, batch=BATCH, anneal_rate=1e-5)
     ensemble = Ensemble([Config("vae", node, estimator, seed=s, **options) for s in range(members)], data)
     for _ in ensemble.advance(10**9):
@@ -127,12 +128,12 @@ def evaluation(node: str) -> dict:
 
     prepare_process()
     model, x = DiscreteVAE(node), pixels()[:EVALUATED]
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     for part in torch.split(x, 50):
         model.bound(part, SAMPLES)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
-    return {"images": EVALUATED, "samples": SAMPLES, "seconds": seconds,
+    return {"images": EVALUATED, "samples": SAMPLES, "seconds": seconds, "cpu_seconds": cpu,
             "seconds_for_10000": seconds * IMAGES / EVALUATED, "peak_bytes": peak}
 
 
@@ -174,8 +175,10 @@ def measure(contestants: dict[str, list[tuple]], repeats: int, seconds: float) -
             ours, theirs = context.Pipe()
             process = context.Process(target=work, args=(theirs, kind, arguments), daemon=True)
             process.start()
-            ours.recv()
             workers[label].append((ours, process))
+    for pairs in workers.values():
+        for pipe, _ in pairs:
+            pipe.recv()  # ready
     speeds, costs = ({label: [] for label in contestants} for _ in range(2))
     for turn in range(repeats):
         for label in list(contestants)[:: 1 if turn % 2 else -1]:
@@ -242,8 +245,9 @@ def main() -> None:
               f"{row['multiple_of_products']:>12.2f}{row['cpu_ms_per_step']:>9.2f}")
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # a fresh process, whose peak memory is its own
         bound = pool.apply(evaluation, (args.node,))
-    print(f"\nEvaluation with m = {SAMPLES}, one thread: {bound['seconds']:.2f} s for {EVALUATED} images, extrapolated to "
-          f"{bound['seconds_for_10000']:.0f} s for {IMAGES:,}; peak memory {bound['peak_bytes'] / 1e9:.2f} GB")
+    print(f"\nEvaluation with m = {SAMPLES}, one thread: {bound['seconds']:.2f} s for {EVALUATED} images "
+          f"({bound['cpu_seconds']:.2f} s of CPU), extrapolated to {bound['seconds_for_10000']:.0f} s for {IMAGES:,}; "
+          f"peak memory {bound['peak_bytes'] / 1e9:.2f} GB")
     if args.json:
         result = {"machine": about, "node": args.node, "batch": BATCH, "repeats": args.repeats, "rows": rows,
                   "evaluation": bound}
