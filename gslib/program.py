@@ -1,4 +1,4 @@
-"""A stochastic program is a function of its sampler; everything an estimator needs from a program is here.
+"""A stochastic program is a function of its sampler; everything an estimator needs from a program is here::
 
     Sampler   = Callable[[Distribution], Tensor]    one call per stochastic node, always in the same order
     Program   = Callable[[Sampler], Tensor]         the loss per example, [..., B]
