@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import datetime
 import json
 import multiprocessing
 import os
+import platform
 import time
 from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -45,6 +47,18 @@ def prepare_process(threads: int = 1) -> None:
     # On the CPU this picks a faster float32 kernel of the same accuracy (a test holds it against float64).
     torch.set_float32_matmul_precision("medium")
     torch.set_flush_denormal(True)
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what is freed: by default it hands large blocks back, and faults them in at each step anew.
+
+    Changes no number; halves the time of an evaluation. Does nothing where the C library is not glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((-3, 32 << 20), (-1, 1 << 30), (-2, 64 << 20)):  # mmap threshold, trim threshold, top pad
+            mallopt(option, value)
 
 
 def load_data(images: int | None = None) -> tuple[dict, dict]:
