@@ -13,8 +13,8 @@ from gslib.program import Program, Trace, check_loss
 def sf(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None) -> Tensor:
     r"""Score function (REINFORCE): push the probability of each sample up or down by how good its loss was.
 
-    Unbiased for any baseline that does not look at z (and up to a factor with variance normalisation); high variance;
-    one evaluation of the program.
+    Unbiased for any baseline that does not look at z (with variance normalisation, parameters above the nodes up to a
+    positive factor); high variance; one evaluation of the program.
 
     .. math:: \nabla_\theta \mathbb{E}[f]
               = \mathbb{E}\big[(f(z) - b)\,\nabla_\theta \log q_\theta(z) + \nabla_\theta f(z)\big]
@@ -25,7 +25,7 @@ def sf(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: 
     """
     trace = Trace()
     f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
-    return f + _weighted_score(f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1), baseline)
+    return _surrogate(f, trace, f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1), baseline)
 
 
 def muprop(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None) -> Tensor:
@@ -37,7 +37,8 @@ def muprop(program: Program, *, baseline: float | Tensor | Baseline = 0.0, unifo
               + f'(\bar z)\,\nabla_\theta \mathbb{E}_q[z] + \nabla_\theta f(z), \qquad \bar z = \mathbb{E}_q[z]
 
     With several layers the mean-field pass carries means through all of them and f' is the total derivative along it.
-    Variance normalisation divides the signal and the residual term alike, so the direction keeps its expectation.
+    Variance normalisation divides all that reaches the nodes, signal, residual and direct terms, by the same number, so
+    the direction keeps its expectation.
 
     Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 3 and section 3.1; Jang et al. 2017, equation 7.
     """
@@ -46,7 +47,7 @@ def muprop(program: Program, *, baseline: float | Tensor | Baseline = 0.0, unifo
     f_mean, means, slopes = _expand(program, lambda q: q.mean)
     signals = _node_signals(f.detach() - f_mean, trace, means, slopes)
     residuals = torch.stack([q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in zip(trace, slopes, strict=True)], -1)
-    return f + _weighted_score(signals, trace.log_prob_per_node(), baseline, residuals)
+    return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline, residuals)
 
 
 def darn(
@@ -80,21 +81,35 @@ def darn(
     if form == "printed":
         f_bar, points, slopes = _expand(program, lambda q: torch.full_like(q.mean, q.uniform_mean))
         signals = _node_signals(f.detach() - f_bar, trace, points, slopes)
-        return f + _weighted_score(signals, trace.log_prob_per_node(), baseline)
+        return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline)
     samples = iter(trace)
     _, _, slopes = _expand(program, lambda q: _darn_sample(q, next(samples)[1]))
     signals = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in zip(trace, slopes, strict=True)]
     log_probs = [q.log_prob(z) for q, z in trace]
-    return f + _weighted_score(torch.cat(signals, -1), torch.cat(log_probs, -1), baseline)
+    return _surrogate(f, trace, torch.cat(signals, -1), torch.cat(log_probs, -1), baseline)
 
 
-def _weighted_score(signals: Tensor, log_probs: Tensor, baseline, residuals: Tensor | float = 0.0) -> Tensor:
-    """The zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) / scale; all are [..., B, S].
+def _surrogate(f: Tensor, trace: Trace, signals: Tensor, log_probs: Tensor, baseline, residuals: Tensor | float = 0.0):
+    """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) / scale; all [..., B, S].
 
     S counts the signals of an example: one in all, one per node or one per unit.
     """
     signals, scale = as_baseline(baseline)(signals)
-    return zero_valued(((signals * log_probs + residuals) / scale).sum(-1))
+    score = ((signals * log_probs + residuals) / scale).sum(-1)
+    return f + zero_valued(score) + zero_valued(_direct(f, trace, scale))
+
+
+def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
+    """What turns the gradient that f itself sends into the nodes' logits (by a KL term, say) into 1/scale of it.
+
+    A parameter above a node then has its whole gradient divided by one number, and its direction keeps its expectation.
+    """
+    logits = [q.logits for q, _ in trace if q.logits.requires_grad]
+    if not isinstance(scale, Tensor) or not f.requires_grad or not logits:
+        return torch.zeros_like(f)
+    slopes = torch.autograd.grad(f.sum(), logits, retain_graph=True, allow_unused=True)
+    terms = [(slope * x).flatten(f.ndim).sum(-1) for slope, x in zip(slopes, logits, strict=True) if slope is not None]
+    return (1 / scale - 1).squeeze(-1) * sum(terms) if terms else torch.zeros_like(f)
 
 
 def _node_signals(excess: Tensor, trace: Trace, points: list[Tensor], slopes: list[Tensor]) -> Tensor:
