@@ -97,5 +97,4 @@ def test_results_can_be_read_from_another_folder(monkeypatch, tmp_path):
 
 def test_the_book_is_found_from_elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    summary.book.cache_clear()
     assert (summary.book() / "book" / "claims.yml").exists()

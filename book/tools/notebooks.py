@@ -46,9 +46,9 @@ if not found("gslib.estimators"):
         subprocess.run([*pip, source, *kept], check=True)
     else:  # gsutil has a gslib of its own
         print("Another package called gslib is at", found("gslib").origin, "- the book's goes into a folder before it.")
-        subprocess.run([*pip, "matplotlib", "platformdirs", "tqdm", *kept], check=True)
         subprocess.run([*pip, "--no-deps", "--upgrade", "--target", "book-gslib", source], check=True)
         sys.path.insert(0, os.path.abspath("book-gslib"))
+        subprocess.run([*pip, *importlib.metadata.requires("gumbel-softmax-book"), *kept], check=True)
     for name in [name for name in sys.modules if name.split(".")[0] == "gslib"]:
         del sys.modules[name]
     importlib.invalidate_caches()

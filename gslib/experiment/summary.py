@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import math
 import os
-import subprocess
 from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from statistics import fmean
-
-import platformdirs
 
 from gslib.experiment.config import LEARNING_RATES, TRAINED, Config
 from gslib.experiment.evaluate import SAMPLES
@@ -139,31 +134,17 @@ def command(target: str) -> str:
     return f"python -m gslib run {target} --budget laptop"
 
 
-@cache
 def book() -> Path:
-    """The folder of the book, which holds its records and its ledger of claims.
+    """The folder that holds the book's records and its ledger of claims.
 
-    It is above the working directory, around gslib, or where gslib was installed from; if that is not on this machine, as
-    in Colab, a copy is fetched from there into the cache.
+    The repository, where it is above the working directory or around gslib; else the copy that an installed gslib has.
     """
     here = Path.cwd()
-    for folder in (here, *here.parents, PACKAGE.parent):
+    for folder in (here, *here.parents, PACKAGE.parent, PACKAGE / "_book"):
         if (folder / "book" / "claims.yml").exists():
             return folder
-    installed = importlib.metadata.distribution("gumbel-softmax-book")
-    origin = installed.read_text("direct_url.json")
-    links = dict(link.split(", ", 1) for link in installed.metadata.get_all("Project-URL") or ())
-    url = json.loads(origin)["url"] if origin else links.get("Repository", "")
-    source = Path(url.removeprefix("file://"))
-    if (source / "book" / "claims.yml").exists():
-        return source
-    copy = Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gslib")) / "book"
-    if url.startswith("https://") and not copy.exists():
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", url, str(copy)], check=False)
-    if not (copy / "book" / "claims.yml").exists():
-        raise FileNotFoundError(f"the records of the book are not here and could not be fetched from {url!r}; clone its "
-                                "repository and open the chapter there")
-    return copy
+    raise FileNotFoundError(f"the book's records are neither above {here} nor with gslib at {PACKAGE}: install gslib from "
+                            "the book's repository, or open the chapter there")
 
 
 def results(table: str = "table1") -> Records:
