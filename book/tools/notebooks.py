@@ -132,6 +132,9 @@ def main():
     arguments = parser.parse_args()
     if arguments.address:
         move(arguments.address)
+        import citation  # it derives more than copies from the address
+
+        citation.main([])
     changed = normalise_all(ROOT / "notebooks", address(), check=arguments.check)
     verdict = "not normalised: run python book/tools/notebooks.py" if arguments.check else "normalised"
     for name in changed:
