@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from gslib.distributions import Bernoulli, Categorical, Distribution, kl, relaxed_kl
 from gslib.functional import Uniform, bernoulli_nll, stream
 from gslib.program import Sampler
+from gslib.semisupervised import SemiSupervisedVAE
+
+__all__ = ["NODES", "DiscreteVAE", "Linear", "SemiSupervisedVAE", "StochasticBinaryNetwork"]
 
 NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes: N, or N and K
 

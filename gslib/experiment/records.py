@@ -19,16 +19,23 @@ PACKAGE = Path(gslib.__file__).parent
 # What can alter a number of a run. The rest (plots, plans, checks, verdicts) can change without making records stale.
 NUMERIC = ("functional.py", "distributions.py", "program.py", "baselines.py", "models.py", "estimators",
            "experiment/config.py", "experiment/train.py", "experiment/evaluate.py")
+FEW_LABELS = ("functional.py", "distributions.py", "program.py", "semisupervised.py", "estimators", "data.py",
+              "experiment/train.py", "experiment/few_labels.py")
 EQUIVALENT = "equivalent_code.json"  # in the results folder: hashes of older code that gives the same numbers, with reasons
 
 
 @cache
-def code_hash() -> str:
+def code_hash(modules: tuple[str, ...] = NUMERIC) -> str:
     """SHA-256 over the syntax trees, without docstrings, of the modules that can alter numbers."""
-    places = [PACKAGE / name for name in NUMERIC]
+    places = [PACKAGE / name for name in modules]
     paths = [p for place in places for p in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
     trees = [(p.relative_to(PACKAGE).as_posix(), _canonical(ast.parse(p.read_text(encoding="utf-8")))) for p in paths]
     return hashlib.sha256(repr(trees).encode()).hexdigest()
+
+
+def few_labels_hash() -> str:
+    """The same for runs of Table 2."""
+    return code_hash(FEW_LABELS)
 
 
 def _canonical(node):
@@ -120,8 +127,8 @@ class Records:
         return pd.DataFrame(rows)
 
     def stale(self) -> list[str]:
-        """Keys of runs whose code hash is neither the present one nor listed, with a reason, as equivalent."""
-        known = {code_hash(), *self.equivalent()}
+        """Keys of runs whose code hash is neither a present one nor listed, with a reason, as equivalent."""
+        known = {code_hash(), few_labels_hash(), *self.equivalent()}
         return [run["key"] for run in self.all() if run["code"] not in known]
 
     def equivalent(self) -> dict[str, str]:

@@ -22,10 +22,12 @@ from safetensors.torch import save
 from tqdm import tqdm  # plain text: the notebook widget needs scripts from a content-delivery network
 
 from gslib import data as gslib_data
+from gslib.experiment import few_labels
 from gslib.experiment.config import Config
 from gslib.experiment.evaluate import final_figures, valid_bound
-from gslib.experiment.records import Records, code_hash, environment, write_atomically
-from gslib.experiment.train import Curve, Ensemble
+from gslib.experiment.few_labels import FewLabels, FewLabelsRun
+from gslib.experiment.records import Records, code_hash, environment, few_labels_hash, write_atomically
+from gslib.experiment.train import Ensemble
 
 CPU_MEMBERS = 3  # of one ensemble on a core: enough to hide Python's overhead, few enough for the cache
 CUDA_MEMBERS = 256
@@ -71,6 +73,45 @@ def load_data(images: int | None = None) -> tuple[dict, dict]:
     return splits, about
 
 
+class TableOne:
+    """What the runner needs to know of runs of Table 1: their data, trainer, code, size of ensembles and judges."""
+
+    trainer, members = Ensemble, {"cpu": CPU_MEMBERS, "cuda": CUDA_MEMBERS}
+
+    @staticmethod
+    def load_data(images: int | None) -> tuple[dict, dict]:
+        return load_data(images)
+
+    @staticmethod
+    def code() -> str:
+        return code_hash()
+
+    @staticmethod
+    def judge(ensemble: Ensemble, scale: Scale, test: bool) -> list[dict]:
+        """The figures of a record, per member: on validation always, on test where asked for."""
+        bounds = valid_bound(ensemble, scale.valid_samples)
+        figures = final_figures(ensemble, scale.samples) if test else [None] * len(bounds)
+        return [{"valid_bound": float(b), "test": f} for b, f in zip(bounds, figures, strict=True)]
+
+
+class TableTwo:
+    """The same for runs of Table 2, which learn with few labels."""
+
+    trainer, members = FewLabelsRun, {"cpu": 1, "cuda": 1}
+    load_data = staticmethod(few_labels.load_data)
+    code = staticmethod(few_labels_hash)
+
+    @staticmethod
+    def judge(run: FewLabelsRun, scale: Scale, test: bool) -> list[dict]:
+        return [{"valid": run.evaluate(run.data["valid"], "valid"),
+                 "test": run.evaluate(run.data["test"], "test") if test else None}]
+
+
+def kind(config: Config | FewLabels) -> type[TableOne] | type[TableTwo]:
+    """Which experiment a run belongs to."""
+    return TableTwo if isinstance(config, FewLabels) else TableOne
+
+
 def budget_name() -> str:
     """The budget that GSLIB_BUDGET names: "smoke" (default; seconds), "laptop" (minutes to hours) or "paper"."""
     name = os.environ.get("GSLIB_BUDGET", "smoke")
@@ -95,10 +136,10 @@ def train(configs: list[Config], data: dict | None = None, *, size=None, progres
 class Checkpoints:
     """Saved states of trajectories, one safetensors file each, for one version of the code and one set of data."""
 
-    def __init__(self, folder: Path | None = None, about: dict | None = None):
+    def __init__(self, folder: Path | None = None, about: dict | None = None, code: str | None = None):
         base = folder or Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gslib")) / "checkpoints"
-        name = code_hash()[:12] + ("-" + about["sha256"]["train"][:12] + f"-{about['images'] or 'all'}" if about else "")
-        self.folder = base / name
+        data = "-" + about["sha256"]["train"][:12] + f"-{about['images'] or 'all'}" if about else ""
+        self.folder = base / ((code or code_hash())[:12] + data)
 
     def path(self, config: Config) -> Path:
         return self.folder / f"{config.trajectory}.safetensors"
@@ -137,7 +178,7 @@ class Checkpoints:
         if not found:
             return
         ensemble.load_states([state for _, state in found], found[0][0]["step"])
-        ensemble.curves = [Curve(**about["curve"]) for about, _ in found]
+        ensemble.curves = [type(curve)(**about["curve"]) for curve, (about, _) in zip(ensemble.curves, found, strict=True)]
         ensemble.diverged = [about["diverged"] for about, _ in found]
         ensemble.seconds = sum(about["seconds"] for about, _ in found)
 
@@ -162,9 +203,10 @@ def _report(steps: int) -> None:
 
 def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path | None, device: str) -> list[dict]:
     """Train (or take up) one ensemble, evaluate it, return a record per member."""
-    data, about = load_data(scale.images)
-    store = Checkpoints(checkpoints, about)
-    ensemble = Ensemble(configs, data, device=device)
+    of = kind(configs[0])
+    data, about = of.load_data(scale.images)
+    store = Checkpoints(checkpoints, about, of.code())
+    ensemble = of.trainer(configs, data, device=device)
     store.load(ensemble)
     before = ensemble.step
     for step in ensemble.advance(configs[0].steps):
@@ -172,8 +214,7 @@ def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path |
         _report((step - before) * len(configs))
         before = step
     started = time.perf_counter()
-    bounds = valid_bound(ensemble, scale.valid_samples)
-    figures = final_figures(ensemble, scale.samples) if test else [None] * len(configs)
+    found = of.judge(ensemble, scale, test)
     ensemble.seconds += time.perf_counter() - started
     return [
         {
@@ -181,11 +222,10 @@ def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path |
             "cell": config.cell,
             "config": config.to_dict(),
             "diverged": ensemble.diverged[e],
-            "valid_bound": _number(bounds[e]),
-            "test": figures[e] and {k: _number(v) for k, v in figures[e].items()},
+            **_numbers(found[e]),
             "evaluation": asdict(scale),
             "curve": asdict(ensemble.curves[e]),
-            "code": code_hash(),
+            "code": of.code(),
             "data": about,
             **environment(ensemble.device),
             "minutes": round(ensemble.seconds / len(configs) / 60, 3),
@@ -195,9 +235,11 @@ def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path |
     ]
 
 
-def _number(value) -> float | None:
-    value = float(value)
-    return round(value, 4) if abs(value) < float("inf") else None  # NaN compares false, too
+def _numbers(found):
+    """Figures as a record holds them: rounded, and None for what is not finite."""
+    if isinstance(found, dict):
+        return {name: _numbers(value) for name, value in found.items()}
+    return found if found is None else round(found, 4) if abs(found) < float("inf") else None  # NaN compares false, too
 
 
 Stages = Generator[tuple[list[Config], bool], list[dict], None]
@@ -211,10 +253,8 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
     process and one core; on CUDA ensembles run one after the other, each as large as memory likes.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    limit = CPU_MEMBERS if device == "cpu" else CUDA_MEMBERS
     jobs = 1 if device != "cpu" else jobs or os.cpu_count() or 1
-    _, about = load_data(scale.images)
-    store = Checkpoints(checkpoints, about)
+    loaded: dict[type, dict] = {}
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     with tqdm(total=total, unit="step", unit_scale=True, smoothing=0.02) as bar:
@@ -230,9 +270,14 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
                     except StopIteration:
                         return
                     asked[i] = configs
+                    of = kind(configs[0])
+                    if of not in loaded:
+                        loaded[of] = of.load_data(scale.images)[1]
+                    about = loaded[of]
                     missing = _missing(configs, test, records, about)
+                    store = Checkpoints(checkpoints, about, of.code())
                     bar.update(sum(c.steps for c in configs if c not in missing))
-                    for job in _ensembles(missing, store, limit):
+                    for job in _ensembles(missing, store, of.members[device]):
                         bar.update(sum(store.step(c) for c in job))
                         waiting[pool.submit(run_job, job, scale, test, checkpoints, device)] = i
                     if missing:
@@ -257,7 +302,7 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
 
 
 def _missing(configs: list[Config], test: bool, records: Records, about: dict) -> list[Config]:
-    known = {code_hash(), *records.equivalent()}
+    known = {kind(configs[0]).code(), *records.equivalent()}
     finished = {}
     for cell in {c.cell for c in configs}:
         finished |= records.cell(cell)

@@ -1,0 +1,235 @@
+"""Semi-supervised learning with 100 labels: what a run is, how it trains, and the figures it is judged by (Table 2)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from gslib import data as gslib_data
+from gslib._checks import unchecked
+from gslib.estimators import ESTIMATORS
+from gslib.experiment.train import Curve, Ensemble
+from gslib.functional import stream
+from gslib.semisupervised import SemiSupervisedVAE
+
+# Method of Table 2 -> the estimator of its unlabelled term. The last one trains q(y|x) alone, on the labelled images.
+METHODS = {"marginalisation": "exact", "gumbel_softmax": "gumbel_softmax", "st_gumbel_softmax": "st_gumbel_softmax",
+           "supervised": None}
+TEMPERED = ("gumbel_softmax", "st_gumbel_softmax")
+ALPHAS = (0.1, 0.2, 0.3, 0.8, 1.0)  # the paper's list
+CURVE_IMAGES = 1000  # of validation, in the learning curves
+
+
+@dataclass(frozen=True)
+class FewLabels:
+    """One run of the semi-supervised experiment. Equal configs give equal numbers on one machine and version of the code.
+
+    Args:
+        method: a name of `METHODS`. alpha: weight of log q(y|x), per labelled image. seed: of weights, batches, noise and
+        of the choice of labelled images. steps: parameter updates. labels: labelled images of each class.
+        batch, labelled_batch: images of a step without and with labels. lr: of Adam.
+        anneal_rate, anneal_every, tau_min: temperature max(tau_min, exp(-r t)), t rounded down to a multiple.
+        classes, style, channels: of the model. eval_every: steps between two points of the curve.
+    """
+
+    method: str
+    alpha: float
+    seed: int = 0
+    steps: int = 6_000
+    labels: int = 10
+    batch: int = 100
+    labelled_batch: int = 50
+    lr: float = 1e-3
+    anneal_rate: float = 5e-4
+    anneal_every: int = 120
+    tau_min: float = 0.5
+    classes: int = 10
+    style: int = 16
+    channels: tuple[int, int, int] = (16, 32, 32)
+    eval_every: int = 500
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        for name in ("alpha", "steps", "labels", "batch", "labelled_batch", "lr", "anneal_every", "tau_min", "eval_every"):
+            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        object.__setattr__(self, "channels", tuple(self.channels))  # JSON has lists
+
+    @property
+    def cell(self) -> str:
+        """The row of Table 2 that the run belongs to: its method."""
+        return self.method
+
+    @property
+    def trajectory(self) -> str:
+        """A name for everything but the number of steps: runs of one trajectory share their first steps exactly."""
+        changed = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name not in ("method", "steps")
+                   and (f.name in ("alpha", "seed") or getattr(self, f.name) != f.default)]
+        return "_".join([self.method, *changed]).replace(" ", "")
+
+    @property
+    def key(self) -> str:
+        """A name for the run, unique among configs."""
+        return f"{self.trajectory}_steps={self.steps}"
+
+    def tau(self, step: int) -> float:
+        """Temperature at a step (section 4.3.1: r = 3e-5, every 2000 steps; here scaled to the number of steps)."""
+        return max(self.tau_min, math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)))
+
+    def to_dict(self) -> dict:
+        return {**asdict(self), "channels": list(self.channels)}
+
+
+@dataclass
+class LabelCurve(Curve):
+    """A learning curve with the accuracy on validation, in per cent."""
+
+    accuracy: list[float] = field(default_factory=list)
+
+
+def load_data(images: int | None = None) -> tuple[dict, dict]:
+    """({split: (grey images, labels)}, {"source", "sha256", "images"}): MNIST itself, since labels are needed."""
+    splits = {name: gslib_data.mnist(name) for name in ("train", "valid", "test")}
+    about = {"source": splits["train"].source, "sha256": {n: s.sha256 for n, s in splits.items()}, "images": images}
+    if images is not None:
+        for name in ("valid", "test"):
+            splits[name] = gslib_data.subset(splits[name], min(images, len(splits[name].images)))
+    return splits, about
+
+
+def labelled_rows(labels: Tensor, each: int, seed: int) -> Tensor:
+    """Indices of `each` images of every class among labels [n], a choice of its own per seed, sorted."""
+    order = torch.randperm(len(labels), generator=stream("labels", seed))
+    chosen = [order[labels[order] == k][:each] for k in labels.unique().tolist()]
+    short = [len(c) for c in chosen if len(c) < each]
+    if short:
+        raise ValueError(f"{each} labelled images of each class are wanted, but a class has {short[0]}; take fewer")
+    return torch.cat(chosen).sort().values
+
+
+def binarise(images: Tensor, uniform) -> Tensor:
+    """Grey images [n, 784] uint8 -> binary float32: a pixel is 1 with probability grey / 255, drawn anew at every call."""
+    grey = images.float()
+    return (uniform(grey) * 255 < grey).float()
+
+
+class FewLabelsRun(Ensemble):
+    """A run in training, with the interface of `Ensemble`; convolutions have no ensemble axis, so it holds one member.
+
+    Args: configs: one `FewLabels`. data: as `load_data` gives. device: where to train.
+    """
+
+    def __init__(self, configs: list[FewLabels], data: dict, *, device="cpu"):
+        (config,) = configs
+        self.configs, self.first, self.step = configs, config, 0
+        self.device = torch.device(device)
+        self.data = {n: gslib_data.Labelled(s.images.to(self.device), s.labels.to(self.device)) for n, s in data.items()}
+        train = data["train"]
+        self.rows = labelled_rows(train.labels, config.labels, config.seed)
+        if config.batch > len(train.images) or config.labelled_batch > len(self.rows):
+            raise ValueError(f"there are {len(train.images)} training images, {len(self.rows)} of them labelled, fewer than a "
+                             f"batch of {config.batch} or labelled_batch of {config.labelled_batch}; take smaller ones")
+        self.model = SemiSupervisedVAE(config.classes, style=config.style, channels=config.channels, seed=config.seed)
+        self.model.to(self.device)
+        supervised = METHODS[config.method] is None
+        self.weights = list((self.model.class_network if supervised else self.model).parameters())
+        self.optimizer = torch.optim.Adam(self.weights, lr=config.lr, foreach=True)
+        self.curves, self.diverged, self.seconds = [LabelCurve()], [None], 0.0
+        self._losses = torch.zeros(1, device=self.device)
+        self._orders: dict[str, tuple[int, Tensor]] = {}
+
+    def _rows(self, name: str, of: int, size: int) -> Tensor:
+        """The next `size` of `of` indices, from a shuffling of its own per epoch."""
+        epoch, position = divmod(self.step, of // size)
+        if self._orders.get(name, (None,))[0] != epoch:
+            self._orders[name] = epoch, torch.randperm(of, generator=stream("order", name, self.first.seed, epoch))
+        return self._orders[name][1][position * size : (position + 1) * size]
+
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Grey images without labels, grey images with labels, one-hot labels."""
+        train, c = self.data["train"], self.first
+        with_labels = self.rows[self._rows("labelled", len(self.rows), c.labelled_batch)]
+        images, labels = train.images[with_labels.to(self.device)], train.labels[with_labels.to(self.device)]
+        y = torch.eye(c.classes, device=self.device)[labels]
+        return train.images[self._rows("unlabelled", len(train.images), c.batch).to(self.device)], images, y
+
+    def _update(self, batch: tuple[Tensor, Tensor, Tensor], noise) -> None:
+        loss = self.objective(batch, noise)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self._losses += loss.detach()
+
+    def objective(self, batch: tuple[Tensor, Tensor, Tensor], noise) -> Tensor:
+        """Equation 11, negated, in nats: mean U of the unlabelled images plus mean L - alpha log q(y|x) of the labelled."""
+        images, labelled, y = batch
+        x, c = binarise(labelled, noise), self.first
+        loss = c.alpha * self.model.classification(x, y).mean()
+        estimator = METHODS[c.method]
+        if estimator is None:
+            return loss
+        options = {"tau": c.tau(self.step)} if c.method in TEMPERED else {}
+        program = partial(self.model.unlabelled, binarise(images, noise), uniform=noise)
+        surrogate = ESTIMATORS[estimator](program, uniform=noise, **options)
+        return loss + self.model.labelled(x, y, uniform=noise).mean() + surrogate.mean()
+
+    def noise(self, use: str):
+        """A `uniform` for one use at this step, drawn where the model is."""
+        generator = stream(use, self.first.seed, self.step)
+        if self.device.type != "cpu":
+            generator = torch.Generator(self.device).manual_seed(generator.initial_seed())
+        return lambda like: torch.empty_like(like).uniform_(generator=generator)
+
+    def _record(self) -> None:
+        curve, found = self.curves[0], self.evaluate(self.data["valid"], "curve", CURVE_IMAGES)
+        loss = float(self._losses[0])
+        if self.diverged[0] is None and not math.isfinite(loss + found["elbo"]):
+            self.diverged[0] = self.step
+        curve.step.append(self.step)
+        for name, value in (("train", loss), ("valid", -found["elbo"]), ("accuracy", found["accuracy"])):
+            getattr(curve, name).append(round(value, 4) if math.isfinite(value) else None)
+
+    @torch.no_grad()
+    def evaluate(self, split: gslib_data.Labelled, use: str, images: int | None = None) -> dict[str, float]:
+        """elbo: -U in nats by marginalisation, whatever the method (equation 10). single: the same with one discrete
+        sample of y (equation 9). accuracy: of arg max q(y|x), in per cent. Images are binarised once, in a fixed way."""
+        noise = self.noise(use)
+        picked = torch.arange(len(split.images))
+        if images is not None:  # a fixed part, since a file may be sorted by class
+            picked = torch.randperm(len(split.images), generator=stream("part"))[:images]
+        totals = torch.zeros(3, dtype=torch.float64, device=self.device)
+        with unchecked():
+            for rows in picked.to(self.device).split(100):
+                x = binarise(split.images[rows], noise)
+                program = partial(self.model.unlabelled, x, uniform=noise)
+                hits = self.model.posterior(x).logits.squeeze(-2).argmax(-1) == split.labels[rows]
+                sums = ESTIMATORS["exact"](program), program(lambda q: q.sample(uniform=noise)), -hits.double()
+                totals -= torch.stack([value.double().sum() for value in sums])
+        elbo, single, hits = (totals / len(picked)).tolist()
+        if METHODS[self.first.method] is None:  # its generative half was never trained
+            elbo = single = math.nan
+        return {"elbo": elbo, "single": single, "accuracy": 100 * hits}
+
+    def state(self, e: int) -> dict[str, Tensor]:
+        """The run's tensors: what a checkpoint holds."""
+        state = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for i, moments in self.optimizer.state_dict()["state"].items():
+            state |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in moments.items()}
+        return {k: v.contiguous().clone() for k, v in state.items()}
+
+    def load_states(self, states: list[dict[str, Tensor]], step: int) -> None:
+        """Continue from a saved state."""
+        (state,) = states
+        self.model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+        saved: dict[int, dict] = {}
+        for name, value in state.items():
+            if name.startswith("adam."):
+                _, i, moment = name.split(".")
+                saved.setdefault(int(i), {})[moment] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": saved})
+        self.step, self._orders = step, {}
