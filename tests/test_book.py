@@ -155,6 +155,12 @@ if "LOCAL" in arguments:
 """
 
 
+def setup_cell():
+    """The generated cell, which is the same in each notebook."""
+    notebook = json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))
+    return next("".join(c["source"]) for c in notebook["cells"] if "setup" in c["metadata"].get("tags", []))
+
+
 def run_setup(folder, *, foreign=False, ours=False):
     """Run the cell in an empty folder; what it printed, the calls of pip, and whose gslib it ends with."""
     site = folder / "site"
@@ -167,11 +173,9 @@ def run_setup(folder, *, foreign=False, ours=False):
         (site / "gslib" / "__init__.py").write_text("ESTIMATORS = 'ours'" if ours else "import no_such_module")
     if ours:
         (site / "gslib" / "estimators" / "__init__.py").touch()
-    notebook = json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))
-    cell = next("".join(c["source"]) for c in notebook["cells"] if "setup" in c["metadata"].get("tags", []))
     (folder / "empty").mkdir()
     done = subprocess.run(
-        [sys.executable, "-S", "-c", cell + "\nprint('gslib:', gslib.ESTIMATORS)"],
+        [sys.executable, "-S", "-c", setup_cell() + "\nprint('gslib:', gslib.ESTIMATORS)"],
         cwd=folder / "empty",
         env={**os.environ, "PYTHONPATH": str(site), "GSLIB_SOURCE": "LOCAL"},
         capture_output=True, text=True, check=True,
