@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep.add_argument("--results", type=Path, default=Path("results/table1"), help="folder of the records")
     keep.add_argument("--checkpoints", type=Path, help="folder of saved states (default: in the user's cache folder)")
     run = commands.add_parser("run", help="train, evaluate and record")
-    run.add_argument("target", help="table1, figure3, figure4, a row (vae-categorical) or a cell (vae-categorical-sf)")
+    run.add_argument("target", help=f"{', '.join(plan.TARGETS)}, a row (vae-categorical) or a cell (vae-categorical-sf)")
     run.add_argument("--budget", choices=plan.BUDGETS, default=os.environ.get("GSLIB_BUDGET", "smoke"))
     run.add_argument("--estimator", action="append", help="only this one; may be given several times")
     run.add_argument("--steps", type=positive, help="of the final runs, instead of the budget's")
@@ -43,13 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
         names = plan.cells(options.target, options.estimator)
     except ValueError as error:
         parser.error(str(error))
-    budget = replace(plan.BUDGETS[options.budget], **changes)
-    steps = sum(plan.planned_steps(name, budget) for name in names)
+    target = plan.TARGETS.get(options.target, plan.TARGETS["table1"])
+    budget = replace(target.budgets[options.budget], **changes)
+    folder = options.results or Path("_build/smoke" if options.budget == "smoke" else f"results/{target.folder}")
+    parts = [target.part(name, budget, Records(folder.parent / "table1")) for name in names]
     if options.dry_run:
-        return print_plan(names, budget, steps, options)
-    folder = options.results or Path("_build/smoke" if options.budget == "smoke" else "results/table1")
-    run_stages([plan.stages(name, budget) for name in names], Records(folder), budget.scale, jobs=options.jobs,
-               device=options.device, checkpoints=options.checkpoints, total=steps)
+        return print_plan(parts, budget, options)
+    run_stages([part.stages for part in parts], Records(folder), budget.scale, jobs=options.jobs, device=options.device,
+               checkpoints=options.checkpoints, total=sum(part.steps for part in parts))
     print(f"records are in {folder}")
     return 0
 
@@ -61,22 +62,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def print_plan(names: list[str], budget: plan.Budget, steps: int, options) -> int:
-    search = " -> ".join(f"{s:,} steps, keep {k}" for s, k in budget.rungs) or "none, every candidate is trained to the end"
-    print(f"{len(names)} cells, budget {options.budget}\nsearch of rate and schedule: {search}")
+def print_plan(parts: list[plan.Part], budget: plan.Budget, options) -> int:
+    search = " -> ".join(f"{s:,} steps, keep {k}" for s, k in budget.rungs) or "none, every run is trained to the end"
+    print(f"{len(parts)} cells, budget {options.budget}\nsearch of rate and schedule: {search}")
     print(f"final: {budget.seeds} seed(s) at {budget.steps:,} steps")
-    runs = 0
-    for name in names:
-        count, per_cell = len(plan.candidates(name, budget)), []
-        for _, keep in budget.rungs:
-            per_cell.append(count)
-            count = min(count, keep)
-        per_cell.append(count * budget.seeds)
-        runs += sum(per_cell)
-        print(f"  {name}: {' + '.join(map(str, per_cell))} runs, {plan.planned_steps(name, budget):,} steps")
-    hours = plan.predicted_seconds(names, budget, options.jobs) / 3600
-    print(f"{runs} runs, {steps:,} steps; about {hours:.1f} hours of training with {options.jobs} processes here,"
-          " and the evaluation beside it")
+    for part in parts:
+        print(f"  {part.cell}: {' + '.join(map(str, part.counts))} runs, {part.steps:,} steps")
+    minutes = plan.predicted_seconds(parts, budget.scale, options.jobs) / 60
+    time = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+    runs, steps = sum(sum(part.counts) for part in parts), sum(part.steps for part in parts)
+    print(f"{runs} runs, {steps:,} steps; about {time} with {options.jobs} processes here")
     return 0
 
 

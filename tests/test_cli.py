@@ -6,17 +6,30 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
-from itertools import count
+from dataclasses import fields, replace
+from itertools import count, product
 from pathlib import Path
 
 import pytest
 import torch
 
 from gslib import __main__ as command
-from gslib.experiment import plan
+from gslib.experiment import Records, plan
 from gslib.experiment.config import LEARNING_RATES, TRAINED
-from gslib.experiment.plan import BUDGETS, Budget, best, candidates, cells, planned_steps, stages
+from gslib.experiment.plan import (
+    BUDGETS,
+    PRICE_BUDGETS,
+    PRICES,
+    Budget,
+    best,
+    candidates,
+    cells,
+    leader,
+    price_part,
+    priced,
+    stages,
+    table1_part,
+)
 from gslib.functional import stream
 
 REPOSITORY = Path(__file__).parent.parent
@@ -35,7 +48,7 @@ def test_targets():
 
 
 @pytest.mark.parametrize(("target", "estimators", "message"), [
-    ("table7", None, r"unknown target 'table7'; choose table1, figure3, figure4, a row such as vae-categorical, or a cell"),
+    ("table7", None, r"unknown target 'table7'; choose table1, figure3, figure4, choices, a row such as vae-categorical"),
     ("table1", ["st", "rebar"], r"unknown estimator rebar; choose from sf, darn, muprop, st, annealed_st, gumbel_softmax"),
     ("table1", ["exact"], "unknown estimator exact"),
     ("vae-categorical-sf", ["st"], "vae-categorical-sf has no estimator st"),
@@ -123,11 +136,59 @@ def test_without_a_search_every_candidate_is_final():
     assert len(few) == 1
 
 
-def test_planned_steps_count_what_is_asked_for():
+def test_a_part_counts_what_is_asked_for(tmp_path):
     for cell in ("sbn-bernoulli-st", "vae-categorical-gumbel_softmax"):
         for budget in (SEARCH, BUDGETS["smoke"], BUDGETS["laptop"]):
+            part = table1_part(cell, budget, Records(tmp_path))
             asked = drive(cell, budget, lambda c: abs(c.lr - 1e-3))
-            assert planned_steps(cell, budget) == sum(c.steps for configs, _ in asked for c in configs)
+            assert part.counts == [len(configs) for configs, _ in asked]
+            assert part.steps == sum(c.steps for configs, _ in asked for c in configs)
+            assert part.tested == sum(len(configs) for configs, test in asked if test)
+
+
+# The plan that prices choices
+
+GS = "vae-categorical-gumbel_softmax"
+
+
+def searched(tmp_path, bounds, cell=GS):
+    """Records of Table 1 with the search of a cell: (learning rate, anneal rate) -> bound on validation."""
+    records, model = Records(tmp_path / "table1"), cell.split("-")
+    runs = [plan.Config(*model, lr=lr, anneal_rate=r, steps=20) for lr, r in bounds]
+    records.add([made(c, b) | {"cell": cell, "config": c.to_dict()} for c, b in zip(runs, bounds.values(), strict=True)])
+    return records
+
+
+def test_the_leader_of_the_search_is_priced(tmp_path):
+    budget = PRICE_BUDGETS["laptop"]
+    none = leader(GS, budget, Records(tmp_path / "none"))
+    assert (none.lr, none.anneal_rate, none.steps) == (3e-3, 1e-5, 20_000)
+    records = searched(tmp_path, {(1e-3, 1e-5): 105.0, (1e-3, 1e-4): 104.0, (3e-3, 1e-4): None, (1e-2, 1e-4): 100.0})
+    found = leader(GS, budget, records)
+    assert (found.lr, found.anneal_rate) == (1e-3, 1e-4)  # 1e-2 is not on the paper's list
+
+
+@pytest.mark.parametrize("bounds", [{}, {(1e-3, 1e-4): 104.0}], ids=["no search", "fast cooling led"])
+def test_every_price_has_its_pairs(tmp_path, bounds):
+    """For each seed one pair of runs that differ in the change alone, and no run that no price needs."""
+    table1, used = searched(tmp_path, bounds), set()
+    asked = {c for cell in cells("choices") for c in priced(cell, PRICE_BUDGETS["laptop"], table1)}
+    for price, seed in product(PRICES, range(3)):
+        start = {f.name: price.start.get(f.name, f.default) for f in fields(plan.Config) if f.name in price.change}
+        for cell in price.cells:
+            changed = [c for c in asked if (c.cell, c.seed) == (cell, seed) and c == replace(c, **price.change)]
+            (pair,) = [{c, replace(c, **start)} for c in changed if replace(c, **start) in asked]
+            assert len(pair) == 2
+            used |= pair
+    assert used == asked
+
+
+def test_a_price_part_runs_and_tests_all_at_once(tmp_path):
+    part = price_part(GS, PRICE_BUDGETS["laptop"], Records(tmp_path))
+    ((configs, test),) = list(part.stages)
+    assert test
+    assert (part.counts, part.tested, part.steps) == ([len(configs)], len(configs), len(configs) * 20_000)
+    assert [c.seed for c in part.sample] == [0, 1, 2]
 
 
 # The command, in this process
@@ -157,18 +218,23 @@ def test_dry_run_prints_counts_and_a_time_and_trains_nothing(stubbed, capsys, mo
     assert "vae-categorical-st: 6 + 3 + 3 runs, 540,000 steps" in out
     assert "vae-categorical-gumbel_softmax: 12 + 3 + 3 runs, 660,000 steps" in out
     assert "96 runs, 4,020,000 steps; about" in out
-    hours = float(out.split("about ")[1].split(" hours")[0])
-    assert 0 < hours < 100
+    number, unit = out.split("about ")[1].split()[:2]
+    assert 0 < float(number) < 100
+    assert unit in ("minutes", "hours")
     assert stubbed == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_predicted_time(stubbed, monkeypatch):
+def test_predicted_time(stubbed, monkeypatch, tmp_path):
     clock = count(0, 0.25)
     monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
-    # Five steps of two members between two looks at the clock, 1.0 seconds for 15 steps; 400 member-steps in all.
-    seconds = plan.predicted_seconds(["vae-bernoulli-st"], BUDGETS["smoke"], 2, calibration=0.8)
-    assert seconds == pytest.approx(1.25 / 15 / 2 * 400 / 2)
+    part = table1_part("vae-bernoulli-st", BUDGETS["smoke"], Records(tmp_path))
+    # Five steps of two members between two looks at the clock, 1.25 seconds for 15 steps; 400 member-steps in all.
+    training = 1.25 / 15 / 2 * 400
+    # A quarter of a second for five images of two members; two runs, 200 images and the part three times over.
+    evaluation = 0.25 / 10 * 2 * (200 + 3 * 200)
+    assert plan.predicted_seconds([part], BUDGETS["smoke"].scale, 2, calibration=0.8) == pytest.approx(
+        (training + evaluation) / 2)
 
 
 def test_options_reach_the_plans(stubbed, capsys):
@@ -185,10 +251,22 @@ def test_options_reach_the_plans(stubbed, capsys):
     assert "records are in r" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("budget", "folder"), [("smoke", "_build/smoke"), ("laptop", "results/table1")])
-def test_smoke_runs_stay_out_of_the_results(stubbed, budget, folder):
-    command.main(["run", "vae-bernoulli-st", "--budget", budget])
+@pytest.mark.parametrize(("target", "budget", "folder"), [
+    ("vae-bernoulli-st", "smoke", "_build/smoke"), ("vae-bernoulli-st", "laptop", "results/table1"),
+    ("choices", "smoke", "_build/smoke"), ("choices", "laptop", "results/choices"),
+])
+def test_smoke_runs_stay_out_of_the_results(stubbed, target, budget, folder):
+    command.main(["run", target, "--budget", budget])
     assert stubbed[0][0][1].folder == Path(folder)
+    assert stubbed[0][0][2] == plan.TARGETS.get(target, plan.TARGETS["table1"]).budgets[budget].scale
+
+
+def test_choices_take_the_rate_from_the_records_beside_them(stubbed, tmp_path):
+    searched(tmp_path, {(3e-4, 1e-4): 104.0})
+    command.main(["run", "choices", "--estimator", "gumbel_softmax", "--seeds", "2", "--results", "choices"])
+    asked = [next(p)[0] for p in stubbed[0][0][0]]
+    assert [{c.lr for c in configs} for configs in asked] == [{3e-3}, {3e-4}]
+    assert {c.seed for configs in asked for c in configs} == {0, 1}
 
 
 def test_budget_comes_from_the_environment(stubbed, monkeypatch):

@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from concurrent.futures import Future
+from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -23,6 +24,7 @@ from gslib.experiment import (
     evaluate,
     final_figures,
     load_data,
+    plan,
     prepare_process,
     run,
     train,
@@ -825,9 +827,9 @@ PIXELS = {
 }
 
 
-@pytest.fixture(scope="module")
-def committed():
-    found = Records(REPOSITORY / "results" / "table1")
+@pytest.fixture(scope="module", params=["table1", "choices"])
+def committed(request):
+    found = Records(REPOSITORY / "results" / request.param)
     if not found.all():
         pytest.skip("no records yet")
     return found
@@ -841,6 +843,7 @@ def test_committed_records_are_not_stale(committed):
 
 
 def test_committed_records_are_whole_and_of_the_real_digits(committed):
+    scale = asdict(plan.TARGETS[committed.folder.name].budgets["laptop"].scale)
     for path in sorted(committed.folder.glob("*.jsonl")):
         lines = path.read_text().splitlines()
         runs = [json.loads(line) for line in lines]
@@ -849,8 +852,8 @@ def test_committed_records_are_whole_and_of_the_real_digits(committed):
         for r in runs:
             c = Config(**r["config"])
             assert (r["key"], r["cell"], path.stem) == (c.key, c.cell, c.cell)
-            assert r["data"] == {"source": "larochelle-murray", "sha256": PIXELS, "images": None}
-            assert r["evaluation"] == {"images": None, "samples": 1000, "valid_samples": 100}
+            assert r["data"] == {"source": "larochelle-murray", "sha256": PIXELS, "images": scale["images"]}
+            assert r["evaluation"] == scale
             assert r["curve"]["step"] == list(range(c.eval_every, c.steps + 1, c.eval_every))
             numbers = [r["valid_bound"], *(r["test"] or {}).values()]
             numbers += [n for name in ("train", "valid", "test") for n in r["curve"][name]]

@@ -18,7 +18,7 @@ import ledger  # noqa: E402
 import pages  # noqa: E402
 import prose  # noqa: E402
 
-from gslib.experiment import Config, Records, summary, verdict  # noqa: E402
+from gslib.experiment import Config, Records, plan, summary, verdict  # noqa: E402
 from gslib.experiment.config import TRAINED  # noqa: E402
 
 CLAIMS = {claim.id: claim for claim in ledger.load()}
@@ -252,10 +252,61 @@ def test_prices_come_from_pairs_of_records(recorded):
     recorded(*(record(row, "gumbel_softmax", seed, 101.0 + seed) for seed in range(2)),
              *(record(row, "gumbel_softmax", seed, 101.5 + seed, kl="sampled") for seed in range(2)))
     (price,) = choices.prices(LOG["kl"]["price"])
-    assert price == "Gumbel-Softmax +0.50 ± 0.00 (VAE, categorical, test, 1,000 steps, 2 runs each)"
+    assert price == "Gumbel-Softmax +0.50 ± 0.00 (VAE, categorical: 1,000 steps, 2 seeds, all test images)"
     (price,) = choices.prices(LOG["bound"]["price"])
     assert price.startswith("Gumbel-Softmax +10.00")
     assert choices.prices(LOG["prior"]["price"]) == []
+
+
+def part(run, images=500):
+    """The record as if evaluated on a part of the images."""
+    return run | {"evaluation": run["evaluation"] | {"images": images}}
+
+
+def test_only_runs_that_were_evaluated_alike_are_paired(recorded, tmp_path):
+    row = "vae-bernoulli"
+    recorded(record(row, "darn", 0, 110.0))
+    others = Records(tmp_path / "results" / "choices")
+    others.add([part(record(row, "darn", 0, 114.0, darn_form="printed"))])
+    assert choices.prices(LOG["darn-form"]["price"]) == []
+    others.add([part(record(row, "darn", 0, 111.0))])
+    (price,) = choices.prices(LOG["darn-form"]["price"])
+    assert price == "DARN +3.00 (VAE, Bernoulli: 1,000 steps, one seed, 500 test images)"
+
+
+def test_seeds_count_for_more_than_steps_and_rates_are_not_mixed(recorded, tmp_path):
+    """The search holds both schedules at six rates and one seed: these are no six seeds, and three seeds beat them."""
+    row, (slow, fast) = "vae-bernoulli", ({"anneal_rate": r} for r in (1e-5, 1e-4))
+    searched = {(lr, r): 110 - 1000 * lr + (r == 1e-4) * 500 * lr for lr in (1e-3, 3e-3) for r in (1e-5, 1e-4)}
+    recorded(*(record(row, "gumbel_softmax", 0, None, steps=9000, valid=bound, lr=lr, anneal_rate=r) | {"test": None}
+               for (lr, r), bound in searched.items()))
+    (price,) = choices.prices(LOG["tau"]["price"])
+    assert price == "Gumbel-Softmax +1.50 (VAE, Bernoulli: 9,000 steps, one seed, all validation images)"  # the best rate's
+    Records(tmp_path / "results" / "choices").add(
+        [part(record(row, "gumbel_softmax", seed, 110 + gap, **schedule)) for seed in range(3)
+         for gap, schedule in ((0, slow), (2 + seed / 10, fast))])
+    (price,) = choices.prices(LOG["tau"]["price"])
+    assert price == "Gumbel-Softmax +2.10 ± 0.25 (VAE, Bernoulli: 1,000 steps, 3 seeds, 500 test images)"
+
+
+def test_what_the_command_line_prices_is_what_the_log_shows(tmp_path, monkeypatch):
+    """Every price of a change but the rate's, which the search pays for, has runs of its own, and every run a price."""
+    monkeypatch.setattr(choices, "ROOT", tmp_path)
+    asked = [choice["price"] for choice in LOG.values() if "change" in choice.get("price", {})]
+    asked = [spec for spec in asked if spec["change"].keys() != {"lr"}]
+    assert sorted(map(str, ((s["change"], s.get("from", {})) for s in asked))) == \
+        sorted(map(str, ((p.change, p.start) for p in plan.PRICES)))
+    budget, results = plan.PRICE_BUDGETS["laptop"], Records(tmp_path / "results" / "choices")
+    for cell in plan.cells("choices"):
+        configs = plan.priced(cell, budget, Records(tmp_path / "table1"))
+        apart = ("model", "node", "estimator", "seed")
+        settings = [{k: v for k, v in c.to_dict().items() if k not in apart} for c in configs]
+        results.add([part(record(c.row, c.estimator, c.seed, 100.0, **s)) for c, s in zip(configs, settings, strict=True)])
+    for spec in asked:
+        found = "; ".join(choices.prices(spec))
+        price, = (p for p in plan.PRICES if p.change == spec["change"])
+        assert found.count("+0.00 ± 0.00") == len(price.cells)
+        assert found.count("20,000 steps, 3 seeds, 500 test images") == len(price.cells)
 
 
 # --- the concordance -------------------------------------------------------------------------------------------------

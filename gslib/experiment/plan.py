@@ -1,14 +1,21 @@
-"""Which runs make a table or a figure: search the learning rate, then repeat the best over seeds."""
+"""Which runs make a table or a figure: search the learning rate, then repeat the best over seeds; and which runs price
+the choices where the paper is silent."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import product
 
+import torch
+
 from gslib._checks import unchecked
+from gslib.experiment import summary
 from gslib.experiment.config import ANNEAL_RATES, LEARNING_RATES, TEMPERED, TRAINED, Config
+from gslib.experiment.evaluate import RELAXED_IMAGES
+from gslib.experiment.records import Records
 from gslib.experiment.run import CPU_MEMBERS, Scale, Stages, load_data, prepare_process
 from gslib.experiment.train import Ensemble
 from gslib.models import NODES
@@ -35,16 +42,42 @@ BUDGETS = {
     "paper": Budget((), 500_000, 5),
 }
 ROWS = tuple(f"{model}-{node}" for model, node in product(("sbn", "vae"), NODES))
-TARGETS = {"table1": ROWS, "figure3": ROWS[:2], "figure4": ROWS[2:]}
+CELLS = tuple(f"{row}-{name}" for row in ROWS for name in TRAINED)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a plan does for one cell: `stages` for the runner, the rest to print and to predict.
+
+    counts: of the runs, stage by stage. steps: of all of them together. tested: how many are evaluated on test images.
+    sample: the configs of one ensemble, to be timed.
+    """
+
+    cell: str
+    stages: Stages
+    counts: list[int]
+    steps: int
+    tested: int
+    sample: list[Config]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a word on the command line stands for: cells, their plan by budget, and the folder of results they go to.
+
+    part: what makes the plan of a cell, from the cell, a budget and the records of Table 1.
+    """
+
+    cells: tuple[str, ...]
+    part: Callable[[str, Budget, Records], Part]
+    budgets: dict[str, Budget]
+    folder: str = "table1"
 
 
 def cells(target: str, estimators: list[str] | None = None) -> list[str]:
     """The cells that a target names: a table or figure, a row ("vae-categorical") or a cell ("vae-categorical-sf")."""
-    everything = [f"{row}-{name}" for row in ROWS for name in TRAINED]
-    if target in TARGETS:
-        chosen = [c for c in everything if c.startswith(TARGETS[target])]
-    else:
-        chosen = [c for c in everything if c == target or c.startswith(target + "-")]
+    named = TARGETS[target].cells if target in TARGETS else ()
+    chosen = list(named) or [c for c in CELLS if c == target or c.startswith(target + "-")]
     unknown = sorted(set(estimators or ()) - set(TRAINED))
     if unknown:
         raise ValueError(f"unknown estimator {', '.join(unknown)}; choose from {', '.join(TRAINED)}")
@@ -54,7 +87,7 @@ def cells(target: str, estimators: list[str] | None = None) -> list[str]:
             raise ValueError(f"{target} has no estimator {', '.join(estimators)}; name the cell or its row alone")
     if not chosen:
         raise ValueError(f"unknown target {target!r}; choose {', '.join(TARGETS)}, a row such as {ROWS[-1]}, or a cell "
-                         f"such as {everything[-1]}")
+                         f"such as {CELLS[-1]}")
     return chosen
 
 
@@ -89,27 +122,116 @@ def best(configs: list[Config], records: list[dict]) -> list[Config]:
     return [c for _, c in sorted(zip(scores, configs, strict=True), key=lambda pair: pair[0])]
 
 
-def planned_steps(cell: str, budget: Budget) -> int:
-    """Member-steps of a cell's plan, without those beyond the edge; steps shared by two stages count twice."""
-    count, total = len(candidates(cell, budget)), 0
-    for steps, keep in budget.rungs:
-        total += count * steps
+def table1_part(cell: str, budget: Budget, table1: Records) -> Part:
+    """The plan of a cell of Table 1. Counts leave out the runs beyond the edge; steps shared by two stages count twice."""
+    tried = candidates(cell, budget)
+    count, counts, steps = len(tried), [], 0
+    for length, keep in budget.rungs:
+        counts.append(count)
+        steps += count * length
         count = min(count, keep)
-    return total + count * budget.seeds * budget.steps
+    final = count * budget.seeds
+    return Part(cell, stages(cell, budget), [*counts, final], steps + final * budget.steps, final, tried[:CPU_MEMBERS])
 
 
-def predicted_seconds(names: list[str], budget: Budget, jobs: int, *, calibration: float = 5.0) -> float:
-    """Wall time of the cells' training on this machine's CPU, from a few seconds of measured steps, evenly over cells."""
+# --- the choices where the paper is silent -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Price:
+    """A choice that is priced: in these cells, runs with `change`, each paired with one of the same seed without it.
+
+    start: what the other run has instead, where that is a matter of the search and no default of `Config`.
+    """
+
+    cells: tuple[str, ...]
+    change: dict
+    start: dict = field(default_factory=dict)
+
+
+def _cells(estimator: str, *rows: str) -> tuple[str, ...]:
+    return tuple(f"{row}-{estimator}" for row in rows)
+
+
+PRICES = (
+    Price(_cells("gumbel_softmax", "vae-bernoulli", "vae-categorical"), {"kl": "sampled"}),
+    Price(_cells("gumbel_softmax", "vae-bernoulli", "vae-categorical"), {"learned_prior": False}),
+    Price(_cells("gumbel_softmax", "vae-bernoulli", "vae-categorical"), {"anneal_rate": 1e-4}, {"anneal_rate": 1e-5}),
+    Price(_cells("gumbel_softmax", "vae-bernoulli"), {"data_bias": True}),
+    Price(_cells("darn", "vae-bernoulli", "sbn-bernoulli"), {"darn_form": "printed"}),
+    Price(_cells("annealed_st", "vae-bernoulli", "sbn-bernoulli"), {"slope_max": 1.0}),
+    Price(_cells("sf", "sbn-bernoulli"), {"baseline_lr": 1e-2}),
+)
+# A part of the test images is enough for a difference between two runs that see the same ones.
+PRICE_BUDGETS = {
+    "smoke": BUDGETS["smoke"],
+    "laptop": Budget((), 20_000, 3, scale=Scale(images=500)),
+    "paper": Budget((), 100_000, 5, scale=Scale(images=2000)),
+}
+
+
+def leader(cell: str, budget: Budget, table1: Records) -> Config:
+    """The config that led the search of a cell in the records of Table 1; where none is recorded, the largest rate."""
+    bounds = {key: run["valid_bound"] for key, run in summary.search(table1, cell).items()}
+    tried = candidates(cell, budget, LEARNING_RATES)
+    found = [c for c in tried if bounds.get((c.lr, c.anneal_rate)) is not None]
+    if found:
+        return min(found, key=lambda c: bounds[c.lr, c.anneal_rate])
+    return max(tried, key=lambda c: c.lr)
+
+
+def priced(cell: str, budget: Budget, table1: Records) -> list[Config]:
+    """The runs that price the choices in a cell: for each seed the leader, and the leader with each change."""
+    first = leader(cell, budget, table1)
+    changes = [first]
+    for price in PRICES:
+        if cell in price.cells:
+            changes += [replace(first, **price.start), replace(first, **price.change)]
+    return [replace(c, seed=seed) for c in dict.fromkeys(changes) for seed in range(budget.seeds)]
+
+
+def price_part(cell: str, budget: Budget, table1: Records) -> Part:
+    """The plan of a cell in which choices are priced: all its runs at once."""
+    configs = priced(cell, budget, table1)
+
+    def plan():
+        yield configs, True
+
+    return Part(cell, plan(), [len(configs)], sum(c.steps for c in configs), len(configs), configs[: budget.seeds])
+
+
+TARGETS = {
+    "table1": Target(CELLS, table1_part, BUDGETS),
+    "figure3": Target(tuple(c for c in CELLS if c.startswith("sbn")), table1_part, BUDGETS),
+    "figure4": Target(tuple(c for c in CELLS if c.startswith("vae")), table1_part, BUDGETS),
+    "choices": Target(tuple(c for c in CELLS if any(c in p.cells for p in PRICES)), price_part, PRICE_BUDGETS, "choices"),
+}
+
+
+# --- how long it takes -------------------------------------------------------------------------------------------------
+
+
+def predicted_seconds(parts: list[Part], scale: Scale, jobs: int, *, calibration: float = 5.0) -> float:
+    """Wall time of a plan on this machine's CPU, training and test figures, from a few seconds of measured steps, evenly
+    over the parts, and from the bound of a few images."""
     prepare_process()
     data, _ = load_data(images=100)
+    images = scale.images or 10_000
+    bounds = images + 3 * min(images, RELAXED_IMAGES)  # of one run; relaxed samples cost twice as much
     seconds = 0.0
-    for name in names:
-        ensemble = Ensemble([replace(c, eval_every=10**9) for c in candidates(name, budget)][:CPU_MEMBERS], data)
+    for part in parts:
+        members = len(part.sample)
+        ensemble = Ensemble([replace(c, eval_every=10**9) for c in part.sample], data)
+        with unchecked(), torch.no_grad():
+            x = data["test"][:5].float().expand(members, -1, -1)
+            started = time.perf_counter()
+            ensemble.model.bound(x, scale.samples)
+            seconds += (time.perf_counter() - started) / x[..., 0].numel() * bounds * part.tested
         with unchecked():  # as in training
             ensemble._train_to(1)
             started, first = time.perf_counter(), ensemble.step
-            while time.perf_counter() - started < calibration / len(names):
+            while time.perf_counter() - started < calibration / len(parts):
                 ensemble._train_to(ensemble.step + 5)
-        per_step = (time.perf_counter() - started) / (ensemble.step - first) / len(ensemble.configs)
-        seconds += per_step * planned_steps(name, budget)
+        per_step = (time.perf_counter() - started) / (ensemble.step - first) / members
+        seconds += per_step * part.steps
     return seconds / jobs
