@@ -6,8 +6,12 @@ needs colour to be read. The colours are Okabe and Ito's, darkened to a contrast
 """
 
 import ast
+import csv
 import inspect
+import io
 import itertools
+import math
+import os
 import re
 import sys
 import textwrap
@@ -15,6 +19,8 @@ import textwrap
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.container import BarContainer
 
 LABELS = {
     "sf": "SF",
@@ -71,6 +77,7 @@ _STYLE = {
     "savefig.facecolor": "none",
     "savefig.dpi": 200,
     "svg.hashsalt": "gumbel-softmax-book",  # the same figure is the same file
+    "pdf.fonttype": 42,  # text stays text
     "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -96,7 +103,8 @@ def use_style():
     """Set the book's look for every figure drawn from here on.
 
     In a notebook, figures become SVG without a date, so that equal figures are equal files. Colab shows outputs on
-    its own dark sheet, which would hide dark ink: there the figure brings a white one.
+    its own dark sheet, which would hide dark ink: there the figure brings a white one. Where GSLIB_KIT is set, as while
+    the book is built, the outputs also have each figure as PDF and, as their plain text, its data.
     """
     mpl.rcParams.update(_STYLE)
     if "google.colab" in sys.modules:
@@ -105,6 +113,78 @@ def use_style():
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("svg", metadata={"Date": None})
+        if os.environ.get("GSLIB_KIT"):
+            formatters = sys.modules["IPython"].get_ipython().display_formatter.formatters
+            formatters["application/pdf"].for_type(mpl.figure.Figure, _pdf)
+            formatters["text/plain"].for_type(mpl.figure.Figure, lambda figure, text, _: text.text(figure_data(figure)))
+
+
+def _pdf(figure):
+    from IPython.core.pylabtools import print_figure
+
+    return print_figure(figure, "pdf", metadata={"CreationDate": None})
+
+
+def figure_data(figure):
+    """What a figure draws, as CSV: a row for each point of a line, dot, tip of a bar, end of a stroke or edge of a band.
+
+    Columns: panel (1, 2, … among the axes), its title, series (the label), kind, x, y, and upper, the other edge of a
+    band. x and y are called as the axes are, where all panels agree. Axes that are switched off have no scale, so for
+    pictures and graphs the text is empty.
+    """
+    panels = [ax for ax in figure.axes if ax.axison]
+    rows = [(i, ax.get_title(), *row) for i, ax in enumerate(panels, 1) for row in _drawn(ax)]
+    if not rows:
+        return ""
+    head = ["panel", "title", "series", "kind", "x", "y", "upper"]
+    for place, names in ((4, {ax.get_xlabel() for ax in panels} | {figure.get_supxlabel()}),
+                         (5, {ax.get_ylabel() for ax in panels} | {figure.get_supylabel()})):
+        if len(names := names - {""}) == 1:
+            head[place] = names.pop()
+    writer = csv.writer(text := io.StringIO(), lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value):
+    if isinstance(value, str | int):
+        return value
+    return f"{value:.6g}" if math.isfinite(value) else ""
+
+
+def _drawn(ax):
+    """(series, kind, x, y, upper) of all that axes draw in data coordinates."""
+    def series(artist):
+        label = str(artist.get_label())
+        return "" if re.match(r"_child\d|_nolegend_|_container", label) else label.removeprefix("_")
+
+    for line in ax.lines:
+        in_x, in_y = line.get_transform().contains_branch_seperately(ax.transData)  # a line across the axes has one
+        for x, y in np.column_stack(line.get_data(orig=False)) if in_x or in_y else ():
+            yield series(line), "line", x if in_x else "", y if in_y else "", ""
+    for bars in ax.containers:
+        for bar in bars if isinstance(bars, BarContainer) else ():
+            (left, bottom), (right, top) = bar.get_bbox().get_points()
+            across = bars.orientation == "horizontal"
+            yield series(bars), "bar", right if across else (left + right) / 2, (bottom + top) / 2 if across else top, ""
+    for collection in ax.collections:
+        if isinstance(collection, PathCollection):
+            for x, y in np.ma.filled(collection.get_offsets(), np.nan):
+                yield series(collection), "dot", x, y, ""
+        elif isinstance(collection, LineCollection):
+            for x, y in itertools.chain.from_iterable(collection.get_segments()):
+                yield series(collection), "stroke", x, y, ""
+        elif isinstance(collection, PolyCollection):
+            points = np.concatenate([path.vertices for path in collection.get_paths()] or [np.empty((0, 2))])
+            for x in np.unique(points[:, 0]):
+                edge = points[points[:, 0] == x, 1]
+                yield series(collection), "band", x, edge.min(), edge.max()
+    for steps in ax.patches:
+        if isinstance(steps, mpl.patches.StepPatch):
+            values, edges, _ = steps.get_data()
+            for x, y in zip((edges[1:] + edges[:-1]) / 2, values, strict=True):
+                yield series(steps), "step", x, y, ""
 
 
 def estimator_style(name, **changes):
@@ -165,7 +245,7 @@ def learning_curves(cells, ax=None, *, curve="test"):
         steps, losses = np.array(steps) / 1000, np.ma.masked_invalid(np.array(losses, float))
         mean, low, high = (f(0).filled(np.nan) for f in (losses.mean, losses.min, losses.max))
         ax.plot(steps, mean, markevery=0.1, **estimator_style(name))
-        ax.fill_between(steps, low, high, color=COLORS[name], alpha=0.2, linewidth=0)
+        ax.fill_between(steps, low, high, color=COLORS[name], alpha=0.2, linewidth=0, label=f"_{LABELS[name]}")
         top.append(np.nanmax(high[len(steps) // 10 :], initial=0))
         bottom.append(np.nanmin(low))
     ax.set(xlabel="training steps, in thousands", ylabel=f"{curve} loss (nats)")

@@ -9,6 +9,7 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import citation
 import pages
 from docutils import nodes
 from pybtex.plugin import register_plugin
@@ -62,7 +63,8 @@ def configure(app, config):
     url = address()
     config.html_theme_options |= {"repository_url": url, "use_repository_button": True, "use_issues_button": True}
     pages.write()
-    config.myst_substitutions = {**config.myst_substitutions, "address": f"<{url}>"}  # a link
+    links = {"address": f"<{url}>", "issues": f"<{url}/issues>", "edition": citation.in_words()}
+    config.myst_substitutions = {**config.myst_substitutions, **links}
 
 
 def escape(app, what, name, obj, options, lines):
@@ -127,4 +129,5 @@ def setup(app):
     app.connect("env-get-outdated", renew_static)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_mathjax)
+    app.setup_extension("kit")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -225,9 +225,12 @@ def write(folder: Path = GENERATED) -> None:
              "choices.md": lambda: choices.page(chapter_link),
              "concordance.md": lambda: concordance.page(chapters(), chapter_link, label_link, table)}
     for name, make in parts.items():
-        path, text = folder / name, make()
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        save(folder / name, make())
+
+
+def save(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

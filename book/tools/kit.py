@@ -1,0 +1,260 @@
+"""The figure kit: below every figure of the paper that the book draws anew, its files, citation, runs and code.
+
+    python book/tools/kit.py figure-4a     draw one again: figure-4a.svg, .pdf and .csv in this folder
+
+book/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its id). The chapter's output
+holds it as SVG, PDF and CSV, see gslib.plots.use_style. Its files have the id for their name, and so have an anchor, a
+label for cross references, and a page that leads to it: figure-4a.html. These names stay when a chapter moves.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+from collections import defaultdict
+from functools import cache
+from html import escape
+from pathlib import Path
+
+import citation
+import ledger
+import pages
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from gslib.experiment import Records, summary
+from notebooks import BRANCH, ROOT, address
+
+FOLDER = "_static/figures"  # of the built book
+NAMES = {"image/svg+xml": "svg", "application/pdf": "pdf", "text/plain": "csv"}  # of an output -> of a file
+STUB = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Refresh" content="0; url={url}">
+<title>{title}</title>
+</head>
+<body><h1>{title}</h1><p><a href="{url}">{title} in the book</a></p></body>
+</html>
+"""
+
+
+@cache
+def kits() -> dict[str, dict[str, ledger.Claim]]:
+    """Label of a chapter's figure -> what it draws anew, by name: figure-4a, or figure-4a-2 where another is the first."""
+    found = defaultdict(dict)
+    for claim in ledger.load():
+        for i, label in enumerate(claim.labels, 1):
+            found[label][claim.id if i == 1 else f"{claim.id}-{i}"] = claim
+    return dict(found)
+
+
+def of(figure: nodes.figure) -> dict[str, ledger.Claim]:
+    """What a figure draws anew, by name."""
+    return {name: claim for label in figure["ids"] for name, claim in kits().get(label, {}).items()}
+
+
+def title(names) -> str:
+    """Figure 4a; Figures 1a and 1b."""
+    numbers = [name.removeprefix("figure-") for name in names]
+    return ("Figure " if len(numbers) == 1 else "Figures ") + " and ".join(numbers)
+
+
+def bibtex(name: str, claim: ledger.Claim) -> str:
+    what = f"{claim.location} of Jang, Gu and Poole (2017) drawn anew. {claim.claim}"
+    return citation.bibtex(what, f"-{name}", f"{name}.html")
+
+
+def runs(claim: ledger.Claim) -> dict[str, list[str]]:
+    """File of records -> the keys of the runs that a figure draws."""
+    if claim.rows:
+        folder = ledger.raw()["table1"]["records"]
+        cells = [cell for row in claim.rows for cell in summary.row(Records(ROOT / folder), row)[1].values()]
+        return {f"{folder}/{cell.name}.jsonl": [run["key"] for run in cell.runs.values()] for cell in cells}
+    found = defaultdict(list)
+    for run in Records(ROOT / claim.records).all() if claim.records else ():
+        if run["cell"] in (claim.cells or (claim.cell or run["cell"],)):
+            found[f"{claim.records}/{run['cell']}.jsonl"].append(run["key"])
+    return dict(found)
+
+
+def again(name: str) -> str:
+    """The three lines that draw a figure again."""
+    return f"git clone {address()} book && cd book\npip install -r requirements.txt\npython book/tools/kit.py {name}\n"
+
+
+def save(folder: Path, name: str, files: dict[str, bytes]) -> None:
+    """Write the files of a figure by their endings, and remove those that it has no more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending in (*NAMES.values(), "bib"):
+        path = folder / f"{name}.{ending}"
+        path.write_bytes(files[ending]) if files.get(ending) else path.unlink(missing_ok=True)
+
+
+# --- in the built book
+
+
+def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
+    """The files of a figure as its cell put them out, by their endings; of a picture from a file, the SVG."""
+    found = {}
+    for part in figure.findall(lambda node: node.get("mime_type") in NAMES if isinstance(node, nodes.Element) else False):
+        image = next(iter(part.findall(nodes.image)), None)
+        content = (source / image["uri"]).read_bytes() if image else part.astext().strip().encode()
+        found[NAMES[part["mime_type"]]] = content if image or not content else content + b"\n"
+    image = next(iter(figure.findall(nodes.image)), None)
+    if not found and image and image["uri"].endswith(".svg"):
+        found["svg"] = (source / image["uri"]).read_bytes()
+    return found
+
+
+def block(drawn: dict[str, ledger.Claim], files: dict[str, bytes], top: str) -> list[nodes.Node]:
+    """The kit below a figure; top: the way to the first page from here."""
+    name, claim = next(iter(drawn.items()))
+    links = [f'<a href="{top}{FOLDER}/{name}.{ending}" download>{words}</a>'
+             for ending, words in (("svg", "SVG"), ("pdf", "PDF"), ("csv", "data (CSV)"), ("bib", "BibTeX"))
+             if ending in files or ending == "bib"]
+    lasting = " ".join(f'<a href="{top}{name}.html">{name}.html</a>' for name in drawn)
+    start = [f'<details class="figure-kit"><summary>Figure kit: {title(drawn)}</summary>',
+             f'<p class="figure-kit-files">{" ".join(links)}</p>',
+             f"<p>Address to cite, which stays when chapters move: {lasting}. {_data(claim, files)}</p>"]
+    entry = nodes.literal_block(text := "\n".join(bibtex(*one) for one in drawn.items()), text, language="bibtex")
+    lines = nodes.literal_block(text := again(name), text, language="bash")
+    return [raw(*start), entry, raw("<p>To draw it again:</p>"), lines, raw(_records(claim), "</details>")]
+
+
+def raw(*lines: str) -> nodes.raw:
+    return nodes.raw("", "\n".join(lines), format="html")
+
+
+def _data(claim: ledger.Claim, files: dict) -> str:
+    if "csv" in files:
+        return "The data are the lines, dots, bars and bands as drawn."
+    return "Its runs are still to come, so there are no data." if claim.rows else "It is a drawing and has no data."
+
+
+def _records(claim: ledger.Claim) -> str:
+    found = runs(claim)
+    train = "".join(f" <code>{escape(summary.command(row))}</code>" for row in claim.rows)
+    if not found:
+        return f"<p>No run is recorded yet; to run:{train}</p>" if train else (
+            "<p>No recorded run is behind it: the chapter computes all that it shows.</p>")
+    lines = [f'<li><a href="{address()}/blob/{BRANCH}/{path}">{Path(path).name}</a>: '
+             + ", ".join(f"<code>{escape(key.removeprefix(Path(path).stem + '_'))}</code>" for key in keys) + "</li>"
+             for path, keys in found.items()]
+    return "\n".join(["<p>Run records behind it, by their keys, which begin with the name of the file:</p><ul>", *lines, "</ul>",
+                      f"<p>To train them again:{train}</p>" if train else ""])
+
+
+class Anchors(SphinxTransform):
+    """Gives every figure that is drawn anew a second label, by the paper's number: figure-4a."""
+
+    default_priority = 400  # before labels are collected
+
+    def apply(self, **_):
+        for figure in self.document.findall(nodes.figure):
+            for name in of(figure):
+                figure["ids"].append(name)
+                self.document.ids[name], self.document.nameids[name] = figure, name
+                self.document.nametypes[name] = True
+
+
+class Kits(SphinxPostTransform):
+    """Puts a kit below every figure that is drawn anew, and its files into the built book."""
+
+    default_priority = 3  # MyST-NB then chooses one form of each output and drops the others
+    formats = ("html",)
+
+    def run(self, **_):
+        for figure in list(self.document.findall(nodes.figure)):
+            if drawn := of(figure):
+                files = {ending: content for ending, content in outputs(figure, Path(self.env.srcdir)).items() if content}
+                for name, claim in drawn.items():
+                    save(Path(self.app.outdir, FOLDER), name, files | {"bib": bibtex(name, claim).encode()})
+                top = "../" * self.env.docname.count("/")
+                place = figure.parent.index(figure) + 1
+                figure.parent[place:place] = block(drawn, files, top)
+
+
+def configure(app, config):
+    os.environ["GSLIB_KIT"] = "1"  # for the kernels that run the notebooks
+    config.kits = repr((kits(), citation.bibtex(), Path(__file__).read_text(encoding="utf-8")))  # write pages again
+    for name, text in {"book": f"```bibtex\n{citation.bibtex()}```\n", "paper": f"```bibtex\n{citation.paper()}```\n",
+                       "figures": listing()}.items():
+        pages.save(pages.GENERATED / f"cite-{name}.md", text)
+
+
+def listing() -> str:
+    """The figures of the paper in Markdown, each with ours and the address that stays."""
+    have = frozenset().union(*(chapter["labels"] for chapter in pages.chapters().values()))
+    rows = []
+    for label, drawn in kits().items():
+        for name, claim in drawn.items():
+            there = [pages.label_link(label), f'<a href="../{name}.html">{name}.html</a>']
+            rows.append([claim.location, claim.claim, *(there if label in have else ["not drawn yet", "–"])])
+    return pages.table(["Figure", "What it shows", "Ours", "Address"], rows)
+
+
+def footer(app, page, template, context, doctree):
+    """Every page says which edition it is of."""
+    if {"book/errata", "book/cite"} <= app.env.found_docs:
+        edition, cite = (context["pathto"](f"book/{name}") for name in ("errata", "cite"))
+        context["theme_extra_footer"] = (context.get("theme_extra_footer") or "") + (
+            f' <a href="{edition}">{citation.in_words()}</a>. <a href="{cite}">How to cite</a>.')
+
+
+def stubs(app, exception):
+    """A page for each figure that leads to where it stands now: figure-4a.html."""
+    if exception is None and app.builder.format == "html":
+        labels = app.env.get_domain("std").anonlabels
+        for name in (name for drawn in kits().values() for name in drawn if name in labels):
+            page, anchor = labels[name][:2]
+            text = STUB.format(url=f"{app.builder.get_target_uri(page)}#{anchor}", title=title([name]))
+            Path(app.outdir, f"{name}.html").write_text(text, encoding="utf-8")
+
+
+def setup(app):
+    app.add_config_value("kits", "", "html")
+    app.add_css_file("kit.css")
+    app.add_transform(Anchors)
+    app.add_post_transform(Kits)
+    app.connect("config-inited", configure)
+    app.connect("html-page-context", footer)
+    app.connect("build-finished", stubs)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+# --- without the book
+
+
+def draw(name: str, folder: Path) -> list[Path]:
+    """Run the chapter as far as a figure, and write what the figure's cell put out."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    label = next((label for label, drawn in kits().items() if name in drawn), None)
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, 4)
+        labels = [cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in notebook.cells]
+        if label and label in labels:
+            break
+    else:
+        known = ", ".join(name for drawn in kits().values() for name in drawn)
+        raise SystemExit(f"the book draws no {name!r}; it knows {known}")
+    notebook.cells = notebook.cells[: labels.index(label) + 1]
+    os.environ["GSLIB_KIT"] = "1"
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+    data = next(output.data for output in notebook.cells[-1].outputs if "image/svg+xml" in output.get("data", {}))
+    found = {NAMES[kind]: content.encode() for kind, content in data.items() if kind in NAMES}
+    found["pdf"] = base64.b64decode(found["pdf"])
+    found["bib"] = bibtex(name, kits()[label][name]).encode()
+    save(folder, name, found)
+    return [folder / f"{name}.{ending}" for ending, content in found.items() if content]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    print(*draw(sys.argv[1], Path.cwd()), sep="\n")
