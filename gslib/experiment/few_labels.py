@@ -20,7 +20,6 @@ from gslib.semisupervised import SemiSupervisedVAE
 METHODS = {"marginalisation": "exact", "gumbel_softmax": "gumbel_softmax", "st_gumbel_softmax": "st_gumbel_softmax",
            "supervised": None}
 TEMPERED = ("gumbel_softmax", "st_gumbel_softmax")
-ALPHAS = (0.1, 0.2, 0.3, 0.8, 1.0)  # the paper's list
 CURVE_IMAGES = 1000  # of validation, in the learning curves
 
 
@@ -39,18 +38,18 @@ class FewLabels:
     method: str
     alpha: float
     seed: int = 0
-    steps: int = 6_000
+    steps: int = 5_000
     labels: int = 10
     batch: int = 100
     labelled_batch: int = 50
-    lr: float = 1e-3
-    anneal_rate: float = 5e-4
-    anneal_every: int = 120
+    lr: float = 3e-3
+    anneal_rate: float = 6e-4
+    anneal_every: int = 100
     tau_min: float = 0.5
     classes: int = 10
     style: int = 16
     channels: tuple[int, int, int] = (16, 32, 32)
-    eval_every: int = 500
+    eval_every: int = 250
 
     def __post_init__(self):
         if self.method not in METHODS:
@@ -78,7 +77,7 @@ class FewLabels:
         return f"{self.trajectory}_steps={self.steps}"
 
     def tau(self, step: int) -> float:
-        """Temperature at a step (section 4.3.1: r = 3e-5, every 2000 steps; here scaled to the number of steps)."""
+        """Temperature at a step (section 4.3: r = 3e-5, every 2000 steps, which runs of fewer steps scale)."""
         return max(self.tau_min, math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)))
 
     def to_dict(self) -> dict:
@@ -132,8 +131,8 @@ class FewLabelsRun(Ensemble):
         train = data["train"]
         self.rows = labelled_rows(train.labels, config.labels, config.seed)
         if config.batch > len(train.images) or config.labelled_batch > len(self.rows):
-            raise ValueError(f"there are {len(train.images)} training images, {len(self.rows)} of them labelled, fewer than a "
-                             f"batch of {config.batch} or labelled_batch of {config.labelled_batch}; take smaller ones")
+            raise ValueError(f"batch {config.batch} or labelled_batch {config.labelled_batch} is larger than its set: "
+                             f"there are {len(train.images)} images, {len(self.rows)} of them labelled; take a smaller one")
         self.model = SemiSupervisedVAE(config.classes, style=config.style, channels=config.channels, seed=config.seed)
         self.model.to(self.device)
         supervised = METHODS[config.method] is None
