@@ -31,6 +31,14 @@ class Baseline(nn.Module):
         seeds: one seed per member for the network's initial weights.
 
     Source: Mnih, Gregor 2014 (arXiv:1402.0030), section 2.3 and algorithm 1 (decay 0.8, 100 hidden units).
+
+    >>> baseline = Baseline()
+    >>> baseline(torch.tensor([[3.0], [5.0]]))[0]  # two examples with one signal each; no past yet
+    tensor([[-1.],
+            [ 1.]])
+    >>> baseline.update()
+    >>> baseline(torch.tensor([[9.0]]))[0]
+    tensor([[5.]])
     """
 
     def __init__(
@@ -107,7 +115,11 @@ class Baseline(nn.Module):
 
 
 def as_baseline(baseline: float | Tensor | Callable) -> Callable[[Tensor], tuple[Tensor, Tensor | float]]:
-    """A callable signal -> (centred signal, scale) from a number, a tensor or such a callable."""
+    """A callable signal -> (centred signal, scale) from a number, a tensor or such a callable.
+
+    >>> as_baseline(2.0)(torch.tensor([[5.0]]))
+    (tensor([[3.]]), 1.0)
+    """
     if callable(baseline):
         return baseline
     if isinstance(baseline, (int, float)) and not math.isfinite(baseline):

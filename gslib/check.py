@@ -20,7 +20,11 @@ ROUNDING = 1e-10  # an error this small, relative to the gradient, is rounding a
 
 @dataclass(frozen=True)
 class ProgramReport:
-    """What `check` found on one program. Norms are Euclidean, over all parameters of the program."""
+    """What `check` found on one program. Norms are Euclidean, over all parameters of the program.
+
+    >>> check("exact", samples=100).programs[0].verdict
+    'unbiased within 0.0%'
+    """
 
     program: str
     exact_norm: float  # of the exact gradient
@@ -47,7 +51,12 @@ class ProgramReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of `check`: one `ProgramReport` per program, printed as a table."""
+    """The result of `check`: one `ProgramReport` per program, printed as a table.
+
+    >>> print(check("exact", samples=100))
+    exact(): unbiased at this precision (100 samples, max |z| from ... on counts as bias)
+    ...
+    """
 
     estimator: str
     samples: int
@@ -109,6 +118,9 @@ def check(
         KeyError: unknown name.
         TypeError: the estimator is no function, or returns no tensor.
         ValueError: it returns something other than one differentiable number per example, for instance a mean.
+
+    >>> check("sf", samples=5_000).unbiased, check("st", samples=5_000).unbiased
+    (True, False)
     """
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]

@@ -68,7 +68,12 @@ class _Pair(NamedTuple):
 
 
 class Labelled(_Pair):
-    """Images [n, 784] uint8 and labels [n] int64, with the attributes `source` and `sha256`."""
+    """Images [n, 784] uint8 and labels [n] int64, with the attributes `source` and `sha256`.
+
+    >>> images, labels = subset(mnist("train"), 3)
+    >>> images.shape, labels.shape
+    (torch.Size([3, 784]), torch.Size([3]))
+    """
 
 
 def binarized_mnist(split: str) -> Tensor:
@@ -81,6 +86,10 @@ def binarized_mnist(split: str) -> Tensor:
     `subset`. The images have no labels, and not the order of `mnist`.
 
     Source: Salakhutdinov and Murray, ICML 2008; Larochelle and Murray, AISTATS 2011.
+
+    >>> x = binarized_mnist("valid")
+    >>> x.shape[1], x.dtype, x.max().item()
+    (784, torch.uint8, 1)
     """
     source, splits, line = _find("binarized_mnist", split)
     _print_once(line)
@@ -94,6 +103,9 @@ def mnist(split: str) -> Labelled:
     Attributes: `source`, "mnist" or "embedded-5000", and `sha256`, of the images' and then the labels' bytes.
 
     Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE, 1998.
+
+    >>> mnist("test").labels.unique().tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
     source, splits, line = _find("mnist", split)
     _print_once(line)
@@ -105,6 +117,9 @@ def subset(data: Tensor | Labelled, n: int, seed: int = 0) -> Tensor | Labelled:
     """n of the images (and labels), drawn without replacement: for one seed the same ones on every machine.
 
     Use it where a prefix `data[:n]` tempts you: the test split of `binarized_mnist` is sorted by digit.
+
+    >>> subset(torch.arange(100), 3)
+    tensor([11, 92,  3])
     """
     size = len(data.images if isinstance(data, Labelled) else data)
     if not 1 <= n <= size:
@@ -115,7 +130,11 @@ def subset(data: Tensor | Labelled, n: int, seed: int = 0) -> Tensor | Labelled:
 
 
 def describe(name: str = "binarized_mnist") -> str:
-    """One line: the source that `binarized_mnist` (or "mnist") has here, and for the embedded one, the reason."""
+    """One line: the source that `binarized_mnist` (or "mnist") has here, and for the embedded one, the reason.
+
+    >>> describe().startswith("gslib.data: binarized_mnist from source ")
+    True
+    """
     return _find(name, "train")[2]
 
 

@@ -35,6 +35,12 @@ class Bernoulli:
     Args:
         logits: [..., N], log p - log(1 - p).
         slope: if given, P(z = 1) is instead the hard sigmoid clip((slope * logits + 1) / 2), see `with_slope`.
+
+    >>> q = Bernoulli(torch.tensor([0.0, 2.0]))
+    >>> q.mean
+    tensor([0.5000, 0.8808])
+    >>> q.log_prob(torch.tensor([1.0, 0.0]))
+    tensor([-0.6931, -2.1269])
     """
 
     event_ndim = 1
@@ -134,6 +140,12 @@ class Categorical:
     Args:
         logits: [..., N, K], unnormalised; -inf masks a class.
         slope: if given, the logits are multiplied by it, see `with_slope`.
+
+    >>> q = Categorical(torch.tensor([[0.5, 0.3, 0.2]]).log())
+    >>> q.sample(uniform=lambda like: torch.tensor([[0.1, 0.9, 0.5]]))
+    tensor([[0., 1., 0.]])
+    >>> q.entropy()
+    tensor([1.0297])
     """
 
     event_ndim = 2
@@ -246,6 +258,9 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     """Analytic Kullback-Leibler divergence KL(q || p) in nats per unit, [..., N], of the *discrete* distributions.
 
     A class that q masks contributes nothing, with zero gradient. A class that p masks and q does not gives infinity.
+
+    >>> kl(Bernoulli(torch.tensor([2.0])), Bernoulli(torch.tensor([0.0])))
+    tensor([0.3278])
     """
     _check_same_kind(q, p)
     if isinstance(q, Bernoulli):
@@ -260,6 +275,10 @@ def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: float | Ten
 
     `log_y` is a draw `q.relaxed_logits(tau)`. Unbiased for the divergence of the two relaxed densities at one tau,
     which is not the divergence of the discrete ones that `kl` gives: never mix the two in one bound.
+
+    >>> q, p = Bernoulli(torch.full((100_000,), 2.0)), Bernoulli(torch.zeros(100_000))
+    >>> relaxed_kl(q, p, q.relaxed_logits(0.5), 0.5).mean().round(decimals=1)  # the discrete divergence is 0.3
+    tensor(0.6000)
     """
     _check_same_kind(q, p)
     return q.relaxed_log_prob(log_y, tau) - p.relaxed_log_prob(log_y, tau)

@@ -20,6 +20,9 @@ def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
 
     In half precision a uniform draw has so few values that its logarithms lose the tail, so the noise stays wide
     whatever the logits are. The clamp keeps u = 0 and u = 1, which generators do return, finite after two logarithms.
+
+    >>> noise_like(torch.zeros(2), uniform=lambda like: torch.tensor([0.0, 0.7]))  # a zero is moved inside
+    tensor([1.1755e-38, 7.0000e-01])
     """
     wide = logits.detach() if logits.dtype in (torch.float32, torch.float64) else logits.detach().float()
     u = torch.rand_like(wide) if uniform is None else uniform(wide)
@@ -31,23 +34,39 @@ def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
 
 
 def stream(*key: int | str) -> torch.Generator:
-    """A CPU generator of its own for each key, such as ("noise", seed, step): equal keys give equal numbers anywhere."""
+    """A CPU generator of its own for each key, such as ("noise", seed, step): equal keys give equal numbers anywhere.
+
+    >>> torch.equal(*(torch.rand(3, generator=stream("noise", 7)) for _ in range(2)))
+    True
+    """
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def gumbel(u: Tensor) -> Tensor:
-    """Standard Gumbel noise -log(-log u) from uniform noise u in (0, 1) (Jang et al. 2017, arXiv:1611.01144, section 2)."""
+    """Standard Gumbel noise -log(-log u) from uniform noise u in (0, 1) (Jang et al. 2017, arXiv:1611.01144, section 2).
+
+    >>> gumbel(torch.tensor([0.1, 0.5, 0.9]))
+    tensor([-0.8340,  0.3665,  2.2504])
+    """
     return -(-u.log()).log()
 
 
 def perturb(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
-    """logits + Gumbel noise, in float32 or wider, [...]: its arg max is a sample, its softmax at tau a relaxed one."""
+    """logits + Gumbel noise, in float32 or wider, [...]: its arg max is a sample, its softmax at tau a relaxed one.
+
+    >>> perturb(torch.tensor([0.0, 1.0]), uniform=lambda like: torch.full_like(like, 0.5))
+    tensor([0.3665, 1.3665])
+    """
     return logits - noise_like(logits, uniform).log_().neg_().log_()  # in place: the noise is ours
 
 
 def logistic(u: Tensor) -> Tensor:
-    """Standard logistic noise log u - log(1 - u): the difference of two Gumbels, which is what two classes need."""
+    """Standard logistic noise log u - log(1 - u): the difference of two Gumbels, which is what two classes need.
+
+    >>> logistic(torch.tensor([0.1, 0.5, 0.9]))
+    tensor([-2.1972,  0.0000,  2.1972])
+    """
     return (u / (1 - u)).log()
 
 
@@ -56,7 +75,11 @@ SHORT_ROW = 16  # below this many classes torch's CPU kernels take a path severa
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """torch's softmax, written out where its own CPU kernel is slow."""
+    """torch's softmax, written out where its own CPU kernel is slow.
+
+    >>> softmax(torch.tensor([0.0, 1.0]))
+    tensor([0.2689, 0.7311])
+    """
     if x.shape[dim] >= SHORT_ROW or not x.is_cpu:
         return x.softmax(dim)
     e = (x - x.detach().amax(dim, keepdim=True)).exp()
@@ -64,7 +87,11 @@ def softmax(x: Tensor, dim: int = -1) -> Tensor:
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """torch's log_softmax, written out where its own CPU kernel is slow."""
+    """torch's log_softmax, written out where its own CPU kernel is slow.
+
+    >>> log_softmax(torch.tensor([0.0, 1000.0]))
+    tensor([-1000.,     0.])
+    """
     if x.shape[dim] >= SHORT_ROW or not x.is_cpu:
         return x.log_softmax(dim)
     shifted = x - x.detach().amax(dim, keepdim=True)
@@ -88,7 +115,11 @@ class _Softplus(torch.autograd.Function):
 
 
 def softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)) without log1p, which takes ten times as long as log on common CPUs; absolute error below 1e-7."""
+    """log(1 + exp(x)) without log1p, which takes ten times as long as log on common CPUs; absolute error below 1e-7.
+
+    >>> softplus(torch.tensor([-100.0, 0.0, 100.0]))
+    tensor([  0.0000,   0.6931, 100.0000])
+    """
     if x.is_cpu and x.ndim and math.prod(x.shape[-2:]) % VECTORS:
         # torch's sigmoid rounds the elements that are left after the last full pair of vectors in another way. Padding
         # leaves none, so that a member of an ensemble gets the same bits wherever it stands.
@@ -122,6 +153,9 @@ def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
     """-log p(x) of independent binary x in nats, summed over the last axis: [..., B, D], [..., B, D] -> [..., B].
 
     The same number as binary cross-entropy with logits, about ten times faster; x gets no gradient.
+
+    >>> bernoulli_nll(torch.zeros(10), torch.ones(10))  # ten tosses of a fair coin: 10 log 2
+    tensor(6.9315)
     """
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()  # a product of 100 sigmoids needs the range and the digits; losses are wide under autocast
@@ -130,24 +164,43 @@ def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def zero_valued(x: Tensor) -> Tensor:
-    """x - x.detach(): adds nothing to a loss, and x's gradient to its gradient."""
+    """x - x.detach(): adds nothing to a loss, and x's gradient to its gradient.
+
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> zero_valued(x**2).item(), torch.autograd.grad(zero_valued(x**2), x)[0].item()
+    (0.0, 6.0)
+    """
     return x - x.detach()
 
 
 def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
-    """The value of `hard`, the gradient of `soft`. The brackets keep the value exact: soft - soft is 0, not nearly 0."""
+    """The value of `hard`, the gradient of `soft`. The brackets keep the value exact: soft - soft is 0, not nearly 0.
+
+    >>> x = torch.tensor(0.3, requires_grad=True)
+    >>> y = straight_through(x.round(), 2 * x)
+    >>> y.item(), torch.autograd.grad(y, x)[0].item()
+    (0.0, 2.0)
+    """
     return hard + (soft - soft.detach())
 
 
 def from_left(value, like: Tensor):
-    """Append axes to a tensor of per-member values ([E] or [E, 1, ...]) so that it broadcasts from the left."""
+    """Append axes to a tensor of per-member values ([E] or [E, 1, ...]) so that it broadcasts from the left.
+
+    >>> from_left(torch.tensor([1.0, 0.5]), torch.zeros(2, 100, 200)).shape
+    torch.Size([2, 1, 1])
+    """
     if isinstance(value, Tensor) and 0 < value.ndim < like.ndim:
         return value.reshape(value.shape + (1,) * (like.ndim - value.ndim))
     return value
 
 
 def one_hot(index: Tensor, like: Tensor, dim: int = -1) -> Tensor:
-    """One-hot vectors along `dim`, of the shape, type and device of `like`; `index` keeps that axis with length 1."""
+    """One-hot vectors along `dim`, of the shape, type and device of `like`; `index` keeps that axis with length 1.
+
+    >>> one_hot(torch.tensor([[2]]), torch.zeros(1, 4))
+    tensor([[0., 0., 1., 0.]])
+    """
     return torch.zeros_like(like).scatter(dim, index, 1)
 
 
@@ -176,6 +229,12 @@ def gumbel_softmax(
 
     Source: Jang, Gu, Poole 2017 (arXiv:1611.01144), equation 2. Noise is drawn in float32 or wider and the result is
     cast last; the arg max is taken before dividing by tau, where rounding cannot make ties.
+
+    >>> logits, same = torch.tensor([0.5, 0.3, 0.2]).log(), lambda like: torch.full_like(like, 0.5)
+    >>> gumbel_softmax(logits, tau=0.5, uniform=same)  # equal noise, so proportional to the squared probabilities
+    tensor([0.6579, 0.2368, 0.1053])
+    >>> gumbel_softmax(logits, tau=0.5, hard=True, uniform=same)
+    tensor([1., 0., 0.])
     """
     check_logits(logits, dim)
     check_tau(tau)

@@ -23,6 +23,9 @@ class Linear(nn.Module):
 
     Weights [*E, D, H], bias [*E, 1, H]; x [..., *E, B, D] -> [..., *E, B, H]. Weights start Glorot-uniform, drawn from
     each member's own seed and the layer's name, so that a member starts the same in any ensemble; biases start at zero.
+
+    >>> Linear(784, 200, ensemble=3)(torch.zeros(3, 100, 784)).shape
+    torch.Size([3, 100, 200])
     """
 
     def __init__(
@@ -80,6 +83,12 @@ class DiscreteVAE(_Model):
         ensemble: number of members E, or None. seeds: one per member. data: number of pixels. learned_prior: else uniform.
 
     Source: Jang et al. 2017, section 4.2 (one stochastic layer, learned categorical prior).
+
+    >>> vae, x = DiscreteVAE("categorical"), torch.zeros(100, 784)
+    >>> gslib.ESTIMATORS["gumbel_softmax"](lambda sample: vae.loss(x, sample), tau=0.5).shape
+    torch.Size([100])
+    >>> vae.bound(x, m=10).shape
+    torch.Size([100])
     """
 
     def __init__(self, node="categorical", *, size=None, ensemble=None, seeds=None, data: int = 784, learned_prior=True,
@@ -158,6 +167,12 @@ class StochasticBinaryNetwork(_Model):
     Args: as for `DiscreteVAE`; data is the number of pixels of the whole image.
 
     Source: Jang et al. 2017, section 4.1.
+
+    >>> sbn, x = StochasticBinaryNetwork("bernoulli"), torch.zeros(100, 784)
+    >>> gslib.ESTIMATORS["st"](lambda sample: sbn.loss(x, sample)).shape
+    torch.Size([100])
+    >>> sbn.complete(x[:, :392]).shape
+    torch.Size([100, 392])
     """
 
     def __init__(self, node="categorical", *, size=None, ensemble=None, seeds=None, data: int = 784):

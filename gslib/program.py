@@ -24,7 +24,13 @@ Program = Callable[[Sampler], Tensor]
 
 
 class Trace(list):
-    """The (distribution, sample) pairs of one run of a program, in order."""
+    """The (distribution, sample) pairs of one run of a program, in order.
+
+    >>> trace = Trace()
+    >>> z = trace.recording(lambda q: q.sample())(gslib.Bernoulli(torch.zeros(4, 3)))  # 4 examples of 3 fair coins
+    >>> trace.log_prob()
+    tensor([-2.0794, -2.0794, -2.0794, -2.0794])
+    """
 
     def recording(self, rule: Sampler) -> Sampler:
         """The sampler that draws by `rule` and notes what it drew."""
@@ -46,7 +52,13 @@ class Trace(list):
 
 
 def check_loss(f: Tensor, trace: Trace) -> Tensor:
-    """Return the loss f unless it is not one number per example."""
+    """Return the loss f unless it is not one number per example.
+
+    >>> trace = Trace([(gslib.Bernoulli(torch.zeros(4, 3)), torch.ones(4, 3))])
+    >>> check_loss(torch.tensor(1.0), trace)
+    Traceback (most recent call last):
+    ValueError: the program returned (), but needs one loss per example, with the leading axes (4,) of its node; ...
+    """
     if not trace:
         raise ValueError("the program never called its sampler; draw each stochastic node with z = sample(q)")
     q = trace[0][0]

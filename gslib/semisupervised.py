@@ -27,6 +27,10 @@ class SemiSupervisedVAE(nn.Module):
 
     Source: Jang et al. 2017 (arXiv:1611.01144), section 4.3 and Figures 6 and 7, after Kingma et al. 2014
     (arXiv:1406.5298), model M2. The sizes of the layers and of z are ours: the paper gives none.
+
+    >>> vae, x = SemiSupervisedVAE(), torch.zeros(4, 784)
+    >>> gslib.ESTIMATORS["exact"](lambda sample: vae.unlabelled(x, sample)).shape  # all ten classes of each image
+    torch.Size([4])
     """
 
     def __init__(self, classes: int = 10, *, style: int = 16, channels: tuple[int, int, int] = (16, 32, 32), seed: int = 0):

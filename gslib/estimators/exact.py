@@ -21,6 +21,11 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform | None =
     `uniform` is accepted so that all estimators share one signature, and is not used.
 
     Source: the definition; Jang et al. 2017 (arXiv:1611.01144), equation 10, for its use in semi-supervised learning.
+
+    >>> logits = torch.zeros(2, requires_grad=True)
+    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(1, 2))) - 0.3) ** 2).sum(-1)  # a batch of one
+    >>> torch.autograd.grad(exact(program).mean(), logits)[0]
+    tensor([0.1000, 0.1000])
     """
     shapes = Trace()
     with torch.no_grad():

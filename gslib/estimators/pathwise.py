@@ -20,6 +20,11 @@ def gumbel_softmax(program: Program, *, tau: float | Tensor = 1.0, uniform: Unif
     The surrogate's value is f(y), the loss of the relaxed program. tau broadcasts from the left ([E]: one per member).
 
     Source: Jang, Gu, Poole 2017 (arXiv:1611.01144), equation 2, section 2.1; Maddison, Mnih, Teh 2017 (arXiv:1611.00712).
+
+    >>> logits = torch.zeros(2, requires_grad=True)
+    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
+    >>> torch.autograd.grad(gumbel_softmax(program, tau=1.0).mean(), logits)[0].round(decimals=2)  # exact: 0.1
+    tensor([0.0700, 0.0700])
     """
     return program(lambda q: q.relaxed_sample(tau, uniform=uniform))
 
@@ -32,6 +37,11 @@ def st_gumbel_softmax(program: Program, *, tau: float | Tensor = 1.0, uniform: U
     .. math:: z = \mathrm{one\_hot}(\arg\max_i y_i), \qquad \nabla_\theta z \approx \nabla_\theta y
 
     Source: Jang, Gu, Poole 2017 (arXiv:1611.01144), section 2.2.
+
+    >>> logits = torch.zeros(2, requires_grad=True)
+    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
+    >>> torch.autograd.grad(st_gumbel_softmax(program, tau=1.0).mean(), logits)[0].round(decimals=2)  # exact: 0.1
+    tensor([0.0700, 0.0700])
     """
     return program(lambda q: q.straight_through_sample(tau, uniform=uniform))
 
@@ -45,6 +55,11 @@ def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
 
     Source: Bengio, Léonard, Courville 2013 (arXiv:1308.3432), section 4, with the gradient of the mean as in
     Jang et al. 2017 (arXiv:1611.01144), section 3.1.
+
+    >>> logits = torch.zeros(2, requires_grad=True)
+    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
+    >>> torch.autograd.grad(st(program).mean(), logits)[0].round(decimals=1)  # exact, since f is quadratic
+    tensor([0.1000, 0.1000])
     """
     return program(lambda q: _st_sample(q, uniform))
 
@@ -62,6 +77,11 @@ def annealed_st(program: Program, *, slope: float | Tensor = 1.0, uniform: Unifo
     evaluation) takes the same slope there. Categorical nodes use softmax(a * logits).
 
     Source: Chung, Ahn, Bengio 2016 (arXiv:1609.01704), section 3.1.2 (slope annealing).
+
+    >>> logits = torch.zeros(2, requires_grad=True)
+    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
+    >>> torch.autograd.grad(annealed_st(program, slope=2.0).mean(), logits)[0].round(decimals=1)
+    tensor([0.4000, 0.4000])
     """
     return program(lambda q: _st_sample(q.with_slope(slope), uniform))
 

@@ -22,6 +22,11 @@ def sf(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: 
     baseline: a number or tensor b, or a `gslib.Baseline` for NVIL's learned ones and variance normalisation.
 
     Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017, equation 5.
+
+    >>> logits = torch.zeros(2, requires_grad=True)
+    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
+    >>> torch.autograd.grad(sf(program, baseline=0.6).mean(), logits)[0].round(decimals=1)
+    tensor([0.1000, 0.1000])
     """
     trace = Trace()
     f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
@@ -41,6 +46,11 @@ def muprop(program: Program, *, baseline: float | Tensor | Baseline = 0.0, unifo
     the direction keeps its expectation.
 
     Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 3 and section 3.1; Jang et al. 2017, equation 7.
+
+    >>> logits = torch.zeros(2, requires_grad=True)
+    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
+    >>> torch.autograd.grad(muprop(program).mean(), logits)[0].round(decimals=1)
+    tensor([0.1000, 0.1000])
     """
     trace = Trace()
     f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
@@ -73,6 +83,11 @@ def darn(
     Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Gu et al. 2016
     (arXiv:1511.05176), equation 5, the form "sample", who also found zbar = 1/K to work for categories;
     Jang et al. 2017, section 3.2, who print the other form.
+
+    >>> logits = torch.zeros(2, requires_grad=True)
+    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
+    >>> torch.autograd.grad(darn(program).mean(), logits)[0].round(decimals=1)  # f is quadratic
+    tensor([0.1000, 0.1000])
     """
     if form not in ("sample", "printed"):
         raise ValueError(f"form must be 'sample' or 'printed', got {form!r}")

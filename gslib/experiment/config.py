@@ -28,6 +28,12 @@ class Config:
         baseline_lr: learning rate of SF's input-dependent baseline.
         learned_prior, kl ("analytic" or "sampled"), darn_form,
         data_bias (output bias starts at the pixels' log-odds): choices where the paper is silent, to price them.
+
+    >>> config = Config("vae", "categorical", "gumbel_softmax", lr=1e-3, anneal_rate=1e-5)
+    >>> config.key
+    'vae-categorical-gumbel_softmax_lr=0.001_seed=0_anneal_rate=1e-05_steps=100000'
+    >>> round(config.tau(50_000), 3)
+    0.607
     """
 
     model: str

@@ -16,7 +16,13 @@ ROWS = 1000  # (sample, image) rows of one member in memory at once
 
 
 def valid_bound(ensemble: Ensemble, samples: int = SELECTION_SAMPLES) -> Tensor:
-    """The negated m-sample bound on the validation set in nats, [E]: what a learning rate is chosen by."""
+    """The negated m-sample bound on the validation set in nats, [E]: what a learning rate is chosen by.
+
+    >>> data = dict.fromkeys(("train", "valid", "test"), torch.randint(0, 2, (20, 16), dtype=torch.uint8))
+    >>> ensemble = Ensemble([gslib.experiment.Config("vae", "bernoulli", "st", lr=lr) for lr in (1e-3, 1e-4)], data, size=(4,))
+    >>> valid_bound(ensemble, samples=5).shape
+    torch.Size([2])
+    """
     return -_mean_bound(ensemble, ensemble.data["valid"], samples, "valid")
 
 
@@ -28,6 +34,11 @@ def final_figures(ensemble: Ensemble, samples: int = SAMPLES) -> list[dict[str, 
     nll_relaxed, single_relaxed: with relaxed samples at the temperature that training ended with, on a fixed random part
     of the test set, beside nll_part and single_part, the discrete figures on the same part. For the VAE the relaxed ones
     hold concrete densities; they bound no discrete model.
+
+    >>> data = dict.fromkeys(("train", "valid", "test"), torch.randint(0, 2, (20, 16), dtype=torch.uint8))
+    >>> ensemble = Ensemble([gslib.experiment.Config("vae", "bernoulli", "st", lr=1e-3)], data, size=(4,))
+    >>> list(final_figures(ensemble, samples=5)[0])
+    ['nll', 'single', 'nll_part', 'single_part', 'nll_relaxed', 'single_relaxed']
     """
     test = ensemble.data["test"]
     part = test[torch.randperm(len(test), generator=stream("part"))[:RELAXED_IMAGES].to(test.device)]

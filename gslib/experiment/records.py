@@ -26,7 +26,11 @@ EQUIVALENT = "equivalent_code.json"  # in the results folder: hashes of older co
 
 @cache
 def code_hash(modules: tuple[str, ...] = NUMERIC) -> str:
-    """SHA-256 over the syntax trees, without docstrings, of the modules that can alter numbers."""
+    """SHA-256 over the syntax trees, without docstrings, of the modules that can alter numbers.
+
+    >>> len(code_hash())
+    64
+    """
     places = [PACKAGE / name for name in modules]
     paths = [p for place in places for p in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
     trees = [(p.relative_to(PACKAGE).as_posix(), _canonical(ast.parse(p.read_text(encoding="utf-8")))) for p in paths]
@@ -48,7 +52,11 @@ def _canonical(node):
 
 
 def environment(device: torch.device) -> dict:
-    """What the numbers of a run may depend on besides its config, code and data."""
+    """What the numbers of a run may depend on besides its config, code and data.
+
+    >>> sorted(environment(torch.device("cpu")))
+    ['device', 'matmul_precision', 'python', 'threads', 'torch']
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {
         "device": name,
@@ -68,7 +76,12 @@ def _cpu_name() -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace the file as a whole, or leave it as it was."""
+    """Replace the file as a whole, or leave it as it was.
+
+    >>> write_atomically(Path("a", "new", "folder", "file"), b"all or nothing")
+    >>> Path("a", "new", "folder", "file").read_bytes()
+    b'all or nothing'
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:
@@ -87,6 +100,11 @@ class Records:
     """The runs of one folder of results, a file of JSON lines per cell, sorted by key so that differences are readable.
 
     Args: folder: such as results/table1. It need not exist.
+
+    >>> records = Records("results/mine")
+    >>> records.add([{"key": "toy_steps=5", "cell": "toy", "code": code_hash()}])
+    >>> list(records.cell("toy")), records.stale()
+    (['toy_steps=5'], [])
     """
 
     def __init__(self, folder: str | Path):

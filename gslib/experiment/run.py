@@ -36,7 +36,11 @@ ONE_ENSEMBLE = ("lr", "seed", "anneal_rate", "steps")  # what the members of one
 
 @dataclass(frozen=True)
 class Scale:
-    """How thoroughly runs are evaluated. images: of the validation and test sets (None: all). samples: m."""
+    """How thoroughly runs are evaluated. images: of the validation and test sets (None: all). samples: m.
+
+    >>> Scale(images=200).samples
+    1000
+    """
 
     images: int | None = None
     samples: int = 1000
@@ -44,7 +48,12 @@ class Scale:
 
 
 def prepare_process(threads: int = 1) -> None:
-    """The settings that every measured run shares; each is part of its record."""
+    """The settings that every measured run shares; each is part of its record.
+
+    >>> prepare_process()
+    >>> torch.get_num_threads()
+    1
+    """
     torch.set_num_threads(threads)
     # On the CPU this picks a faster float32 kernel of the same accuracy (a test holds it against float64).
     torch.set_float32_matmul_precision("medium")
@@ -56,6 +65,8 @@ def keep_freed_memory() -> None:
     """Have the C library keep what is freed: by default it hands large blocks back, and faults them in at each step anew.
 
     Changes no number; halves the time of an evaluation. Does nothing where the C library is not glibc.
+
+    >>> keep_freed_memory()
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
@@ -64,7 +75,12 @@ def keep_freed_memory() -> None:
 
 
 def load_data(images: int | None = None) -> tuple[dict, dict]:
-    """({split: uint8 tensor}, {"source", "sha256", "images"}): the binarised digits and what identifies them."""
+    """({split: uint8 tensor}, {"source", "sha256", "images"}): the binarised digits and what identifies them.
+
+    >>> data, about = load_data(images=100)
+    >>> len(data["valid"]), len(data["test"]), about["images"]
+    (100, 100, 100)
+    """
     splits = {name: gslib_data.binarized_mnist(name) for name in ("train", "valid", "test")}
     about = {"source": splits["train"].source, "sha256": {n: s.sha256 for n, s in splits.items()}, "images": images}
     if images is not None:
@@ -113,7 +129,11 @@ def kind(config: Config | FewLabels) -> type[TableOne] | type[TableTwo]:
 
 
 def budget_name() -> str:
-    """The budget that GSLIB_BUDGET names: "smoke" (default; seconds), "laptop" (minutes to hours) or "paper"."""
+    """The budget that GSLIB_BUDGET names: "smoke" (default; seconds), "laptop" (minutes to hours) or "paper".
+
+    >>> budget_name() in ("smoke", "laptop", "paper")
+    True
+    """
     name = os.environ.get("GSLIB_BUDGET", "smoke")
     if name not in ("smoke", "laptop", "paper"):
         raise ValueError(f"GSLIB_BUDGET must be smoke, laptop or paper, got {name!r}")
@@ -124,6 +144,11 @@ def train(configs: list[Config], data: dict | None = None, *, size=None, progres
     """Train an ensemble in this process and return it: its `model` holds all members, `curves` their losses.
 
     configs: as for `Ensemble`. data: as `load_data` gives, by default everything. size: of the nodes. No record is kept.
+
+    >>> data = dict.fromkeys(("train", "valid", "test"), torch.randint(0, 2, (20, 16), dtype=torch.uint8))
+    >>> config = Config("vae", "bernoulli", "st", lr=1e-3, steps=4, eval_every=2, batch=10)
+    >>> train([config], data, size=(8,), progress=False).curves[0].step
+    [2, 4]
     """
     data = load_data()[0] if data is None else data
     ensemble = Ensemble(configs, data, device="cuda" if torch.cuda.is_available() else "cpu", size=size)
@@ -134,7 +159,11 @@ def train(configs: list[Config], data: dict | None = None, *, size=None, progres
 
 
 class Checkpoints:
-    """Saved states of trajectories, one safetensors file each, for one version of the code and one set of data."""
+    """Saved states of trajectories, one safetensors file each, for one version of the code and one set of data.
+
+    >>> Checkpoints(Path("states")).step(Config("vae", "bernoulli", "st", lr=1e-3))  # nothing is saved yet
+    0
+    """
 
     def __init__(self, folder: Path | None = None, about: dict | None = None, code: str | None = None):
         base = folder or Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gslib")) / "checkpoints"
@@ -202,7 +231,13 @@ def _report(steps: int) -> None:
 
 
 def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path | None, device: str) -> list[dict]:
-    """Train (or take up) one ensemble, evaluate it, return a record per member."""
+    """Train (or take up) one ensemble, evaluate it, return a record per member.
+
+    >>> config = Config("sbn", "bernoulli", "st", lr=1e-3, steps=2)
+    >>> (record,) = run_job([config], Scale(images=10, valid_samples=2), False, Path("states"), "cpu")
+    >>> record["key"], record["test"], record["curve"]["step"]
+    ('sbn-bernoulli-st_lr=0.001_seed=0_steps=2', None, [2])
+    """
     of = kind(configs[0])
     data, about = of.load_data(scale.images)
     store = Checkpoints(checkpoints, about, of.code())
@@ -251,6 +286,8 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
 
     Finished runs are read from `records`; new ones are written there as they end. On the CPU each ensemble has one
     process and one core; on CUDA ensembles run one after the other, each as large as memory likes.
+
+    >>> run_stages([], Records("results/mine"), Scale(images=10))  # no plan, so no run
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     jobs = 1 if device != "cpu" else jobs or os.cpu_count() or 1

@@ -27,6 +27,10 @@ class Cell:
     """What stands for a cell at one scale: its final runs by seed, at the learning rate and schedule that validation chose.
 
     runs: seed -> record; runs that diverged are counted but left out of `values`.
+
+    >>> cell = Cell("vae-bernoulli-st", 100_000, {0: {"test": {"nll": 110.5}}, 1: {"test": {"nll": None}}})
+    >>> cell.values, cell.diverged
+    ({0: 110.5}, 1)
     """
 
     name: str
@@ -61,7 +65,12 @@ class Cell:
 
 
 def final(run: dict) -> bool:
-    """Whether a record is a finished run of the paper's protocol, evaluated on all test images of its data set."""
+    """Whether a record is a finished run of the paper's protocol, evaluated on all test images of its data set.
+
+    >>> run = next(iter(results().cell("sbn-bernoulli-st").values()))
+    >>> final(run | {"test": None})
+    False
+    """
     evaluation = run["evaluation"]
     return (run["test"] is not None and run["data"]["source"] == SOURCE
             and evaluation["images"] is None and evaluation["samples"] == SAMPLES
@@ -69,12 +78,21 @@ def final(run: dict) -> bool:
 
 
 def standard(config: dict) -> bool:
-    """Whether a run made the book's choice wherever the paper is silent."""
+    """Whether a run made the book's choice wherever the paper is silent.
+
+    >>> config = Config("vae", "categorical", "gumbel_softmax", lr=1e-3).to_dict()
+    >>> standard(config), standard(config | {"kl": "sampled"})
+    (True, False)
+    """
     return all(config.get(name, default) == default for name, default in STANDARD.items())
 
 
 def by_steps(records: Records, name: str) -> dict[int, Cell]:
-    """The cell at every number of steps that has final runs."""
+    """The cell at every number of steps that has final runs.
+
+    >>> 100_000 in by_steps(results(), "sbn-bernoulli-st")
+    True
+    """
     groups = defaultdict(lambda: defaultdict(dict))
     for run in records.cell(name).values():
         if final(run):
@@ -97,6 +115,10 @@ def row(records: Records, name: str) -> tuple[int | None, dict[str, Cell]]:
     """(steps, estimator -> cell) of a row such as "vae-categorical", all at one number of steps.
 
     The number at which most cells are finished, the larger one where two tie; None and no cells where none is.
+
+    >>> steps, cells = row(results(), "sbn-bernoulli")
+    >>> steps == cells["st"].steps
+    True
     """
     found = {estimator: by_steps(records, f"{name}-{estimator}") for estimator in TRAINED}
     counts = Counter(steps for cells in found.values() for steps in cells)
@@ -111,6 +133,9 @@ def search(records: Records, name: str) -> dict[tuple[float, float], dict]:
 
     Of two such numbers of steps the smaller one, where no candidate is out of the race yet. Rates beyond the paper's list
     are part of it.
+
+    >>> min(search(results(), "sbn-bernoulli-st"))
+    (1e-05, 0.0)
     """
     groups = defaultdict(dict)
     for run in records.cell(name).values():
@@ -121,7 +146,11 @@ def search(records: Records, name: str) -> dict[tuple[float, float], dict]:
 
 
 def sensitivity(records: Records, name: str) -> dict[float, float]:
-    """Learning rate -> the bound on validation in nats that it reached in the search, with the better schedule."""
+    """Learning rate -> the bound on validation in nats that it reached in the search, with the better schedule.
+
+    >>> len(sensitivity(results(), "sbn-bernoulli-st")) >= len(LEARNING_RATES)
+    True
+    """
     found = defaultdict(list)
     for (lr, _), run in search(records, name).items():
         if run["valid_bound"] is not None:  # else it diverged
@@ -130,7 +159,11 @@ def sensitivity(records: Records, name: str) -> dict[float, float]:
 
 
 def command(target: str) -> str:
-    """What trains and records a cell, a row or a table."""
+    """What trains and records a cell, a row or a table.
+
+    >>> command("vae-bernoulli-st")
+    'python -m gslib run vae-bernoulli-st --budget laptop'
+    """
     return f"python -m gslib run {target} --budget laptop"
 
 
@@ -138,6 +171,9 @@ def book() -> Path:
     """The folder that holds the book's records and its ledger of claims.
 
     The repository, where it is above the working directory or around gslib; else the copy that an installed gslib has.
+
+    >>> (book() / "book" / "claims.yml").exists()
+    True
     """
     here = Path.cwd()
     for folder in (here, *here.parents, PACKAGE.parent, PACKAGE / "_book"):
@@ -148,27 +184,43 @@ def book() -> Path:
 
 
 def results(table: str = "table1") -> Records:
-    """The book's records of one table; GSLIB_RESULTS names another folder that holds such folders of records."""
+    """The book's records of one table; GSLIB_RESULTS names another folder that holds such folders of records.
+
+    >>> results().folder.name
+    'table1'
+    """
     return Records(Path(os.environ.get("GSLIB_RESULTS") or book() / "results") / table)
 
 
 @cache
 def ledger() -> dict:
-    """The claims of the paper, as book/claims.yml states them."""
+    """The claims of the paper, as book/claims.yml states them.
+
+    >>> ledger()["table1"]["rows"]["vae-categorical"]["title"]
+    'VAE, categorical'
+    """
     import yaml
 
     return yaml.safe_load((book() / "book" / "claims.yml").read_text(encoding="utf-8"))
 
 
 def paper(name: str) -> dict[str, float]:
-    """A row of the paper's Table 1, such as "vae-categorical": estimator -> nats."""
+    """A row of the paper's Table 1, such as "vae-categorical": estimator -> nats.
+
+    >>> paper("vae-categorical")["gumbel_softmax"]
+    101.5
+    """
     table = ledger()["table1"]
     return dict(zip(table["columns"], table["rows"][name]["values"], strict=True))
 
 
 def comparison(records: Records, name: str):
     """A row of Table 1 as a pandas DataFrame, a line per estimator: the paper's number, ours with its 95 % interval
-    (mean ± half width), their difference, seeds, diverged runs and the verdict; "not run yet" where no runs are."""
+    (mean ± half width), their difference, seeds, diverged runs and the verdict; "not run yet" where no runs are.
+
+    >>> comparison(Records("none"), "vae-bernoulli").loc["sf", "verdict"]
+    'not run yet'
+    """
     import pandas as pd
 
     _, cells = row(records, name)
@@ -190,7 +242,12 @@ def comparison(records: Records, name: str):
 
 
 def scale(records: Records, name: str) -> str:
-    """Lines on a row of Table 1: how many cells have final runs, at what scale, and what would run the others."""
+    """Lines on a row of Table 1: how many cells have final runs, at what scale, and what would run the others.
+
+    >>> print(scale(Records("none"), "vae-bernoulli"))
+    vae-bernoulli: not run yet, to be run by
+        python -m gslib run vae-bernoulli --budget laptop
+    """
     steps, cells = row(records, name)
     if not cells:
         return f"{name}: not run yet, to be run by\n    {command(name)}"
@@ -202,5 +259,9 @@ def scale(records: Records, name: str) -> str:
 
 
 def titles() -> dict[str, str]:
-    """Row of Table 1 -> its title."""
+    """Row of Table 1 -> its title.
+
+    >>> titles()["vae-categorical"]
+    'VAE, categorical'
+    """
     return {name: about["title"] for name, about in ledger()["table1"]["rows"].items()}

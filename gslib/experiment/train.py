@@ -24,7 +24,12 @@ from gslib.models import DiscreteVAE, StochasticBinaryNetwork
 
 
 def member_noise(streams: list[torch.Generator]) -> Callable[[Tensor], Tensor]:
-    """A `uniform` that fills each member's part of [E, ...] from that member's own stream."""
+    """A `uniform` that fills each member's part of [E, ...] from that member's own stream.
+
+    >>> two, one = (member_noise([stream(seed) for seed in seeds]) for seeds in ((0, 1), (1,)))
+    >>> torch.equal(two(torch.zeros(2, 5))[1:], one(torch.zeros(1, 5)))  # a member's noise does not depend on its company
+    True
+    """
 
     def uniform(like: Tensor) -> Tensor:
         out = torch.empty_like(like, device="cpu", memory_format=torch.contiguous_format)
@@ -36,13 +41,21 @@ def member_noise(streams: list[torch.Generator]) -> Callable[[Tensor], Tensor]:
 
 
 def device_noise(device: torch.device, *key) -> Callable[[Tensor], Tensor]:
-    """A `uniform` that draws on an accelerator, from one generator for the whole ensemble."""
+    """A `uniform` that draws on an accelerator, from one generator for the whole ensemble.
+
+    >>> device_noise(torch.device("cpu"), "noise", 0)(torch.zeros(2, 5)).shape
+    torch.Size([2, 5])
+    """
     generator = torch.Generator(device).manual_seed(stream(*key).initial_seed())
     return lambda like: torch.empty_like(like).uniform_(generator=generator)
 
 
 def build_model(configs: list[Config], size=None, data: int = 784):
-    """The untrained ensemble [E, ...] of these configs, which differ in learning rate, seed and schedule at most."""
+    """The untrained ensemble [E, ...] of these configs, which differ in learning rate, seed and schedule at most.
+
+    >>> build_model([Config("vae", "bernoulli", "st", lr=lr) for lr in (1e-3, 1e-4)]).encoder.weight.shape
+    torch.Size([2, 784, 200])
+    """
     first = configs[0]
     kind = DiscreteVAE if first.model == "vae" else StochasticBinaryNetwork
     options = dict(size=size, ensemble=len(configs), seeds=[c.seed for c in configs], data=data)
@@ -53,7 +66,11 @@ def build_model(configs: list[Config], size=None, data: int = 784):
 
 @dataclass
 class Curve:
-    """A run's learning curve: steps, and mean losses in nats at each."""
+    """A run's learning curve: steps, and mean losses in nats at each.
+
+    >>> Curve(step=[100], train=[205.5])
+    Curve(step=[100], train=[205.5], valid=[], test=[])
+    """
 
     step: list[int] = field(default_factory=list)
     train: list[float] = field(default_factory=list)
@@ -68,6 +85,11 @@ class Ensemble:
         configs: runs that differ in lr, seed, anneal_rate and steps only (one model, node, estimator, batch size).
         data: dict of uint8 tensors "train", "valid", "test", each [n, D].
         device: where to train. size: of the nodes, default the paper's.
+
+    >>> data = dict.fromkeys(("train", "valid", "test"), torch.randint(0, 2, (20, 16), dtype=torch.uint8))
+    >>> configs = [Config("vae", "bernoulli", "st", lr=lr, eval_every=2, batch=10) for lr in (1e-3, 1e-4)]
+    >>> list(Ensemble(configs, data, size=(8,)).advance(4))
+    [2, 4]
     """
 
     def __init__(self, configs: list[Config], data: dict[str, Tensor], *, device="cpu", size=None):

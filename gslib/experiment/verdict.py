@@ -17,7 +17,11 @@ SPEED_FACTOR = 1.5  # speed depends on the machine: a ratio is reproduced within
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean of n values with its two-sided Student-t interval; infinite for fewer than two values."""
+    """Mean of n values with its two-sided Student-t interval; infinite for fewer than two values.
+
+    >>> Interval(mean=2.0, low=1.5, high=2.5, n=3).half_width
+    0.5
+    """
 
     mean: float
     low: float
@@ -30,7 +34,11 @@ class Interval:
 
 
 def interval(values, level: float = LEVEL) -> Interval:
-    """The t-interval for the mean of independent values, one per seed."""
+    """The t-interval for the mean of independent values, one per seed.
+
+    >>> round(interval([1.0, 2.0, 3.0]).half_width, 2)
+    2.48
+    """
     from scipy.stats import t
 
     values = np.asarray(values, dtype=float)
@@ -42,7 +50,11 @@ def interval(values, level: float = LEVEL) -> Interval:
 
 
 def margin_nats(paper: float) -> float:
-    """How far from the paper's number in nats still counts as the same: max(1 nat, 2 %)."""
+    """How far from the paper's number in nats still counts as the same: max(1 nat, 2 %).
+
+    >>> margin_nats(30.0), margin_nats(100.0)
+    (1.0, 2.0)
+    """
     return max(MARGIN_NATS, MARGIN_SHARE * abs(paper))
 
 
@@ -51,6 +63,9 @@ def cell_verdict(values, paper: float) -> str:
 
     Reproduced: the mean over seeds is within max(1 nat, 2 %) of the paper's number. Better or worse: it is not, and the
     95 % interval over seeds lies beyond that margin altogether. Undecided: anything else.
+
+    >>> cell_verdict([100.1, 100.2, 100.3], paper=101.5), cell_verdict([90.1, 90.2, 90.3], paper=101.5)
+    ('reproduced', 'better')
     """
     margin = margin_nats(paper)
     ours = interval(values)
@@ -67,6 +82,9 @@ def order_verdict(lower, higher) -> str:
     """"holds", "contradicted" or "undecided" for the claim that `lower` beats `higher`, paired by seed.
 
     Decided by the sign of the 95 % interval of the paired difference over the seeds that both have.
+
+    >>> order_verdict([1.0, 2.0, 3.0], [2.0, 3.1, 4.0]), order_verdict([1.0, 2.0, 3.0], [2.0, 1.0, 4.0])
+    ('holds', 'undecided')
     """
     if len(lower) != len(higher):
         raise ValueError(f"paired values must come from the same seeds, got {len(lower)} and {len(higher)} values")
@@ -77,7 +95,11 @@ def order_verdict(lower, higher) -> str:
 
 
 def claim_verdict(verdicts) -> str:
-    """A claim made of several orders holds if all hold, is contradicted if any is, else is undecided."""
+    """A claim made of several orders holds if all hold, is contradicted if any is, else is undecided.
+
+    >>> claim_verdict(["holds", "undecided"])
+    'undecided'
+    """
     verdicts = list(verdicts)
     if not verdicts:
         raise ValueError("a claim needs at least one order to decide")
@@ -90,6 +112,9 @@ def accuracy_verdict(values, paper: float) -> str:
     """"reproduced", "better", "worse" or "undecided" for an accuracy in per cent, where higher is better.
 
     As for a table cell in nats, with a margin of 1 percentage point.
+
+    >>> accuracy_verdict([92.4, 92.6, 92.8], paper=92.6)
+    'reproduced'
     """
     return _beyond(interval(values), paper - MARGIN_POINTS, paper + MARGIN_POINTS)
 
@@ -99,6 +124,9 @@ def speed_verdict(values, paper: float) -> str:
 
     Reproduced: the mean over repetitions is within a factor of 1.5 of the paper's ratio. Better or worse: it is not, and
     the 95 % interval lies beyond that factor altogether. Undecided: anything else.
+
+    >>> speed_verdict([2.0, 2.1, 2.2], paper=9.9)
+    'worse'
     """
     return _beyond(interval(values), paper / SPEED_FACTOR, paper * SPEED_FACTOR)
 
@@ -108,6 +136,9 @@ def close_verdict(groups, margin: float = CLOSE_POINTS) -> str:
 
     Holds if the 95 % interval of every paired difference lies within the margin (2 percentage points for accuracies,
     max(1 nat, 2 %) for nats), contradicted if one lies outside altogether, else undecided.
+
+    >>> close_verdict([[92.4, 92.6, 92.8], [93.0, 93.3, 93.4]])
+    'holds'
     """
     groups = [np.asarray(g, dtype=float) for g in groups]
     differences = [interval(a - b) for i, a in enumerate(groups) for b in groups[:i]]
@@ -117,7 +148,11 @@ def close_verdict(groups, margin: float = CLOSE_POINTS) -> str:
 
 
 def figure_verdict(drawn: bool, complete: bool = True) -> str:
-    """"drawn" for a figure that the book draws anew and whose runs are all recorded, else "not drawn yet"."""
+    """"drawn" for a figure that the book draws anew and whose runs are all recorded, else "not drawn yet".
+
+    >>> figure_verdict(drawn=True, complete=False)
+    'not drawn yet'
+    """
     return "drawn" if drawn and complete else "not drawn yet"
 
 
