@@ -105,6 +105,10 @@ def use_style():
     In a notebook, figures become SVG without a date, so that equal figures are equal files. Colab shows outputs on
     its own dark sheet, which would hide dark ink: there the figure brings a white one. Where GSLIB_KIT is set, as while
     the book is built, the outputs also have each figure as PDF and, as their plain text, its data.
+
+    >>> use_style()
+    >>> plt.rcParams["axes.facecolor"]
+    'none'
     """
     mpl.rcParams.update(_STYLE)
     if "google.colab" in sys.modules:
@@ -131,6 +135,11 @@ def figure_data(figure):
     Columns: panel (1, 2, … among the axes), its title, series (the label), kind, x, y, and upper, the other edge of a
     band. x and y are called as the axes are, where all panels agree. Axes that are switched off have no scale, so for
     pictures and graphs the text is empty.
+
+    >>> figure, ax = plt.subplots()
+    >>> _ = ax.plot([0, 1], [0.5, 0.25], label="loss")
+    >>> print(figure_data(figure).splitlines()[1])
+    1,,loss,line,0,0.5,
     """
     panels = [ax for ax in figure.axes if ax.axison]
     rows = [(i, ax.get_title(), *row) for i, ax in enumerate(panels, 1) for row in _drawn(ax)]
@@ -192,6 +201,9 @@ def estimator_style(name, **changes):
 
     ``ax.plot(tau, bias, **estimator_style("gumbel_softmax"))`` sets colour, line style, marker and label; ``changes``
     override them. An unknown name raises ``KeyError`` with the known ones.
+
+    >>> estimator_style("st", color="black")
+    {'color': 'black', 'linestyle': ':', 'marker': 'v', 'label': 'ST'}
     """
     if name not in LABELS:
         raise KeyError(f"no estimator is called {name!r}; known are {', '.join(LABELS)}")
@@ -205,6 +217,9 @@ def digits(images, ax=None, *, columns=10, gap=2):
     images: [n, 784] (28 x 28), [n, 392] (the 14 x 28 half of a digit) or [n, height, width]; a tensor or an array,
     in 0..1 or, as bytes, in 0..255. ``columns`` images stand in a row, ``gap`` pixels apart. Another shape raises
     ``ValueError``.
+
+    >>> digits(np.ones((20, 784))).images[0].get_size()  # two rows of ten
+    (58, 298)
     """
     ink = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images, dtype=float)
     shape = list(ink.shape)
@@ -236,6 +251,9 @@ def learning_curves(cells, ax=None, *, curve="test"):
     cells: estimator -> `gslib.experiment.summary.Cell`, as `summary.row` gives them; none is drawn as an empty frame that
     says so. curve: "test", "valid" or "train". The first tenth of training is cut off at the top. Diverged runs count
     up to where they diverged.
+
+    >>> learning_curves({}).texts[0].get_text()
+    'not run yet'
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(6.0, 4.2))
@@ -258,14 +276,23 @@ def learning_curves(cells, ax=None, *, curve="test"):
 
 
 def nothing(ax, text="not run yet"):
-    """Mark the axes of a figure whose runs are still to come; returns them."""
+    """Mark the axes of a figure whose runs are still to come; returns them.
+
+    >>> nothing(plt.gca(), "no such run").texts[0].get_text()
+    'no such run'
+    """
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center")
     ax.set(xticks=[], yticks=[])
     return ax
 
 
 def table(frame, decimals=1):
-    """A pandas DataFrame as a table of the page: estimators by their names, numbers rounded, a dash where there is none."""
+    """A pandas DataFrame as a table of the page: estimators by their names, numbers rounded, a dash where there is none.
+
+    >>> import pandas as pd
+    >>> "Gumbel-Softmax" in table(pd.DataFrame({"nats": [101.25]}, index=["gumbel_softmax"])).data
+    True
+    """
     from IPython.display import HTML
 
     html = frame.rename(index=LABELS).to_html(float_format=f"{{:.{decimals}f}}".format, na_rep="–", border=0)
@@ -288,6 +315,10 @@ def computation_graph(layout, forward, backward="", *, blocked="", notes=None, a
     ``blocked`` are edges as text: "a>b>c, d>b" is three of them. Values run along solid arrows, slopes along dashed
     ones beside them; a blocked slope has a cross. ``notes``: name -> text beside that node. An edge to an unknown
     node raises ``KeyError``.
+
+    >>> ax = computation_graph("[a]  (z)  <f>", "a>z>f", blocked="f>z")
+    >>> [text.get_text() for text in ax.texts[:3]]
+    ['a', 'z', 'f']
     """
     rows = [re.split(r" {2,}", line.strip()) for line in layout.strip().splitlines()]
     cells = [(cell, x, -y) for y, row in enumerate(rows) for x, cell in enumerate(row) if cell != "."]
@@ -334,6 +365,9 @@ def source(*functions):
     """Show functions or methods as they stand in their module, without their docstrings, as a highlighted code block.
 
     The text comes from `inspect.getsource`, so that what a page shows is what runs.
+
+    >>> source(gslib.functional.zero_valued)  # in a notebook, the code itself
+    <IPython.core.display.Markdown object>
     """
     from IPython.display import Markdown, display
 

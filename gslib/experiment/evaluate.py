@@ -19,7 +19,7 @@ def valid_bound(ensemble: Ensemble, samples: int = SELECTION_SAMPLES) -> Tensor:
     """The negated m-sample bound on the validation set in nats, [E]: what a learning rate is chosen by.
 
     >>> data = dict.fromkeys(("train", "valid", "test"), torch.randint(0, 2, (20, 16), dtype=torch.uint8))
-    >>> ensemble = Ensemble([gslib.experiment.Config("vae", "bernoulli", "st", lr=lr) for lr in (1e-3, 1e-4)], data, size=(4,))
+    >>> ensemble = Ensemble([gslib.experiment.Config("vae", "bernoulli", "st", lr=r) for r in (1e-3, 1e-4)], data, size=[4])
     >>> valid_bound(ensemble, samples=5).shape
     torch.Size([2])
     """
