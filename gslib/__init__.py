@@ -6,7 +6,6 @@ from gslib.check import check
 from gslib.distributions import Bernoulli, Categorical, kl, relaxed_kl
 from gslib.estimators import ESTIMATORS
 
-__version__ = "0.1.0"
 __all__ = [
     "ESTIMATORS", "Baseline", "Bernoulli", "Categorical", "check", "data", "functional", "kl", "models", "relaxed_kl",
 ]

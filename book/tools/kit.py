@@ -144,8 +144,8 @@ def _records(claim: ledger.Claim) -> str:
     lines = [f'<li><a href="{address()}/blob/{BRANCH}/{path}">{Path(path).name}</a>: '
              + ", ".join(f"<code>{escape(key.removeprefix(Path(path).stem + '_'))}</code>" for key in keys) + "</li>"
              for path, keys in found.items()]
-    return "\n".join(["<p>Run records behind it, by their keys, which begin with the name of the file:</p><ul>", *lines, "</ul>",
-                      f"<p>To train them again:{train}</p>" if train else ""])
+    start = "<p>Run records behind it, by their keys, which begin with the name of the file:</p><ul>"
+    return "\n".join([start, *lines, "</ul>", f"<p>To train them again:{train}</p>" if train else ""])
 
 
 class Anchors(SphinxTransform):
