@@ -11,10 +11,16 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
 from tqdm import tqdm
 
 TIMEOUT = 8  # seconds without an answer before a mirror is given up
 PATIENCE = 600  # seconds: the longest download, and how long a failed one is remembered
+
+
+def cache_folder() -> Path:
+    """Where data sets and saved states are kept: the folder that GSLIB_CACHE names, by default in the user's cache."""
+    return Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gumbel-softmax-book")).expanduser()
 
 
 def read(path: Path, sha256: str) -> bytes | None:

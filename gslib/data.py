@@ -26,7 +26,6 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
-import platformdirs
 import torch
 from torch import Tensor
 
@@ -144,7 +143,7 @@ def _find(name: str, split: str) -> tuple[str, dict, str]:
         raise ValueError(f"split {split!r} is unknown; choose one of {', '.join(map(repr, SPLITS))}")
     if name not in _READERS:
         raise ValueError(f"data set {name!r} is unknown; choose one of {', '.join(map(repr, _READERS))}")
-    cache = Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gumbel-softmax-book")).expanduser()
+    cache = _files.cache_folder()
     data = Path(os.environ.get("GSLIB_DATA") or cache).expanduser()
     return _load(name, data, cache, os.environ.get("GSLIB_OFFLINE", "0") not in ("", "0"))
 

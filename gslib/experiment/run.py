@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-import platformdirs
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from tqdm import tqdm  # plain text: the notebook widget needs scripts from a content-delivery network
 
+from gslib import _files
 from gslib import data as gslib_data
 from gslib.experiment import few_labels
 from gslib.experiment.config import Config
@@ -89,10 +89,19 @@ def load_data(images: int | None = None) -> tuple[dict, dict]:
     return splits, about
 
 
+def _start(configs: list[Config], data: dict, **options) -> Ensemble:
+    """The ensemble of these configs, unless the data give it no batch."""
+    images = len(data["train"])
+    if configs and configs[0].batch > images:
+        raise ValueError(f"a batch of {configs[0].batch} is more than the {images} training images; take a smaller batch, "
+                         f"Config(..., batch={images}) at most")
+    return Ensemble(configs, data, **options)
+
+
 class TableOne:
     """What the runner needs to know of runs of Table 1: their data, trainer, code, size of ensembles and judges."""
 
-    trainer, members = Ensemble, {"cpu": CPU_MEMBERS, "cuda": CUDA_MEMBERS}
+    trainer, members = staticmethod(_start), {"cpu": CPU_MEMBERS, "cuda": CUDA_MEMBERS}
 
     @staticmethod
     def load_data(images: int | None) -> tuple[dict, dict]:
@@ -151,7 +160,7 @@ def train(configs: list[Config], data: dict | None = None, *, size=None, progres
     [2, 4]
     """
     data = load_data()[0] if data is None else data
-    ensemble = Ensemble(configs, data, device="cuda" if torch.cuda.is_available() else "cpu", size=size)
+    ensemble = _start(configs, data, device="cuda" if torch.cuda.is_available() else "cpu", size=size)
     with tqdm(total=max(c.steps for c in configs), unit="step", disable=not progress) as bar:
         for step in ensemble.advance(bar.total):
             bar.update(step - bar.n)
@@ -166,7 +175,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path | None = None, about: dict | None = None, code: str | None = None):
-        base = folder or Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gslib")) / "checkpoints"
+        base = folder or _files.cache_folder() / "checkpoints"
         data = "-" + about["sha256"]["train"][:12] + f"-{about['images'] or 'all'}" if about else ""
         self.folder = base / ((code or code_hash())[:12] + data)
 
