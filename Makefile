@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 export GSLIB_BUDGET ?= smoke
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book browser test lint clean address
+.PHONY: help book pdf browser test lint clean address
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -33,6 +33,9 @@ book: $(INSTALLED) ## run every notebook that changed, and render the book to _b
 	{ rm -rf _build/.doctrees; echo "The book is NOT built: the first warning or failing cell is above." >&2; exit 1; }
 	@mv _build/building _build/built
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
+
+pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs Chromium)
+	$(BIN)/python book/tools/pdf.py
 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
 	$(BIN)/python -m pytest tests/test_browser.py

@@ -130,4 +130,6 @@ def setup(app):
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_mathjax)
     app.setup_extension("kit")
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    app.setup_extension("aids")
+    # Raise env_version when what is kept of a page read changes: all pages are then read again.
+    return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}

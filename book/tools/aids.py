@@ -1,0 +1,136 @@
+"""The reader's aids: how long a chapter takes to read and to run, and what a link would show.
+
+Reading time counts the text, the code and the formulas of a chapter; exercises' solutions, the set-up cell and what the
+code prints are not counted. Run time is what the notebook took when the book was built, from MyST-NB's own record.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import glossary
+import torch
+from bs4 import BeautifulSoup
+from docutils import nodes
+from myst_nb.sphinx_ext import NbMetadataCollector
+
+WORDS, LINES, FORMULAS = 200, 20, 6  # of prose, of code and displayed, that one minute reads
+PDF = "gumbel-softmax-book.pdf"
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+def reading_minutes(doctree) -> int:
+    """Whole minutes for the text, the code and the displayed formulas of a page."""
+    words = lines = formulas = 0
+    waiting = list(doctree.children)
+    while waiting:
+        node = waiting.pop()
+        skip = isinstance(node, nodes.Element) and (
+            "solution" in node.tagname or node.get("nb_element") == "cell_code_output" or "tag_setup" in node["classes"])
+        if skip or isinstance(node, (nodes.raw, nodes.comment, nodes.citation)):
+            continue
+        if isinstance(node, nodes.math_block):
+            formulas += 1
+        elif isinstance(node, nodes.math):
+            words += 1
+        elif isinstance(node, nodes.literal_block):
+            lines += sum(bool(line.strip()) for line in node.astext().splitlines())
+        elif isinstance(node, nodes.Text):
+            words += len(node.split())
+        else:
+            waiting += node.children
+    return math.ceil(words / WORDS + lines / LINES + formulas / FORMULAS)
+
+
+def run_time(seconds: float) -> str:
+    """34 seconds, or 3 minutes from 90 seconds on."""
+    n, unit = (round(seconds / 60), "minute") if seconds >= 90 else (max(1, round(seconds)), "second")
+    return f"{n} {unit}{'s' if n > 1 else ''}"
+
+
+def show_times(app, doctree):
+    """Below the title of a chapter: minutes to read, and the run time of this build."""
+    page = app.env.docname
+    if not page.startswith("notebooks/"):
+        return
+    n = reading_minutes(doctree)
+    text = f"About {n} minute{'s' if n > 1 else ''} to read"
+    ran = (NbMetadataCollector.get_exec_data(app.env, page) or {}).get("runtime")
+    if ran is not None:
+        device = "GPU" if torch.cuda.is_available() else "CPU"
+        text += f" · {run_time(ran)} to run ({os.environ.get('GSLIB_BUDGET', 'smoke')}, {device})"
+    title = next(iter(doctree.findall(nodes.title)))
+    title.parent.insert(title.parent.index(title) + 1, nodes.paragraph("", text, classes=["chapter-time"]))
+
+
+# --- previews --------------------------------------------------------------------------------------------------------
+
+# What a link to these shows. A page has the previews of its own targets; those of other pages are in previews.js.
+TARGET = re.compile(r"(equation-|fig-|term-).+")
+
+
+def preview(page: BeautifulSoup, name: str, folder: str) -> str:
+    """The HTML that stands for a target: a formula, a figure with its caption, or the text of a glossary entry."""
+    target = page.find(id=name)
+    if target is None:
+        return ""
+    if target.name == "dt":
+        target = target.find_next_sibling("dd")
+    target = BeautifulSoup(str(target), "html.parser").find()
+    for kit in target.select(".headerlink, .figure-kit, details, script"):
+        kit.decompose()
+    for image in target.find_all("img"):
+        image["src"] = os.path.normpath(os.path.join(folder, image["src"]))
+    for element in target.find_all(True):
+        for attribute in ("id", "href", "title", "loading"):
+            element.attrs.pop(attribute, None)
+    inside = target.decode_contents().strip()
+    return f'<div class="math notranslate nohighlight">{inside}</div>' if name.startswith("equation-") else inside
+
+
+def write_previews(app, exception):
+    """Write _static/previews.js: what links to other pages of the book would show, and whether there is a PDF."""
+    if exception is not None or app.builder.name != "html":
+        return
+    folder = Path(app.outdir)
+    read = {}
+
+    def page(path):
+        if path not in read:
+            read[path] = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        return read[path]
+
+    found = {}
+    for path in [*folder.glob("notebooks/*.html"), *folder.glob("book/*.html")]:
+        for link in page(path).select("article a.internal[href]"):
+            file, name = urldefrag(unquote(link["href"]))
+            other = (path.parent / file).resolve()
+            if file and TARGET.fullmatch(name) and other.is_file():
+                where = other.relative_to(folder.resolve()).as_posix()
+                if f"{where}#{name}" not in found:
+                    found[f"{where}#{name}"] = preview(page(other), name, os.path.dirname(where))
+    text = json.dumps({key: html for key, html in sorted(found.items()) if html}, ensure_ascii=False, indent=0)
+    (folder / "_static" / "previews.js").write_text(f"window.bookPreviews = {text};\n", encoding="utf-8")
+    note_pdf(folder)
+
+
+def note_pdf(folder: Path) -> None:
+    """Write _static/pdf.js, which names the PDF if it is there and no page is newer."""
+    file = folder / PDF
+    pages = [*folder.glob("*.html"), *folder.glob("notebooks/*.html"), *folder.glob("book/*.html")]
+    fresh = file.exists() and all(path.stat().st_mtime <= file.stat().st_mtime for path in pages)
+    (folder / "_static" / "pdf.js").write_text(f"window.bookPdf = {json.dumps(PDF if fresh else '')};\n", encoding="utf-8")
+
+
+def setup(app):
+    app.connect("doctree-read", show_times)
+    app.connect("doctree-read", glossary.connect)
+    app.connect("build-finished", write_previews)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
