@@ -164,7 +164,8 @@ def test_chapter_runs_alone(path, wheel, colab, others, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     notebook = nbformat.read(shutil.copy(path, tmp_path / "empty"), as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(WHERE))
-    client = NotebookClient(notebook, 600, kernel_name="alone", resources={"metadata": {"path": str(tmp_path / "empty")}})
+    resources = {"metadata": {"path": str(tmp_path / "empty")}}
+    client = NotebookClient(notebook, timeout=600, kernel_name="alone", resources=resources)
     client.execute(env=variables(wheel, PIP_NO_INDEX="1"))
 
     ours, *theirs = "".join(output["text"] for output in notebook.cells[-1].outputs).split()

@@ -104,13 +104,23 @@ def test_chapters_import_only_what_colab_has_beside_gslib(path):
     assert imported <= allowed | sys.stdlib_module_names
 
 
+def test_optional_cells_for_cuda_say_what_they_would_show():
+    found = [text for path in NOTEBOOKS for _, text in cells(path, "code") if "cuda" in text]
+    assert found
+    optional = re.compile(r'if torch\.cuda\.is_available\(\):$.*^else:\n +print\("No CUDA here\. ', re.S | re.M)
+    assert [text for text in found if not optional.match(text)] == []
+
+
 # --- the address
 
 
+TEXT = {"", ".bib", ".cff", ".css", ".ipynb", ".js", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".yml"}
+
+
 def source_files(root):
+    made = re.compile(r"\.venv|\.git|_?build|__pycache__|\..*_cache|\.hypothesis|.*\.egg-info|\.ipynb_checkpoints")
     for path in root.rglob("*"):
-        built = [part for part in path.relative_to(root).parts if part.startswith((".", "_build", "build", "__pycache__"))]
-        if path.is_file() and not built and path.suffix in {".md", ".py", ".ipynb", ".yml", ".toml", ".cff", ".json", ""}:
+        if path.suffix in TEXT and path.is_file() and not any(map(made.fullmatch, path.relative_to(root).parts)):
             yield path
 
 
@@ -122,9 +132,9 @@ def test_the_address_stands_in_one_place(tmp_path):
     assert done.returncode == 0, done.stderr
     assert run_tool(copy, "--check").returncode == 0
 
-    owner_and_name = "/".join(old.split("/")[-2:])
-    left = [str(path.relative_to(copy)) for path in source_files(copy) if owner_and_name in path.read_text("utf-8")]
-    assert left == []
+    owner, name = old.split("/")[-2:]
+    places = re.compile(f"{owner}/{name}|{owner}\\.github\\.io")
+    assert [str(path.relative_to(copy)) for path in source_files(copy) if places.search(path.read_text("utf-8"))] == []
     for name in ("README.md", "CITATION.cff", "pyproject.toml", *(f"notebooks/{path.name}" for path in NOTEBOOKS)):
         assert "someone/elsewhere" in (copy / name).read_text(encoding="utf-8"), name
 
