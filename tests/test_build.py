@@ -78,6 +78,8 @@ def book(tmp_path_factory):
         shutil.copytree(ROOT / folder, book / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("_config.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, book / name)
+    claims = book / "book" / "claims.yml"  # the one figure draws anew what a chapter of the whole book does
+    claims.write_text(claims.read_text(encoding="utf-8").replace("fig-choices-graphs", "fig-one-1"), encoding="utf-8")
     (book / "notebooks").mkdir()
     (book / "book" / "front.md").write_text("# Front\n")
     (book / "_toc.yml").write_text(TOC)
@@ -102,6 +104,22 @@ def test_the_page_has_all_and_loads_nothing_from_elsewhere(book):
                if not (book / "_build" / "html" / "notebooks" / path.split("?")[0]).resolve().exists()]
     assert missing == []
     assert list((book / "_build" / "html" / "_static" / "mathjax").rglob("*.woff"))
+
+
+def test_a_figure_of_the_paper_has_its_kit_also_when_its_chapter_is_not_run_again(book):
+    html = book / "_build" / "html"
+    names = ["notebooks/01_one.html", "figure-2.html", *(f"_static/figures/figure-2.{e}" for e in ("svg", "pdf", "csv", "bib"))]
+    first = {name: (html / name).read_bytes() for name in names}
+    assert b'<details class="figure-kit">' in first[names[0]]
+    assert b"url=notebooks/01_one.html#figure-2" in first[names[1]]
+    assert b'id="figure-2"' in first[names[0]]
+    assert first[names[-2]].decode().splitlines()[1:] == ["1,,,line,0,0,", "1,,,line,1,1,"]
+    for folder in (html, html.parent / ".doctrees"):
+        shutil.rmtree(folder)
+    passed, ran, said = build(book)
+    assert passed, said
+    assert ran == 0
+    assert {name: (html / name).read_bytes() for name in names} == first
 
 
 def test_what_is_unchanged_does_not_run_again_and_a_change_in_gslib_runs_all(book):
