@@ -33,6 +33,9 @@ class FewLabels:
         batch, labelled_batch: images of a step without and with labels. lr: of Adam.
         anneal_rate, anneal_every, tau_min: temperature max(tau_min, exp(-r t)), t rounded down to a multiple.
         classes, style, channels: of the model. eval_every: steps between two points of the curve.
+
+    >>> FewLabels("gumbel_softmax", alpha=1.0, steps=100).key
+    'gumbel_softmax_alpha=1.0_seed=0_steps=100'
     """
 
     method: str
@@ -86,13 +89,22 @@ class FewLabels:
 
 @dataclass
 class LabelCurve(Curve):
-    """A learning curve with the accuracy on validation, in per cent."""
+    """A learning curve with the accuracy on validation, in per cent.
+
+    >>> LabelCurve(step=[100], accuracy=[91.5])
+    LabelCurve(step=[100], train=[], valid=[], test=[], accuracy=[91.5])
+    """
 
     accuracy: list[float] = field(default_factory=list)
 
 
 def load_data(images: int | None = None) -> tuple[dict, dict]:
-    """({split: (grey images, labels)}, {"source", "sha256", "images"}): MNIST itself, since labels are needed."""
+    """({split: (grey images, labels)}, {"source", "sha256", "images"}): MNIST itself, since labels are needed.
+
+    >>> data, about = load_data(images=100)
+    >>> data["test"].images.shape, data["test"].labels.shape
+    (torch.Size([100, 784]), torch.Size([100]))
+    """
     splits = {name: gslib_data.mnist(name) for name in ("train", "valid", "test")}
     about = {"source": splits["train"].source, "sha256": {n: s.sha256 for n, s in splits.items()}, "images": images}
     if images is not None:
@@ -102,7 +114,12 @@ def load_data(images: int | None = None) -> tuple[dict, dict]:
 
 
 def labelled_rows(labels: Tensor, each: int, seed: int) -> Tensor:
-    """Indices of `each` images of every class among labels [n], a choice of its own per seed, sorted."""
+    """Indices of `each` images of every class among labels [n], a choice of its own per seed, sorted.
+
+    >>> labels = torch.arange(100) % 10
+    >>> labels[labelled_rows(labels, each=2, seed=0)].bincount()
+    tensor([2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
+    """
     order = torch.randperm(len(labels), generator=stream("labels", seed))
     chosen = [order[labels[order] == k][:each] for k in labels.unique().tolist()]
     short = [len(c) for c in chosen if len(c) < each]
@@ -112,7 +129,11 @@ def labelled_rows(labels: Tensor, each: int, seed: int) -> Tensor:
 
 
 def binarise(images: Tensor, uniform) -> Tensor:
-    """Grey images [n, 784] uint8 -> binary float32: a pixel is 1 with probability grey / 255, drawn anew at every call."""
+    """Grey images [n, 784] uint8 -> binary float32: a pixel is 1 with probability grey / 255, drawn anew at every call.
+
+    >>> binarise(torch.tensor([[0, 255]], dtype=torch.uint8), torch.rand_like)
+    tensor([[0., 1.]])
+    """
     grey = images.float()
     return (uniform(grey) * 255 < grey).float()
 
@@ -121,6 +142,11 @@ class FewLabelsRun(Ensemble):
     """A run in training, with the interface of `Ensemble`; convolutions have no ensemble axis, so it holds one member.
 
     Args: configs: one `FewLabels`. data: as `load_data` gives. device: where to train.
+
+    >>> digits = gslib_data.Labelled(torch.zeros(40, 784, dtype=torch.uint8), torch.arange(40) % 10)
+    >>> config = FewLabels("gumbel_softmax", alpha=1.0, labels=2, batch=10, labelled_batch=10, eval_every=1)
+    >>> list(FewLabelsRun([config], dict.fromkeys(("train", "valid", "test"), digits)).advance(2))
+    [1, 2]
     """
 
     def __init__(self, configs: list[FewLabels], data: dict, *, device="cpu"):

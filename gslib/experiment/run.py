@@ -99,7 +99,11 @@ def _start(configs: list[Config], data: dict, **options) -> Ensemble:
 
 
 class TableOne:
-    """What the runner needs to know of runs of Table 1: their data, trainer, code, size of ensembles and judges."""
+    """What the runner needs to know of runs of Table 1: their data, trainer, code, size of ensembles and judges.
+
+    >>> TableOne.members["cpu"]
+    3
+    """
 
     trainer, members = staticmethod(_start), {"cpu": CPU_MEMBERS, "cuda": CUDA_MEMBERS}
 
@@ -120,7 +124,12 @@ class TableOne:
 
 
 class TableTwo:
-    """The same for runs of Table 2, which learn with few labels."""
+    """The same for runs of Table 2, which learn with few labels.
+
+    >>> data, about = TableTwo.load_data(images=100)
+    >>> len(data["valid"].labels)
+    100
+    """
 
     trainer, members = FewLabelsRun, {"cpu": 1, "cuda": 1}
     load_data = staticmethod(few_labels.load_data)
@@ -133,7 +142,11 @@ class TableTwo:
 
 
 def kind(config: Config | FewLabels) -> type[TableOne] | type[TableTwo]:
-    """Which experiment a run belongs to."""
+    """Which experiment a run belongs to.
+
+    >>> kind(Config("vae", "bernoulli", "st", lr=1e-3)).__name__
+    'TableOne'
+    """
     return TableTwo if isinstance(config, FewLabels) else TableOne
 
 
