@@ -5,10 +5,12 @@ of them; each number is a median over the turns, and each ratio the median of th
 idle machine: the two threads of the usual loop wait for each other, and on a busy one it looks far slower than it is.
 The unit is a *model-step*: one update of one model with one batch of 100. An ensemble of E does E of them at once.
 
-    usual     DataLoader, nn.Module, F.gumbel_softmax, binary_cross_entropy_with_logits, torch.optim.SGD
-    tensors   the same model and optimiser, batches taken from a tensor, without a DataLoader
-    gslib     gslib.experiment.Ensemble with E members, one thread a process, one or more processes at once
-    products  only the five matrix products of a step, one thread
+    usual        DataLoader over a TensorDataset, nn.Module, F.gumbel_softmax, binary_cross_entropy_with_logits,
+                 torch.optim.SGD
+    torchvision  the same, but the DataLoader takes torchvision's MNIST with ToTensor: one picture at a time
+    tensors      the same model and optimiser, batches taken from a tensor, without a DataLoader
+    gslib        gslib.experiment.Ensemble with E members, one thread a process, one or more processes at once
+    products     only the five matrix products of a step, one thread a process
 
 Then the evaluation of one trained model (10,000 images, m = 1000) is timed on a part of it and extrapolated.
 """
@@ -24,19 +26,29 @@ import platform
 import resource
 import statistics
 import time
+from itertools import product
 from pathlib import Path
 
 BATCH, PIXELS, UNITS = 100, 784, 200
+LOOPS = ("usual", "torchvision", "tensors")
 CHUNK, EVERY = 10, 120  # model-steps between two looks at the clock; for the engine, which records its losses there
 EVALUATED, IMAGES, SAMPLES = 100, 10_000, 1000
 
 
-def usual(node: str, threads: int, loader: bool):
-    """The loop that most public code has; yields after every CHUNK steps."""
+def usual(node: str, threads: int, source: str):
+    """The loop that most public code has; yields after every CHUNK steps. source: of its batches, one of LOOPS."""
     import torch
     import torch.nn.functional as F
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
+    from torchvision import datasets, transforms
+
+    class Digits(datasets.MNIST):
+        """torchvision's data set, with pictures of ours in place of its files."""
+
+        def __init__(self, images):
+            self.data, self.targets = (255 * images).byte().unflatten(1, (28, 28)), torch.zeros(len(images), dtype=int)
+            self.transform, self.target_transform = transforms.ToTensor(), None
 
     class VAE(nn.Module):
         def __init__(self):
@@ -63,9 +75,12 @@ def usual(node: str, threads: int, loader: bool):
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
 
     def batches():
-        if loader:
+        if source == "usual":
             for (x,) in DataLoader(TensorDataset(images), batch_size=BATCH, shuffle=True):
                 yield x
+        elif source == "torchvision":
+            for x, _ in DataLoader(Digits(images), batch_size=BATCH, shuffle=True):
+                yield (x.flatten(1) > 0.5).float()
         else:
             for rows in torch.randperm(len(images)).split(BATCH):
                 yield images[rows]
@@ -154,16 +169,11 @@ def work(pipe, kind: str, arguments: tuple) -> None:
 
 def ways(node: str, members: list[int], processes: list[int]) -> dict[str, list[tuple]]:
     """Label -> what each of its processes does."""
-    found = {
-        "usual": [("usual", (node, 0, True))],
-        "usual, 1 thread": [("usual", (node, 1, True))],
-        "tensors": [("usual", (node, 0, False))],
-        "tensors, 1 thread": [("usual", (node, 1, False))],
-    }
-    for n in processes:
-        for e in members:
-            found[f"gslib, E = {e}" + (f", {n} processes" if n > 1 else "")] = [("gslib", (node, e))] * n
-    return found | {"products": [("products", ())]}
+    found = {f"{source}{name}": [("usual", (node, threads, source))]
+             for source in LOOPS for threads, name in ((0, ""), (1, ", 1 thread"))}
+    for n, e in product(processes, members):
+        found[f"gslib, E = {e}" + (f", {n} processes" if n > 1 else "")] = [("gslib", (node, e))] * n
+    return found | {"products" + (f", {n} processes" if n > 1 else ""): [("products", ())] * n for n in {1, *processes}}
 
 
 def measure(contestants: dict[str, list[tuple]], repeats: int, seconds: float) -> tuple[dict, dict]:
@@ -194,21 +204,19 @@ def measure(contestants: dict[str, list[tuple]], repeats: int, seconds: float) -
     return speeds, costs
 
 
-def summary(speeds: dict, costs: dict, base: str = "usual") -> list[dict]:
-    """Per way: the median speed, the median ratio to the usual loop, the time of a step in units of its products, and its
-    CPU time: of all threads together, and the figure that other work on the machine disturbs least."""
+def summary(speeds: dict, costs: dict, cores: dict) -> list[dict]:
+    """Per way the median speed, the median ratios to the two loops with a DataLoader, the CPU time of a step (of all
+    threads together: the figure that other work on the machine disturbs least), and the time that a step takes of the
+    cores it has, in units of what the five products take of one core."""
     rows = []
     for label, values in speeds.items():
-        ratios = sorted(v / b for v, b in zip(values, speeds[base], strict=True))
-        floors = [p / v for v, p in zip(values, speeds["products"], strict=True)]
-        rows.append({
-            "way": label,
-            "steps_per_second": statistics.median(values),
-            "times_usual": statistics.median(ratios),
-            "times_usual_range": [ratios[0], ratios[-1]],
-            "multiple_of_products": statistics.median(floors),
-            "cpu_ms_per_step": 1000 * statistics.median(costs[label]),
-        })
+        row = {"way": label, "cores": cores[label], "steps_per_second": statistics.median(values),
+               "ms_per_step": 1000 / statistics.median(values), "cpu_ms_per_step": 1000 * statistics.median(costs[label])}
+        for base in ("usual", "torchvision"):
+            ratios = sorted(v / b for v, b in zip(values, speeds[base], strict=True))
+            row |= {f"times_{base}": statistics.median(ratios), f"times_{base}_range": [ratios[0], ratios[-1]]}
+        floors = [cores[label] * p / v for v, p in zip(values, speeds["products"], strict=True)]
+        rows.append(row | {"products_per_core": statistics.median(floors)})
     return rows
 
 
@@ -237,12 +245,17 @@ def main() -> None:
     print(f"{about['cpu']}, {about['cores']} cores, torch {about['torch']}, {about['default_threads']} threads by default, "
           f"load {about['load_before']}")
     print(f"VAE ({args.node}), batch {BATCH}, Gumbel-Softmax, float32, median of {args.repeats} interleaved turns\n")
-    rows = summary(*measure(ways(args.node, args.members, args.processes), args.repeats, args.seconds))
-    print(f"{'':<28}{'model-steps/s':>14}{'times usual':>13}{'(range)':>15}{'x products':>12}{'CPU ms':>9}")
+    contestants = ways(args.node, args.members, args.processes)
+    cores = {label: about["default_threads"] if label in LOOPS else len(tasks) for label, tasks in contestants.items()}
+    rows = summary(*measure(contestants, args.repeats, args.seconds), cores)
+    print(f"{'':<27}{'cores':>5}{'model-steps/s':>15}{'ms':>7}{'CPU ms':>8}{'times usual (range)':>23}"
+          f"{'times torchvision (range)':>28}{'products a core':>17}")
     for row in rows:
-        low, high = row["times_usual_range"]
-        print(f"{row['way']:<28}{row['steps_per_second']:>14.0f}{row['times_usual']:>13.2f}{f'({low:.1f}-{high:.1f})':>15}"
-              f"{row['multiple_of_products']:>12.2f}{row['cpu_ms_per_step']:>9.2f}")
+        ratios = (f"{row[f'times_{b}']:.2f} ({low:.1f}-{high:.1f})" for b in ("usual", "torchvision")
+                  for low, high in [row[f"times_{b}_range"]])
+        print("{:<27}{:>5}{:>15.0f}{:>7.2f}{:>8.2f}{:>23}{:>28}{:>17.2f}".format(
+            row["way"], row["cores"], row["steps_per_second"], row["ms_per_step"], row["cpu_ms_per_step"], *ratios,
+            row["products_per_core"]))
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # a fresh process, whose peak memory is its own
         bound = pool.apply(evaluation, (args.node,))
     print(f"\nEvaluation with m = {SAMPLES}, one thread: {bound['seconds']:.2f} s for {EVALUATED} images "
