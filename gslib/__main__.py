@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from gslib.experiment import plan, weights
+from gslib.experiment import plan, table2, weights
 from gslib.experiment.records import Records
 from gslib.experiment.run import budget_name, run_stages
 
@@ -46,11 +46,28 @@ def main(arguments: list[str] | None = None) -> int:
     target = plan.TARGETS.get(options.target, plan.TARGETS["table1"])
     budget = replace(target.budgets[options.budget], **changes)
     folder = options.results or Path("_build/smoke" if options.budget == "smoke" else f"results/{target.folder}")
+    if target.part is None:
+        return measure(names, budget, folder, options)
     parts = [target.part(name, budget, Records(folder.parent / "table1")) for name in names]
     if options.dry_run:
         return print_plan(parts, budget, options)
     run_stages([part.stages for part in parts], Records(folder), budget.scale, jobs=options.jobs, device=options.device,
                checkpoints=options.checkpoints, total=sum(part.steps for part in parts))
+    print(f"records are in {folder}")
+    return 0
+
+
+def measure(names: list[str], budget: table2.Budget, folder: Path, options) -> int:
+    """Figure 5a: nothing is trained to the end, steps are timed."""
+    if options.steps or options.seeds:
+        print("figure5a has neither --steps nor --seeds; leave them out", file=sys.stderr)
+        return 2
+    if options.dry_run:
+        seconds = len(names) * budget.repeats * 2 * budget.seconds
+        print(f"{len(names)} numbers of classes, {budget.repeats} repeats, two methods: at least {seconds / 60:.0f} minutes, "
+              "on an otherwise idle machine")
+        return 0
+    table2.measure_speed(Records(folder), budget, device=options.device)
     print(f"records are in {folder}")
     return 0
 

@@ -48,7 +48,8 @@ def test_targets():
 
 
 @pytest.mark.parametrize(("target", "estimators", "message"), [
-    ("table7", None, r"unknown target 'table7'; choose table1, figure3, figure4, choices, a row such as vae-categorical"),
+    ("table7", None, r"unknown target 'table7'; choose table1, figure3, figure4, choices, table2, figure5a, a row such"),
+    ("table2", ["sf"], r"unknown estimator sf; choose from marginalisation, gumbel_softmax, st_gumbel_softmax, supervised"),
     ("table1", ["st", "rebar"], r"unknown estimator rebar; choose from sf, darn, muprop, st, annealed_st, gumbel_softmax"),
     ("table1", ["exact"], "unknown estimator exact"),
     ("vae-categorical-sf", ["st"], "vae-categorical-sf has no estimator st"),

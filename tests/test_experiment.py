@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gslib import ESTIMATORS, Bernoulli, Categorical, kl
+from gslib import ESTIMATORS, Bernoulli, Categorical, _files, kl
 from gslib.baselines import Baseline
 from gslib.experiment import (
     Config,
@@ -602,6 +602,23 @@ def test_checkpoints_belong_to_one_code_and_one_data_set(tmp_path, monkeypatch):
     assert len(set(folders)) == 4
 
 
+def test_saved_states_and_data_sets_share_one_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GSLIB_CACHE", str(tmp_path))
+    assert Checkpoints().folder.parent == tmp_path / "checkpoints"
+    monkeypatch.delenv("GSLIB_CACHE")
+    assert Checkpoints().folder.parents[1] == _files.cache_folder()
+    assert _files.cache_folder().name == "gumbel-softmax-book"
+
+
+def test_a_batch_larger_than_the_training_set_is_refused(tmp_path, jobs):
+    message = "a batch of 81 is more than the 80 training images; take a smaller batch"
+    with pytest.raises(ValueError, match=message):
+        train([config(batch=81)], TINY, size=SIZE["bernoulli"], progress=False)
+    with pytest.raises(ValueError, match=message):
+        run_job([config(batch=81)], Scale(samples=2), False, tmp_path, "cpu")
+    train([config(batch=80, steps=1)], TINY, size=SIZE["bernoulli"], progress=False)
+
+
 def test_a_diverged_run_is_recorded_without_nan(tmp_path, jobs):
     records = execute(tmp_path, once([config(lr=lr) for lr in (1e-2, 1e30)]))
     text = (tmp_path / "table1" / "vae-bernoulli-st.jsonl").read_text()
@@ -797,7 +814,6 @@ def test_code_hash_covers_the_numeric_modules_and_no_others(package):
 def test_kept_weights_give_the_trained_model_back(tmp_path, jobs, monkeypatch, estimator):
     wide = {name: split.repeat(1, 49) for name, split in TINY.items()}
     monkeypatch.setattr(run, "load_data", lambda images: (wide, ABOUT | {"images": images}))
-    monkeypatch.setattr(weights_module, "load_data", run.load_data)
     configs = [config("sbn", estimator=estimator, lr=1e-3, seed=s, slope_rate=0.5) for s in (0, 1)]
     records = execute(tmp_path, once(configs))
     path = weights_module.keep(configs[0].cell, records, checkpoints=tmp_path / "checkpoints")

@@ -46,7 +46,7 @@ def test_claim_has_a_chapter_a_rule_and_a_source(claim):
         assert set(claim.rows) <= set(ROWS)
         assert {claim.better, *claim.over} <= set(TRAINED)
         assert claim.better not in claim.over
-    elif claim.kind == "closeness":
+    elif claim.kind in ("closeness", "growth"):
         assert claim.cells
         assert claim.figure
     elif claim.kind != "figure":

@@ -133,10 +133,10 @@ def test_speed_verdict(values, expected):
 
 
 @pytest.mark.parametrize(("groups", "expected"), [
-    ([[90.0, 91.0, 92.0], [91.0, 92.0, 93.0]], "holds"),
-    ([[90.0, 91.0, 92.0], [92.0, 93.0, 94.0]], "holds"),  # two points apart, exactly at the margin
-    ([[90.0, 91.0, 92.0], [92.25, 93.25, 94.25]], "contradicted"),
-    ([[92.25, 93.25, 94.25], [90.0, 91.0, 92.0]], "contradicted"),
+    ([[90.0, 91.0, 92.0], [90.5, 91.5, 92.5]], "holds"),
+    ([[90.0, 91.0, 92.0], [91.0, 92.0, 93.0]], "holds"),  # one point apart, exactly at the margin
+    ([[90.0, 91.0, 92.0], [91.25, 92.25, 93.25]], "contradicted"),
+    ([[91.25, 92.25, 93.25], [90.0, 91.0, 92.0]], "contradicted"),
     ([[90.0, 91.0, 92.0], [90.0, 91.0, 92.0], [93.0, 94.0, 95.0]], "contradicted"),  # any pair may
     ([[90.0, 91.0, 92.0], [93.0, 91.0, 89.0]], "undecided"),
     ([[90.0], [90.0]], "undecided"),

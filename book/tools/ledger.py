@@ -6,10 +6,12 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 
 import yaml
 
-from gslib.experiment import Records, summary, verdict
+from gslib.experiment import Records, summary, table2, verdict
+from gslib.experiment.few_labels import METHODS
 from gslib.plots import LABELS
 from notebooks import ROOT
 
@@ -29,7 +31,7 @@ class Claim:
     """One claim. `records`, `cell` and `figure` say where ours comes from, `labels` which figures of a chapter draw it."""
 
     id: str
-    kind: str  # cell, bound, accuracy, speed, closeness, order, par or figure
+    kind: str  # cell, bound, accuracy, speed, growth, closeness, order, par or figure
     claim: str
     location: str
     rule: str
@@ -107,6 +109,13 @@ def judge(claim: Claim, labels=frozenset()) -> Judged:
         if not seeds:
             return Judged(claim, NOT_RUN)
         return Judged(claim, rule([[by_seed[s] for s in seeds] for by_seed in found]))
+    if claim.kind == "growth":  # each cell's figure is larger than the one's before it
+        found = [_figures(claim.records, cell, claim.figure) for cell in claim.cells]
+        seeds = sorted(set.intersection(*map(set, found)))
+        if not seeds:
+            return Judged(claim, NOT_RUN)
+        steps = [verdict.order_verdict([a[s] for s in seeds], [b[s] for s in seeds]) for a, b in pairwise(found)]
+        return Judged(claim, rule(steps))
     if claim.kind == "cell":
         row, _, estimator = claim.cell.rpartition("-")
         steps, cells = rows(_table1())[row]
@@ -176,8 +185,12 @@ def rows(records: Records) -> dict[str, tuple]:
 
 
 def _figures(folder: str, cell: str, figure: str) -> dict[int, float]:
-    """A test figure by seed, of the finished runs of a cell outside Table 1."""
-    runs = Records(ROOT / folder).cell(cell).values()
+    """A test figure by seed, of the runs that stand for a row of Table 2, or of all repeats of a cell of results/speed."""
+    records = Records(ROOT / folder)
+    if cell in METHODS:
+        found = table2.row(records, cell)
+        return found.figure(figure) if found else {}
+    runs = records.cell(cell).values()
     return {run["config"]["seed"]: run["test"][figure] for run in runs
             if run["test"] and math.isfinite(run["test"].get(figure) or math.nan)}
 

@@ -72,7 +72,7 @@ def scoreboard() -> str:
     for row, about in ledger.raw()["table1"]["rows"].items():
         cells = [j for j in of["cell"] if j.claim.cell.startswith(f"{row}-")]
         parts += [f"(scoreboard-{row})=", f"### {about['title']}\n", _scale(row, cells), _cells(cells)]
-    parts += ["## What the text claims\n", _claims(of["order"] + of["par"] + of["speed"] + of["closeness"])]
+    parts += ["## What the text claims\n", _claims(of["order"] + of["par"] + of["speed"] + of["growth"] + of["closeness"])]
     units = "; ".join(f"{how['title']} in {how['unit']}" for how in ledger.raw()["table2"]["figures"].values())
     parts += ["## Table 2\n", f"{units}.\n", _cells(of["bound"] + of["accuracy"])]
     parts += ["## Figures\n", _figures(of["figure"]), "## The rules, as the code states them\n", _rules(judged)]
@@ -204,7 +204,7 @@ def landing() -> str:
     return (f"```{{figure}} ../_build/generated/scoreboard.svg\n:name: fig-intro-scoreboard\n:figclass: ink\n"
             f":alt: {alt_text()}\n\nThe cells of Table 1: our mean over seeds and the verdict.\n```\n\n"
             f"{tally('Numbers', 'cell', 'bound', 'accuracy', 'speed')} "
-            f"{tally('Statements', 'order', 'par', 'closeness')} {tally('Figures', 'figure')} "
+            f"{tally('Statements', 'order', 'par', 'growth', 'closeness')} {tally('Figures', 'figure')} "
             "The {doc}`/book/scoreboard` has every one of them.\n")
 
 

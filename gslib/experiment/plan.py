@@ -12,9 +12,10 @@ from itertools import product
 import torch
 
 from gslib._checks import unchecked
-from gslib.experiment import summary
+from gslib.experiment import few_labels, summary, table2
 from gslib.experiment.config import ANNEAL_RATES, LEARNING_RATES, TEMPERED, TRAINED, Config
 from gslib.experiment.evaluate import RELAXED_IMAGES
+from gslib.experiment.few_labels import METHODS, FewLabelsRun
 from gslib.experiment.records import Records
 from gslib.experiment.run import CPU_MEMBERS, Scale, Stages, load_data, prepare_process
 from gslib.experiment.train import Ensemble
@@ -65,12 +66,12 @@ class Part:
 class Target:
     """What a word on the command line stands for: cells, their plan by budget, and the folder of results they go to.
 
-    part: what makes the plan of a cell, from the cell, a budget and the records of Table 1.
+    part: what makes the plan of a cell, from the cell, a budget and the records of Table 1; None where nothing is trained.
     """
 
     cells: tuple[str, ...]
-    part: Callable[[str, Budget, Records], Part]
-    budgets: dict[str, Budget]
+    part: Callable[[str, Budget, Records], Part] | None
+    budgets: dict
     folder: str = "table1"
 
 
@@ -78,11 +79,12 @@ def cells(target: str, estimators: list[str] | None = None) -> list[str]:
     """The cells that a target names: a table or figure, a row ("vae-categorical") or a cell ("vae-categorical-sf")."""
     named = TARGETS[target].cells if target in TARGETS else ()
     chosen = list(named) or [c for c in CELLS if c == target or c.startswith(target + "-")]
-    unknown = sorted(set(estimators or ()) - set(TRAINED))
+    known = METHODS if target == "table2" else TRAINED
+    unknown = sorted(set(estimators or ()) - set(known))
     if unknown:
-        raise ValueError(f"unknown estimator {', '.join(unknown)}; choose from {', '.join(TRAINED)}")
+        raise ValueError(f"unknown estimator {', '.join(unknown)}; choose from {', '.join(known)}")
     if chosen and estimators:
-        chosen = [c for c in chosen if c.rsplit("-", 1)[1] in estimators]
+        chosen = [c for c in chosen if c.rsplit("-", 1)[-1] in estimators]
         if not chosen:
             raise ValueError(f"{target} has no estimator {', '.join(estimators)}; name the cell or its row alone")
     if not chosen:
@@ -200,11 +202,28 @@ def price_part(cell: str, budget: Budget, table1: Records) -> Part:
     return Part(cell, plan(), [len(configs)], sum(c.steps for c in configs), len(configs), configs[: budget.seeds])
 
 
+# --- learning with few labels ------------------------------------------------------------------------------------------
+
+
+def few_labels_part(method: str, budget: table2.Budget, table1: Records) -> Part:
+    """The plan of a method of Table 2. Steps shared by two stages count twice; every run is evaluated on test images."""
+    tried = table2.candidates(method, budget)
+    count, counts, steps = len(tried), [], 0
+    for length, keep in budget.rungs if count > 1 else ():
+        counts.append(count)
+        steps += count * length
+        count = min(count, keep)
+    counts.append(count * budget.seeds)
+    return Part(method, table2.stages(method, budget), counts, steps + counts[-1] * budget.steps, sum(counts), tried[:1])
+
+
 TARGETS = {
     "table1": Target(CELLS, table1_part, BUDGETS),
     "figure3": Target(tuple(c for c in CELLS if c.startswith("sbn")), table1_part, BUDGETS),
     "figure4": Target(tuple(c for c in CELLS if c.startswith("vae")), table1_part, BUDGETS),
     "choices": Target(tuple(c for c in CELLS if any(c in p.cells for p in PRICES)), price_part, PRICE_BUDGETS, "choices"),
+    "table2": Target(tuple(METHODS), few_labels_part, table2.BUDGETS, "table2"),
+    "figure5a": Target(tuple(map(table2.cell, table2.CLASSES)), None, table2.BUDGETS, "speed"),
 }
 
 
@@ -215,23 +234,42 @@ def predicted_seconds(parts: list[Part], scale: Scale, jobs: int, *, calibration
     """Wall time of a plan on this machine's CPU, training and test figures, from a few seconds of measured steps, evenly
     over the parts, and from the bound of a few images."""
     prepare_process()
+    seconds = 0.0
+    for part in parts:
+        timed = _timed_few_labels if part.cell in METHODS else _timed_table1
+        per_step, per_run = timed(part, scale, calibration / len(parts))
+        seconds += per_step * part.steps + per_run * part.tested
+    return seconds / jobs
+
+
+def _timed_table1(part: Part, scale: Scale, calibration: float) -> tuple[float, float]:
+    """Seconds of a step of one run, and of its test figures."""
     data, _ = load_data(images=100)
     images = scale.images or 10_000
     bounds = images + 3 * min(images, RELAXED_IMAGES)  # of one run; relaxed samples cost twice as much
-    seconds = 0.0
-    for part in parts:
-        members = len(part.sample)
-        ensemble = Ensemble([replace(c, eval_every=10**9) for c in part.sample], data)
-        with unchecked(), torch.no_grad():
-            x = data["test"][:5].float().expand(members, -1, -1)
-            started = time.perf_counter()
-            ensemble.model.bound(x, scale.samples)
-            seconds += (time.perf_counter() - started) / x[..., 0].numel() * bounds * part.tested
-        with unchecked():  # as in training
-            ensemble._train_to(1)
-            started, first = time.perf_counter(), ensemble.step
-            while time.perf_counter() - started < calibration / len(parts):
-                ensemble._train_to(ensemble.step + 5)
-        per_step = (time.perf_counter() - started) / (ensemble.step - first) / members
-        seconds += per_step * part.steps
-    return seconds / jobs
+    ensemble = Ensemble([replace(c, eval_every=10**9) for c in part.sample], data)
+    with unchecked(), torch.no_grad():
+        x = data["test"][:5].float().expand(len(part.sample), -1, -1)
+        started = time.perf_counter()
+        ensemble.model.bound(x, scale.samples)
+        per_run = (time.perf_counter() - started) / x[..., 0].numel() * bounds
+    return _per_step(ensemble, calibration) / len(part.sample), per_run
+
+
+def _timed_few_labels(part: Part, scale: Scale, calibration: float) -> tuple[float, float]:
+    """The same for a run of Table 2."""
+    data, _ = few_labels.load_data(images=100)
+    run = FewLabelsRun([replace(part.sample[0], eval_every=10**9)], data)
+    started = time.perf_counter()
+    run.evaluate(data["test"], "test")
+    per_image = (time.perf_counter() - started) / len(data["test"].images)
+    return _per_step(run, calibration), 2 * per_image * (scale.images or 10_000)  # on validation, too
+
+
+def _per_step(ensemble: Ensemble, calibration: float) -> float:
+    with unchecked():  # as in training
+        ensemble._train_to(1)
+        started, first = time.perf_counter(), ensemble.step
+        while time.perf_counter() - started < calibration:
+            ensemble._train_to(ensemble.step + 5)
+    return (time.perf_counter() - started) / (ensemble.step - first)

@@ -19,8 +19,8 @@ PACKAGE = Path(gslib.__file__).parent
 # What can alter a number of a run. The rest (plots, plans, checks, verdicts) can change without making records stale.
 NUMERIC = ("functional.py", "distributions.py", "program.py", "baselines.py", "models.py", "estimators",
            "experiment/config.py", "experiment/train.py", "experiment/evaluate.py")
-FEW_LABELS = ("functional.py", "distributions.py", "program.py", "semisupervised.py", "estimators", "data.py",
-              "experiment/train.py", "experiment/few_labels.py")
+FEW_LABELS = ("functional.py", "distributions.py", "program.py", "semisupervised.py", "estimators", "experiment/train.py",
+              "experiment/few_labels.py")
 EQUIVALENT = "equivalent_code.json"  # in the results folder: hashes of older code that gives the same numbers, with reasons
 
 
