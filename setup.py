@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-PLOTTED = ("book/claims.yml", "results/*.json", "results/*/*")  # MANIFEST.in has them too
+PLOTTED = ("book/claims.yml", "benchmarks/training.json", "results/*.json", "results/*/*")  # MANIFEST.in has them too
 
 
 class BuildWithRecords(build_py):
