@@ -33,7 +33,7 @@ class Baseline(nn.Module):
     Source: Mnih, Gregor 2014 (arXiv:1402.0030), section 2.3 and algorithm 1 (decay 0.8, 100 hidden units).
 
     >>> baseline = Baseline()
-    >>> baseline(torch.tensor([[3.0], [5.0]]))[0]  # two examples with one signal each; no past yet
+    >>> baseline(torch.tensor([[3.0], [5.0]]))[0]  # two examples, no past yet
     tensor([[-1.],
             [ 1.]])
     >>> baseline.update()

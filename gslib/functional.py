@@ -21,7 +21,8 @@ def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
     In half precision a uniform draw has so few values that its logarithms lose the tail, so the noise stays wide
     whatever the logits are. The clamp keeps u = 0 and u = 1, which generators do return, finite after two logarithms.
 
-    >>> noise_like(torch.zeros(2), uniform=lambda like: torch.tensor([0.0, 0.7]))  # a zero is moved inside
+    >>> ends = torch.tensor([0.0, 0.7])
+    >>> noise_like(torch.zeros(2), uniform=lambda like: ends)  # 0 is moved inside
     tensor([1.1755e-38, 7.0000e-01])
     """
     wide = logits.detach() if logits.dtype in (torch.float32, torch.float64) else logits.detach().float()
@@ -36,8 +37,8 @@ def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
 def stream(*key: int | str) -> torch.Generator:
     """A CPU generator of its own for each key, such as ("noise", seed, step): equal keys give equal numbers anywhere.
 
-    >>> torch.equal(*(torch.rand(3, generator=stream("noise", 7)) for _ in range(2)))
-    True
+    >>> torch.randint(10, (4,), generator=stream("noise", 7))
+    tensor([8, 3, 6, 9])
     """
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
@@ -55,7 +56,8 @@ def gumbel(u: Tensor) -> Tensor:
 def perturb(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
     """logits + Gumbel noise, in float32 or wider, [...]: its arg max is a sample, its softmax at tau a relaxed one.
 
-    >>> perturb(torch.tensor([0.0, 1.0]), uniform=lambda like: torch.full_like(like, 0.5))
+    >>> halves = lambda like: torch.full_like(like, 0.5)
+    >>> perturb(torch.tensor([0.0, 1.0]), uniform=halves)
     tensor([0.3665, 1.3665])
     """
     return logits - noise_like(logits, uniform).log_().neg_().log_()  # in place: the noise is ours
@@ -154,7 +156,7 @@ def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
 
     The same number as binary cross-entropy with logits, about ten times faster; x gets no gradient.
 
-    >>> bernoulli_nll(torch.zeros(10), torch.ones(10))  # ten tosses of a fair coin: 10 log 2
+    >>> bernoulli_nll(torch.zeros(10), torch.ones(10))  # ten fair coins: 10 log 2
     tensor(6.9315)
     """
     if logits.dtype in (torch.float16, torch.bfloat16):
@@ -167,7 +169,8 @@ def zero_valued(x: Tensor) -> Tensor:
     """x - x.detach(): adds nothing to a loss, and x's gradient to its gradient.
 
     >>> x = torch.tensor(3.0, requires_grad=True)
-    >>> zero_valued(x**2).item(), torch.autograd.grad(zero_valued(x**2), x)[0].item()
+    >>> y = zero_valued(x**2)
+    >>> y.item(), torch.autograd.grad(y, x)[0].item()
     (0.0, 6.0)
     """
     return x - x.detach()
@@ -230,10 +233,11 @@ def gumbel_softmax(
     Source: Jang, Gu, Poole 2017 (arXiv:1611.01144), equation 2. Noise is drawn in float32 or wider and the result is
     cast last; the arg max is taken before dividing by tau, where rounding cannot make ties.
 
-    >>> logits, same = torch.tensor([0.5, 0.3, 0.2]).log(), lambda like: torch.full_like(like, 0.5)
-    >>> gumbel_softmax(logits, tau=0.5, uniform=same)  # equal noise, so proportional to the squared probabilities
+    >>> logits = torch.tensor([0.5, 0.3, 0.2]).log()
+    >>> halves = lambda like: torch.full_like(like, 0.5)  # the same noise for each
+    >>> gumbel_softmax(logits, tau=0.5, uniform=halves)
     tensor([0.6579, 0.2368, 0.1053])
-    >>> gumbel_softmax(logits, tau=0.5, hard=True, uniform=same)
+    >>> gumbel_softmax(logits, tau=0.5, hard=True, uniform=halves)
     tensor([1., 0., 0.])
     """
     check_logits(logits, dim)

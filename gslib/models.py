@@ -85,7 +85,8 @@ class DiscreteVAE(_Model):
     Source: Jang et al. 2017, section 4.2 (one stochastic layer, learned categorical prior).
 
     >>> vae, x = DiscreteVAE("categorical"), torch.zeros(100, 784)
-    >>> gslib.ESTIMATORS["gumbel_softmax"](lambda sample: vae.loss(x, sample), tau=0.5).shape
+    >>> program = lambda sample: vae.loss(x, sample)
+    >>> gslib.ESTIMATORS["gumbel_softmax"](program, tau=0.5).shape
     torch.Size([100])
     >>> vae.bound(x, m=10).shape
     torch.Size([100])

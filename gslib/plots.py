@@ -278,7 +278,7 @@ def learning_curves(cells, ax=None, *, curve="test"):
 def nothing(ax, text="not run yet"):
     """Mark the axes of a figure whose runs are still to come; returns them.
 
-    >>> nothing(plt.gca(), "no such run").texts[0].get_text()
+    >>> nothing(plt.gca(), "no such run").texts[-1].get_text()
     'no such run'
     """
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center")

@@ -27,7 +27,8 @@ class Trace(list):
     """The (distribution, sample) pairs of one run of a program, in order.
 
     >>> trace = Trace()
-    >>> z = trace.recording(lambda q: q.sample())(gslib.Bernoulli(torch.zeros(4, 3)))  # 4 examples of 3 fair coins
+    >>> q = gslib.Bernoulli(torch.zeros(4, 3))  # four examples of three fair coins
+    >>> z = trace.recording(lambda q: q.sample())(q)
     >>> trace.log_prob()
     tensor([-2.0794, -2.0794, -2.0794, -2.0794])
     """

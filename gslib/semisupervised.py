@@ -29,7 +29,7 @@ class SemiSupervisedVAE(nn.Module):
     (arXiv:1406.5298), model M2. The sizes of the layers and of z are ours: the paper gives none.
 
     >>> vae, x = SemiSupervisedVAE(), torch.zeros(4, 784)
-    >>> gslib.ESTIMATORS["exact"](lambda sample: vae.unlabelled(x, sample)).shape  # all ten classes of each image
+    >>> gslib.ESTIMATORS["exact"](lambda sample: vae.unlabelled(x, sample)).shape
     torch.Size([4])
     """
 

@@ -23,8 +23,9 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform | None =
     Source: the definition; Jang et al. 2017 (arXiv:1611.01144), equation 10, for its use in semi-supervised learning.
 
     >>> logits = torch.zeros(2, requires_grad=True)
-    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(1, 2))) - 0.3) ** 2).sum(-1)  # a batch of one
-    >>> torch.autograd.grad(exact(program).mean(), logits)[0]
+    >>> q = gslib.Bernoulli(logits.expand(1, 2))  # a batch of one
+    >>> loss = exact(lambda sample: ((sample(q) - 0.3) ** 2).sum(-1))
+    >>> torch.autograd.grad(loss.mean(), logits)[0]
     tensor([0.1000, 0.1000])
     """
     shapes = Trace()

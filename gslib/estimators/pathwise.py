@@ -22,8 +22,10 @@ def gumbel_softmax(program: Program, *, tau: float | Tensor = 1.0, uniform: Unif
     Source: Jang, Gu, Poole 2017 (arXiv:1611.01144), equation 2, section 2.1; Maddison, Mnih, Teh 2017 (arXiv:1611.00712).
 
     >>> logits = torch.zeros(2, requires_grad=True)
-    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
-    >>> torch.autograd.grad(gumbel_softmax(program, tau=1.0).mean(), logits)[0].round(decimals=2)  # exact: 0.1
+    >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
+    >>> program = lambda sample: ((sample(q) - 0.3) ** 2).sum(-1)
+    >>> loss = gumbel_softmax(program, tau=1.0)
+    >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=2)  # exact: 0.1
     tensor([0.0700, 0.0700])
     """
     return program(lambda q: q.relaxed_sample(tau, uniform=uniform))
@@ -39,8 +41,10 @@ def st_gumbel_softmax(program: Program, *, tau: float | Tensor = 1.0, uniform: U
     Source: Jang, Gu, Poole 2017 (arXiv:1611.01144), section 2.2.
 
     >>> logits = torch.zeros(2, requires_grad=True)
-    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
-    >>> torch.autograd.grad(st_gumbel_softmax(program, tau=1.0).mean(), logits)[0].round(decimals=2)  # exact: 0.1
+    >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
+    >>> program = lambda sample: ((sample(q) - 0.3) ** 2).sum(-1)
+    >>> loss = st_gumbel_softmax(program, tau=1.0)
+    >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=2)  # exact: 0.1
     tensor([0.0700, 0.0700])
     """
     return program(lambda q: q.straight_through_sample(tau, uniform=uniform))
@@ -57,8 +61,9 @@ def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
     Jang et al. 2017 (arXiv:1611.01144), section 3.1.
 
     >>> logits = torch.zeros(2, requires_grad=True)
-    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
-    >>> torch.autograd.grad(st(program).mean(), logits)[0].round(decimals=1)  # exact, since f is quadratic
+    >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
+    >>> loss = st(lambda sample: ((sample(q) - 0.3) ** 2).sum(-1))
+    >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)  # exact: 0.1
     tensor([0.1000, 0.1000])
     """
     return program(lambda q: _st_sample(q, uniform))
@@ -79,8 +84,10 @@ def annealed_st(program: Program, *, slope: float | Tensor = 1.0, uniform: Unifo
     Source: Chung, Ahn, Bengio 2016 (arXiv:1609.01704), section 3.1.2 (slope annealing).
 
     >>> logits = torch.zeros(2, requires_grad=True)
-    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
-    >>> torch.autograd.grad(annealed_st(program, slope=2.0).mean(), logits)[0].round(decimals=1)
+    >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
+    >>> program = lambda sample: ((sample(q) - 0.3) ** 2).sum(-1)
+    >>> loss = annealed_st(program, slope=2.0)
+    >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.4000, 0.4000])
     """
     return program(lambda q: _st_sample(q.with_slope(slope), uniform))

@@ -24,8 +24,9 @@ def sf(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: 
     Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017, equation 5.
 
     >>> logits = torch.zeros(2, requires_grad=True)
-    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
-    >>> torch.autograd.grad(sf(program, baseline=0.6).mean(), logits)[0].round(decimals=1)
+    >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
+    >>> loss = sf(lambda sample: ((sample(q) - 0.3) ** 2).sum(-1), baseline=0.6)
+    >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.1000, 0.1000])
     """
     trace = Trace()
@@ -48,8 +49,9 @@ def muprop(program: Program, *, baseline: float | Tensor | Baseline = 0.0, unifo
     Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 3 and section 3.1; Jang et al. 2017, equation 7.
 
     >>> logits = torch.zeros(2, requires_grad=True)
-    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
-    >>> torch.autograd.grad(muprop(program).mean(), logits)[0].round(decimals=1)
+    >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
+    >>> loss = muprop(lambda sample: ((sample(q) - 0.3) ** 2).sum(-1))
+    >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.1000, 0.1000])
     """
     trace = Trace()
@@ -85,8 +87,9 @@ def darn(
     Jang et al. 2017, section 3.2, who print the other form.
 
     >>> logits = torch.zeros(2, requires_grad=True)
-    >>> program = lambda sample: ((sample(gslib.Bernoulli(logits.expand(100_000, 2))) - 0.3) ** 2).sum(-1)
-    >>> torch.autograd.grad(darn(program).mean(), logits)[0].round(decimals=1)  # f is quadratic
+    >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
+    >>> loss = darn(lambda sample: ((sample(q) - 0.3) ** 2).sum(-1))
+    >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.1000, 0.1000])
     """
     if form not in ("sample", "printed"):
