@@ -4,7 +4,7 @@
 // What is wider than its box scrolls sideways: let the keyboard reach it, as the theme does for code.
 (() => {
   const BOXES = ".pst-scrollable-table-container, .bd-article table, .cell_output .output, div.math, " +
-    'mjx-container[display="true"], .bd-article p > mjx-container';
+    'mjx-container[display="true"], .bd-article p > mjx-container, #fig-intro-scoreboard';
 
   function reach() {
     for (const box of document.querySelectorAll(BOXES)) {
@@ -61,9 +61,9 @@
     else if (target.matches("dt")) target = target.nextElementSibling;
     else if (!TARGETS.test(id)) return null;
     if (target.matches("strong")) return null;
-    if (target.matches("dd")) made.append(...target.cloneNode(true).childNodes);
+    if (target.matches("dd, figure")) made.append(...target.cloneNode(true).childNodes);
     else made.append(target.cloneNode(true));
-    made.querySelectorAll(".headerlink, .figure-kit, details, script").forEach((element) => element.remove());
+    made.querySelectorAll(".headerlink, .gs-live, details, script").forEach((element) => element.remove());
     return made;
   }
 

@@ -13,11 +13,13 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+import concordance
 import glossary
 import torch
 from bs4 import BeautifulSoup
 from docutils import nodes
 from myst_nb.sphinx_ext import NbMetadataCollector
+from sphinx import addnodes
 
 WORDS, LINES, FORMULAS = 200, 20, 6  # of prose, of code and displayed, that one minute reads
 PDF = "gumbel-softmax-book.pdf"
@@ -70,6 +72,26 @@ def show_times(app, doctree):
     title.parent.insert(title.parent.index(title) + 1, nodes.paragraph("", text, classes=["chapter-time"]))
 
 
+# --- where it is in the paper ----------------------------------------------------------------------------------------
+
+
+def note_paper(app, doctree):
+    """In the margin beside a numbered formula: what it is in the paper, with a link to the concordance."""
+    page = app.env.docname
+    if not page.startswith("notebooks/") or "book/concordance" not in app.env.found_docs:
+        return
+    app.env.note_dependency(str(concordance.FILE))
+    chapter = page.removeprefix("notebooks/")
+    places = {label: entry["paper"] for entry in reversed(concordance.entries())
+              for label in entry["sections"].get(chapter, ())}
+    for formula in list(doctree.findall(nodes.math_block)):
+        if place := places.get(formula.get("label")):
+            link = addnodes.pending_xref("", nodes.inline("", place), refdomain="std", reftype="doc", refexplicit=True,
+                                         reftarget="/book/concordance", refdoc=page, refwarn=True)
+            note = nodes.container("", nodes.paragraph("", "In the paper: ", link), classes=["margin", "paper-note"])
+            formula.parent.insert(formula.parent.index(formula), note)
+
+
 # --- previews --------------------------------------------------------------------------------------------------------
 
 # What a link to these shows. A page has the previews of its own targets; those of other pages are in previews.js.
@@ -84,7 +106,7 @@ def preview(page: BeautifulSoup, name: str, folder: str) -> str:
     if target.name == "dt":
         target = target.find_next_sibling("dd")
     target = BeautifulSoup(str(target), "html.parser").find()
-    for kit in target.select(".headerlink, .figure-kit, details, script"):
+    for kit in target.select(".headerlink, details, script"):
         kit.decompose()
     for image in target.find_all("img"):
         image["src"] = os.path.normpath(os.path.join(folder, image["src"]))
@@ -131,6 +153,7 @@ def note_pdf(folder: Path) -> None:
 
 def setup(app):
     app.connect("doctree-read", show_times)
+    app.connect("doctree-read", note_paper)
     app.connect("doctree-read", glossary.connect)
     app.connect("build-finished", write_previews)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

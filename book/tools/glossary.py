@@ -125,7 +125,7 @@ def lead_back(doctree) -> None:
         if page := home.get(term):
             kind, target = ("ref", anchor(term)) if term in marked else ("doc", f"/{page}")
             number = int(re.search(r"/(\d+)_", page)[1])
-            link = addnodes.pending_xref("", nodes.inline("", f"Chapter {number}"), refdomain="std", reftype=kind,
+            link = addnodes.pending_xref("", nodes.inline("", f"Chapter\u00a0{number}"), refdomain="std", reftype=kind,
                                          reftarget=target, refexplicit=True, refdoc=PAGE, refwarn=True)
             list(item.findall(nodes.paragraph))[-1].extend([nodes.Text(" "), link, nodes.Text(".")])
 
