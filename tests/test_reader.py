@@ -112,16 +112,17 @@ def test_a_preview_is_what_the_link_leads_to(name, shows, hides):
 
 
 def test_the_book_links_a_pdf_only_while_no_page_is_newer(tmp_path):
-    (tmp_path / "_static").mkdir()
-    note = tmp_path / "_static" / "pdf.js"
-    (tmp_path / "index.html").touch()
+    note, page = tmp_path / "_static" / "pdf.js", tmp_path / "notebooks" / "01_a.html"
+    for path in (note, page):
+        path.parent.mkdir()
+        path.touch()
     aids.note_pdf(tmp_path)
     assert note.read_text() == 'window.bookPdf = "";\n'
     (tmp_path / aids.PDF).touch()
     aids.note_pdf(tmp_path)
     assert aids.PDF in note.read_text()
     later = (tmp_path / aids.PDF).stat().st_mtime + 10
-    os.utime(tmp_path / "index.html", (later, later))
+    os.utime(page, (later, later))
     aids.note_pdf(tmp_path)
     assert note.read_text() == 'window.bookPdf = "";\n'
 

@@ -144,9 +144,9 @@ def write_previews(app, exception):
 
 
 def note_pdf(folder: Path) -> None:
-    """Write _static/pdf.js, which names the PDF if it is there and no page is newer."""
+    """Write _static/pdf.js, which names the PDF if it is there and no page that it holds is newer."""
     file = folder / PDF
-    pages = [*folder.glob("*.html"), *folder.glob("notebooks/*.html"), *folder.glob("book/*.html")]
+    pages = [*folder.glob("notebooks/*.html"), *folder.glob("book/*.html")]
     fresh = file.exists() and all(path.stat().st_mtime <= file.stat().st_mtime for path in pages)
     (folder / "_static" / "pdf.js").write_text(f"window.bookPdf = {json.dumps(PDF if fresh else '')};\n", encoding="utf-8")
 
