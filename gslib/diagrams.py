@@ -22,6 +22,9 @@ class Layer:
     """One layer as it ran, with its shapes without the batch axis.
 
     branch: its input is another input of the network, and its output is added to that of the layer before.
+
+    >>> Layer("linear", (784,), (200,)).shape
+    (200,)
     """
 
     text: str

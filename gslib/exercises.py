@@ -25,7 +25,11 @@ BLANK = "Not answered yet: put your answer in place of the three dots."
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an answer passed, and what to tell the reader. Shown as its message; true if it passed."""
+    """Whether an answer passed, and what to tell the reader. Shown as its message; true if it passed.
+
+    >>> Verdict(False, "Look at the sign.")
+    Look at the sign.
+    """
 
     passed: bool
     message: str
@@ -43,6 +47,10 @@ class Exercise:
 
     given: the argument tuples with which an answer is called; none if the answer is a value.
     ask: how an answer is turned into what is compared. same: how two such results are compared.
+
+    >>> double = Exercise(right=lambda x: 2 * x, wrong={"Twice, not squared.": lambda x: x**2}, given=[(3,)])
+    >>> double.result(double.right)
+    [6]
     """
 
     right: object
@@ -72,6 +80,11 @@ def check(label: str, answer) -> Verdict:
 
     Raises:
         KeyError: there is no such exercise.
+
+    >>> check("ex-learning-2", lambda theta, z: torch.sigmoid(theta) - z)
+    Right.
+    >>> check("ex-learning-2", lambda theta, z: z - torch.sigmoid(theta))
+    This is the slope of log p(z). The loss has a minus in front.
     """
     if label not in EXERCISES:
         raise KeyError(f"there is no exercise {label!r}; there are {', '.join(EXERCISES)}")

@@ -27,7 +27,11 @@ BEYOND = 1e-2  # tried where the largest learning rate of the paper's list wins,
 @dataclass(frozen=True)
 class Budget:
     """rungs: (steps, how many candidates stay) of the successive halving, on one seed; none: every candidate is final.
-    steps: of the final runs. seeds: how many. rates: learning rates tried. scale: of the evaluation."""
+    steps: of the final runs. seeds: how many. rates: learning rates tried. scale: of the evaluation.
+
+    >>> BUDGETS["paper"].steps, BUDGETS["paper"].seeds
+    (500000, 5)
+    """
 
     rungs: tuple[tuple[int, int], ...]
     steps: int
@@ -52,6 +56,9 @@ class Part:
 
     counts: of the runs, stage by stage. steps: of all of them together. tested: how many are evaluated on test images.
     sample: the configs of one ensemble, to be timed.
+
+    >>> table1_part("sbn-bernoulli-st", BUDGETS["paper"], Records("none")).counts
+    [30]
     """
 
     cell: str
@@ -67,6 +74,9 @@ class Target:
     """What a word on the command line stands for: cells, their plan by budget, and the folder of results they go to.
 
     part: what makes the plan of a cell, from the cell, a budget and the records of Table 1; None where nothing is trained.
+
+    >>> len(TARGETS["table1"].cells)
+    28
     """
 
     cells: tuple[str, ...]
@@ -76,7 +86,11 @@ class Target:
 
 
 def cells(target: str, estimators: list[str] | None = None) -> list[str]:
-    """The cells that a target names: a table or figure, a row ("vae-categorical") or a cell ("vae-categorical-sf")."""
+    """The cells that a target names: a table or figure, a row ("vae-categorical") or a cell ("vae-categorical-sf").
+
+    >>> cells("vae-bernoulli", ["sf", "st"])
+    ['vae-bernoulli-sf', 'vae-bernoulli-st']
+    """
     named = TARGETS[target].cells if target in TARGETS else ()
     chosen = list(named) or [c for c in CELLS if c == target or c.startswith(target + "-")]
     known = METHODS if target == "table2" else TRAINED
@@ -94,7 +108,11 @@ def cells(target: str, estimators: list[str] | None = None) -> list[str]:
 
 
 def candidates(cell: str, budget: Budget, rates: tuple[float, ...] | None = None) -> list[Config]:
-    """The configs among which a cell's best is chosen, at seed 0."""
+    """The configs among which a cell's best is chosen, at seed 0.
+
+    >>> [len(candidates(f"vae-bernoulli-{name}", BUDGETS["paper"])) for name in ("st", "gumbel_softmax")]
+    [6, 12]
+    """
     model, node, estimator = cell.split("-")
     # The SBN keeps tau = 1 (section 4.1); the VAE anneals it (section 4.2).
     anneal = ANNEAL_RATES if model == "vae" and estimator in TEMPERED else (0.0,)
@@ -103,7 +121,12 @@ def candidates(cell: str, budget: Budget, rates: tuple[float, ...] | None = None
 
 
 def stages(cell: str, budget: Budget) -> Stages:
-    """The plan of a cell: yields (configs, whether to test) and is sent their records."""
+    """The plan of a cell: yields (configs, whether to test) and is sent their records.
+
+    >>> configs, test = next(stages("sbn-bernoulli-st", BUDGETS["laptop"]))
+    >>> len(configs), configs[0].steps, test
+    (6, 20000, False)
+    """
     contenders = candidates(cell, budget)
     beyond = candidates(cell, budget, (BEYOND,))
     for steps, keep in budget.rungs:
@@ -119,13 +142,22 @@ def stages(cell: str, budget: Budget) -> Stages:
 
 
 def best(configs: list[Config], records: list[dict]) -> list[Config]:
-    """Configs by their bound on the validation set, best first; diverged ones last."""
+    """Configs by their bound on the validation set, best first; diverged ones last.
+
+    >>> configs = candidates("sbn-bernoulli-st", BUDGETS["smoke"])
+    >>> [c.lr for c in best(configs, [{"valid_bound": None, "diverged": 40}, {"valid_bound": 61.5, "diverged": None}])]
+    [0.003, 0.001]
+    """
     scores = [math.inf if r["diverged"] or r["valid_bound"] is None else r["valid_bound"] for r in records]
     return [c for _, c in sorted(zip(scores, configs, strict=True), key=lambda pair: pair[0])]
 
 
 def table1_part(cell: str, budget: Budget, table1: Records) -> Part:
-    """The plan of a cell of Table 1. Counts leave out the runs beyond the edge; steps shared by two stages count twice."""
+    """The plan of a cell of Table 1. Counts leave out the runs beyond the edge; steps shared by two stages count twice.
+
+    >>> table1_part("vae-bernoulli-st", BUDGETS["laptop"], Records("none")).counts  # two rungs and the final runs
+    [6, 3, 3]
+    """
     tried = candidates(cell, budget)
     count, counts, steps = len(tried), [], 0
     for length, keep in budget.rungs:
@@ -144,6 +176,9 @@ class Price:
     """A choice that is priced: in these cells, runs with `change`, each paired with one of the same seed without it.
 
     start: what the other run has instead, where that is a matter of the search and no default of `Config`.
+
+    >>> PRICES[0].change
+    {'kl': 'sampled'}
     """
 
     cells: tuple[str, ...]
@@ -173,7 +208,11 @@ PRICE_BUDGETS = {
 
 
 def leader(cell: str, budget: Budget, table1: Records) -> Config:
-    """The config that led the search of a cell in the records of Table 1; where none is recorded, the largest rate."""
+    """The config that led the search of a cell in the records of Table 1; where none is recorded, the largest rate.
+
+    >>> leader("vae-bernoulli-darn", BUDGETS["smoke"], Records("none")).lr  # nothing is recorded: the largest rate
+    0.003
+    """
     bounds = {key: run["valid_bound"] for key, run in summary.search(table1, cell).items()}
     tried = candidates(cell, budget, LEARNING_RATES)
     found = [c for c in tried if bounds.get((c.lr, c.anneal_rate)) is not None]
@@ -183,7 +222,11 @@ def leader(cell: str, budget: Budget, table1: Records) -> Config:
 
 
 def priced(cell: str, budget: Budget, table1: Records) -> list[Config]:
-    """The runs that price the choices in a cell: for each seed the leader, and the leader with each change."""
+    """The runs that price the choices in a cell: for each seed the leader, and the leader with each change.
+
+    >>> len(priced(PRICES[0].cells[0], BUDGETS["smoke"], Records("none"))) > 1
+    True
+    """
     first = leader(cell, budget, table1)
     changes = [first]
     for price in PRICES:
@@ -193,7 +236,11 @@ def priced(cell: str, budget: Budget, table1: Records) -> list[Config]:
 
 
 def price_part(cell: str, budget: Budget, table1: Records) -> Part:
-    """The plan of a cell in which choices are priced: all its runs at once."""
+    """The plan of a cell in which choices are priced: all its runs at once.
+
+    >>> price_part(PRICES[0].cells[0], BUDGETS["smoke"], Records("none")).cell == PRICES[0].cells[0]
+    True
+    """
     configs = priced(cell, budget, table1)
 
     def plan():
@@ -206,7 +253,11 @@ def price_part(cell: str, budget: Budget, table1: Records) -> Part:
 
 
 def few_labels_part(method: str, budget: table2.Budget, table1: Records) -> Part:
-    """The plan of a method of Table 2. Steps shared by two stages count twice; every run is evaluated on test images."""
+    """The plan of a method of Table 2. Steps shared by two stages count twice; every run is evaluated on test images.
+
+    >>> few_labels_part("supervised", table2.BUDGETS["laptop"], Records("none")).counts
+    [3]
+    """
     tried = table2.candidates(method, budget)
     count, counts, steps = len(tried), [], 0
     for length, keep in budget.rungs if count > 1 else ():
@@ -232,7 +283,12 @@ TARGETS = {
 
 def predicted_seconds(parts: list[Part], scale: Scale, jobs: int, *, calibration: float = 5.0) -> float:
     """Wall time of a plan on this machine's CPU, training and test figures, from a few seconds of measured steps, evenly
-    over the parts, and from the bound of a few images."""
+    over the parts, and from the bound of a few images.
+
+    >>> parts = [table1_part("sbn-bernoulli-st", BUDGETS["smoke"], Records("none"))]
+    >>> predicted_seconds(parts, Scale(images=10, samples=5), jobs=1, calibration=0.01) > 0
+    True
+    """
     prepare_process()
     seconds = 0.0
     for part in parts:

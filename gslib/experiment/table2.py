@@ -195,6 +195,10 @@ def time_steps(method: str, classes: int, seconds: float, device: str = "cpu") -
     """(steps per second, megabytes that a step holds for its way back), for MNIST's images with random labels of k classes.
 
     The median of the times of single steps, after a warm-up; one thread.
+
+    >>> steps_per_second, megabytes = time_steps("gumbel_softmax", classes=5, seconds=0.01)
+    >>> steps_per_second > 0 and megabytes > 0
+    True
     """
     prepare_process()
     config = FewLabels(method, 1.0, classes=classes, eval_every=10**9)
@@ -216,7 +220,12 @@ def time_steps(method: str, classes: int, seconds: float, device: str = "cpu") -
 
 
 def held_for_backward(function: Callable[[], torch.Tensor]) -> int:
-    """Bytes of the tensors that autograd keeps between a function's call and its backward pass."""
+    """Bytes of the tensors that autograd keeps between a function's call and its backward pass.
+
+    >>> x = torch.zeros(1000, requires_grad=True)
+    >>> held_for_backward(lambda: x.exp())  # the result, 4 bytes a number
+    4000
+    """
     held = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
