@@ -40,8 +40,9 @@ pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
 	$(BIN)/python -m pytest tests/test_browser.py
 
+# A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-cell-timeout=600 tests notebooks
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 tests notebooks
 
 lint: $(INSTALLED) ## check the style of the code and that the notebooks are normalised
 	$(BIN)/ruff check .

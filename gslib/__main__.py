@@ -64,8 +64,8 @@ def measure(names: list[str], budget: table2.Budget, folder: Path, options) -> i
         return 2
     if options.dry_run:
         seconds = len(names) * budget.repeats * 2 * budget.seconds
-        print(f"{len(names)} numbers of classes, {budget.repeats} repeats, two methods: at least {seconds / 60:.0f} minutes, "
-              "on an otherwise idle machine")
+        print(f"{len(names)} numbers of classes, {budget.repeats} repeats, two methods: at least {seconds / 60:.0f} minutes"
+              " on an otherwise idle machine")
         return 0
     table2.measure_speed(Records(folder), budget, device=options.device)
     print(f"records are in {folder}")

@@ -108,7 +108,8 @@ def test_the_page_has_all_and_loads_nothing_from_elsewhere(book):
 
 def test_a_figure_of_the_paper_has_its_kit_also_when_its_chapter_is_not_run_again(book):
     html = book / "_build" / "html"
-    names = ["notebooks/01_one.html", "figure-2.html", *(f"_static/figures/figure-2.{e}" for e in ("svg", "pdf", "csv", "bib"))]
+    files = (f"_static/figures/figure-2.{ending}" for ending in ("svg", "pdf", "csv", "bib"))
+    names = ["notebooks/01_one.html", "figure-2.html", *files]
     first = {name: (html / name).read_bytes() for name in names}
     assert b'<details class="figure-kit">' in first[names[0]]
     assert b"url=notebooks/01_one.html#figure-2" in first[names[1]]
