@@ -6,10 +6,6 @@
   const SIDE = 28, PIXELS = SIDE * SIDE, UNITS = 20, CLASSES = 10, PAUSE = 350;
   const LESS = {light: [194, 82, 0], dark: [255, 157, 92]}; // what takes ink away; what adds ink has the text's colour
 
-  // Before the first paint: hides the still picture, and keeps room for what takes its place.
-  document.documentElement.classList.add("gs-scripts");
-  if (window.gsLatent) document.documentElement.classList.add("gs-model");
-
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
   const range = (n) => [...Array(n).keys()];
 
@@ -59,11 +55,7 @@
   }
 
   class Latent {
-    constructor(figure, number) {
-      figure.querySelector("img").classList.add("gs-still");
-      const root = document.createElement("div");
-      root.className = "gs-live";
-      figure.prepend(root);
+    constructor(root, number) {
       const data = window.gsLatent;
       if (!data) {
         root.innerHTML = "<p><strong>The model of this figure is not trained yet.</strong> " +
@@ -222,10 +214,10 @@
 
     words() {
       const more = this.difference.map((x) => Math.max(0, x)), less = this.difference.map((x) => Math.max(0, -x));
-      const sum = (v) => v.reduce((a, b) => a + b, 0), many = (v) => `${sum(v).toFixed(0)} pixels' worth of ink ${where(v)}`;
+      const sum = (v) => v.reduce((a, b) => a + b, 0), much = (v) => `${sum(v).toFixed(0)} pixels of ink ${where(v)}`;
       const parts = [];
-      if (sum(more) >= 0.5) parts.push(`adds ${many(more)}`);
-      if (sum(less) >= 0.5) parts.push(`takes away ${many(less)}`);
+      if (sum(more) >= 0.5) parts.push(`adds ${much(more)}`);
+      if (sum(less) >= 0.5) parts.push(`takes away ${much(less)}`);
       return parts.length ? `The step ${parts.join(" and ")}.` : "The picture stays as it was.";
     }
 
@@ -239,7 +231,5 @@
     }
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("figure.gs-latent").forEach((figure, i) => new Latent(figure, i));
-  });
+  window.gsFigure("latent", (root, number) => new Latent(root, number));
 })();

@@ -8,9 +8,6 @@
   const TICKS = [[FLOOR, "0"], [0.01, "0.01"], [0.1, "0.1"], [1, "1"], [10, "10"]];
   const LEFT = 40, BOTTOM = 36, HEAD = 28, GAP = 16;
 
-  // Before the first paint: hides the still picture.
-  document.documentElement.classList.add("gs-scripts");
-
   const log = (x) => Math.log10(x);
   const say = (x) => (x < FLOOR ? "0" : x < 0.1 ? x.toFixed(3) : x.toFixed(2));
 
@@ -23,12 +20,9 @@
   }
 
   class Variance {
-    constructor(figure, number) {
+    constructor(root, number) {
       this.data = window.gsVariance;
       this.names = Object.keys(this.data.lines);
-      figure.querySelector("img").classList.add("gs-still");
-      const root = document.createElement("div");
-      root.className = "gs-live";
       const option = (program, i) => `<option value="${i}"${i === 1 ? " selected" : ""}>${program.title}</option>`;
       const choice = (n) => `<label><input type="radio" name="gs-draws-${number}" value="${n}"${n === 100 ? " checked" : ""}>` +
         ` ${n.toLocaleString("en")}</label>`;
@@ -48,7 +42,6 @@
         <p role="status"></p>
         <table><thead><tr><th scope="col">estimator</th><th scope="col">bias</th><th scope="col">std. dev.</th>
           <th scope="col">error</th></tr></thead><tbody>${this.names.map((n) => line(this.data.lines[n])).join("")}</tbody></table>`;
-      figure.prepend(root);
       this.chart = root.querySelector(".gs-chart");
       this.program = root.querySelector("select");
       this.draws = [...root.querySelectorAll("input[type=radio]")];
@@ -158,7 +151,5 @@
     }
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("figure.gs-variance").forEach((figure, i) => new Variance(figure, i));
-  });
+  window.gsFigure("variance", (root, number) => new Variance(root, number));
 })();

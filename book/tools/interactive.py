@@ -241,6 +241,7 @@ def add_scripts(app, page, template, context, doctree):
     for name in ("variance", "latent"):
         if f"gs-{name}" in context.get("body", ""):
             app.add_css_file("figures.css")
+            app.add_js_file("figures.js")
             app.add_js_file(f"{name}-data.js")
             app.add_js_file(f"{name}.js")
 
