@@ -12,7 +12,7 @@ import torch
 import yaml
 
 import gslib
-from gslib.experiment import Records, config, evaluate, plan, summary, verdict
+from gslib.experiment import Records, config, evaluate, few_labels, plan, summary, table2, verdict
 from gslib.plots import LABELS
 from notebooks import ROOT
 
@@ -38,6 +38,7 @@ def rungs(budget: str) -> str:
 # What the expressions between [[ and ]] in choices.yml may use.
 NAMES = {
     "gslib": gslib, "config": config, "Config": config.Config, "evaluate": evaluate, "plan": plan, "verdict": verdict,
+    "FewLabels": few_labels.FewLabels, "table2": table2,
     "default": default, "rungs": rungs,
     "rate": rate, "listed": lambda values: " or ".join(map(rate, values)),
     "pick": lambda condition, yes, no: yes if condition else no,
