@@ -166,7 +166,7 @@ def test_chapter_runs_alone(path, wheel, colab, others, tmp_path, monkeypatch):
     notebook = nbformat.read(shutil.copy(path, tmp_path / "empty"), as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(WHERE))
     resources = {"metadata": {"path": str(tmp_path / "empty")}}
-    client = NotebookClient(notebook, timeout=600, kernel_name="alone", resources=resources)
+    client = NotebookClient(notebook, timeout=600, startup_timeout=300, kernel_name="alone", resources=resources)
     client.execute(env=variables(wheel, PIP_NO_INDEX="1"))
 
     ours, *theirs = "".join(output["text"] for output in notebook.cells[-1].outputs).split()
