@@ -33,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--dry-run", action="store_true", help="print the plan and its predicted time, train nothing")
     options = parser.parse_args(arguments)
     if options.command == "keep":
-        print(weights.keep(options.cell, Records(options.results), checkpoints=options.checkpoints))
+        try:
+            print(weights.keep(options.cell, Records(options.results), checkpoints=options.checkpoints))
+        except (ValueError, FileNotFoundError) as error:
+            parser.error(str(error))
         return 0
 
     changes = {k: v for k, v in (("steps", options.steps), ("seeds", options.seeds)) if v is not None}

@@ -340,3 +340,9 @@ def test_killed_and_started_again_equals_uninterrupted(tmp_path):
     assert [run["curve"]["step"] for run in again] == [[100, 200, 300, 400]] * 4
     assert "source 'embedded-5000'" in (folder / "log").read_text()
     assert {run["data"]["source"] for run in again} == {"embedded-5000"}
+
+
+def test_keep_says_what_to_run_first(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        command.main(["keep", "vae-bernoulli-sf", "--results", str(tmp_path)])
+    assert "has no finished final run" in capsys.readouterr().err
