@@ -43,7 +43,7 @@ class Budget:
     seeds: int
     alphas: tuple[float, ...] = (*ALPHAS, *(round(a * SCALE, 1) for a in ALPHAS))
     scale: Scale = field(default_factory=Scale)
-    seconds: float = 6.0
+    seconds: float = 3.0
     repeats: int = 5
     classes: tuple[int, ...] = CLASSES
 
