@@ -21,6 +21,14 @@
   });
 })();
 
+// Paper is white: print in the light theme.
+(() => {
+  const page = document.documentElement;
+  let theme;
+  window.addEventListener("beforeprint", () => { theme = page.dataset.theme; page.dataset.theme = "light"; });
+  window.addEventListener("afterprint", () => { page.dataset.theme = theme; });
+})();
+
 /* A link to a reference, a formula, a figure or an entry of the glossary shows what it leads to: under the mouse, and
  * when the keyboard comes to it. The mouse may move onto the preview; Escape closes it; a finger just follows the link.
  * What is on this page is read from it. What is on others is in previews.js, which comes with the first preview that
@@ -50,6 +58,16 @@
     made.innerHTML = html;
     for (const image of made.querySelectorAll("img")) image.setAttribute("src", ROOT + image.getAttribute("src"));
     return made;
+  }
+
+  // A page without formulas comes without MathJax.
+  async function typeset() {
+    if (!document.querySelector("script[src*='tex-chtml.js']")) {
+      window.MathJax = { chtml: { matchFontHeight: false }, startup: { typeset: false } };
+      await load("mathjax/tex-chtml");
+    }
+    await window.MathJax.startup?.promise;
+    await window.MathJax.typesetPromise?.([box]);
   }
 
   // A copy of what an element of this page shows.
@@ -91,7 +109,7 @@
     box.hidden = false;
     shown = link;
     link.setAttribute("aria-describedby", box.id);
-    if (!same && box.querySelector(".math")) await window.MathJax?.typesetPromise?.([box]);
+    if (!same && box.querySelector(".math")) await typeset();
     if (shown === link) place(link);
   }
 

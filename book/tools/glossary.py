@@ -48,7 +48,7 @@ def entries() -> list[list[str]]:
 
 def key(phrase: str) -> str:
     """A phrase without capitals, full stop and the s of the plural."""
-    phrase = re.sub(r"\s+", " ", phrase).strip(" .:,").lower()
+    phrase = re.sub(r"\s+", " ", phrase).strip(" .:,").lower().replace("’", "'")
     return phrase if phrase in NO_TERMS else re.sub(r"(?<![su])s$", "", phrase)
 
 
@@ -121,7 +121,7 @@ def lead_back(doctree) -> None:
     """After each entry the number of the chapter that explains it, as a link to the very place."""
     home, marked = homes(), {entry_of(phrase) for _, phrase in in_bold()}
     for item in doctree.findall(nodes.definition_list_item):
-        term = item[0].astext()
+        term = entry_of(item[0].astext())
         if page := home.get(term):
             kind, target = ("ref", anchor(term)) if term in marked else ("doc", f"/{page}")
             number = int(re.search(r"/(\d+)_", page)[1])
