@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from importlib import metadata, util
 from pathlib import Path
@@ -113,7 +114,8 @@ def others(set_up, colab, tmp_path_factory):
     """What the set-up cell brought but for gslib itself, to be shown to each chapter; without an index, from here."""
     folder = tmp_path_factory.mktemp("others") / "packages"
     if set_up is None:
-        return show(needed(OURS) - needed(*COLAB) - {OURS}, folder)
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        return show(needed(*project["dependencies"]) - needed(*COLAB), folder)
     folder.mkdir()
     for path in set_up[1].iterdir():
         if not path.name.startswith(("gslib", "gumbel_softmax_book", "shown", "__pycache__")):
