@@ -214,7 +214,8 @@
 
     words() {
       const more = this.difference.map((x) => Math.max(0, x)), less = this.difference.map((x) => Math.max(0, -x));
-      const sum = (v) => v.reduce((a, b) => a + b, 0), much = (v) => `${sum(v).toFixed(0)} pixels of ink ${where(v)}`;
+      const sum = (v) => v.reduce((a, b) => a + b, 0), count = (n) => `${n} ${n === 1 ? "pixel" : "pixels"}`;
+      const much = (v) => `${count(Math.round(sum(v)))} of ink ${where(v)}`;
       const parts = [];
       if (sum(more) >= 0.5) parts.push(`adds ${much(more)}`);
       if (sum(less) >= 0.5) parts.push(`takes away ${much(less)}`);
