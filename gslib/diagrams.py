@@ -80,7 +80,7 @@ def networks(rows: dict[str, tuple[tuple[str, ...], list[Layer], str]], axes=Non
     ['x\\n1×28×28', 'conv 3\\nReLU', 'logits\\n8×26×26']
     """
     if axes is None:
-        _, axes = plt.subplots(len(rows), 1, figsize=(6.8, 1.9 * len(rows)), squeeze=False)
+        _, axes = plt.subplots(len(rows), 1, figsize=(6.0, 1.75 * len(rows)), squeeze=False)
         axes = axes[:, 0]
     columns = max(len(found) for _, found, _ in rows.values()) + 1
     for ax, (title, (names, found, end)) in zip(axes, rows.items(), strict=True):
@@ -90,7 +90,7 @@ def networks(rows: dict[str, tuple[tuple[str, ...], list[Layer], str]], axes=Non
             if layer.branch:
                 text = f"{names.pop(1)}: {_shape(layer.source)} → {_shape(layer.shape)},\nadded before the ReLU"
                 style = {"arrowprops": _ARROW | {"relpos": (0.04, 0)}, "fontsize": 9}  # it falls from the left of the text
-                ax.annotate(text, (x + 0.16, 0.31), (x + 0.1, 0.66), **style)
+                ax.annotate(text, (x + 0.16, 0.31), (x + 0.1, 0.71), **style)
                 continue
             if x == 0:
                 right = _box(ax, 0, layer.source, names[0])
@@ -100,7 +100,7 @@ def networks(rows: dict[str, tuple[tuple[str, ...], list[Layer], str]], axes=Non
             x += 1
             right = _box(ax, x, layer.shape, end if layer is last else "")
         ax.set_title(title, loc="left")
-        ax.set(aspect="equal", xlim=(-0.1, columns + 0.2), ylim=(-0.8, 0.95))
+        ax.set(xlim=(-0.1, columns + 0.2), ylim=(-0.8, 1.0))
         ax.set_axis_off()
     return axes
 
