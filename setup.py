@@ -1,4 +1,4 @@
-"""Packs what the chapters plot, the records and the ledger of claims, into gslib, so that it is there wherever gslib is."""
+"""Packs what the chapters need, records, claims and exercises, into gslib, so that it is there wherever gslib is."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-PLOTTED = ("book/claims.yml", "benchmarks/training.json", "results/*.json", "results/*/*")  # MANIFEST.in has them too
+NEEDED = (  # MANIFEST.in has them too
+    "book/claims.yml", "book/exercises.py", "benchmarks/training.json", "results/*.json", "results/*/*"
+)
 
 
 class BuildWithRecords(build_py):
@@ -14,7 +16,7 @@ class BuildWithRecords(build_py):
         super().run()
         if self.editable_mode:  # there gslib finds them in the repository itself
             return
-        for path in [path for pattern in PLOTTED for path in Path().glob(pattern)]:
+        for path in [path for pattern in NEEDED for path in Path().glob(pattern)]:
             target = Path(self.build_lib, "gslib", "_book", path)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gslib
-from gslib.exercises import BLANK, EXERCISES, Exercise, check
+from gslib.exercises import BLANK, Exercise, check, table
 
 NOTEBOOKS = sorted(Path(__file__).resolve().parents[1].glob("notebooks/*.ipynb"))
 CALL = re.compile(r'^(assert )?exercises\.check\("([\w-]+)", (.+)\)$', re.MULTILINE)
@@ -52,7 +52,7 @@ def verdict(label, text):
 def test_every_exercise_has_a_check_and_every_check_an_exercise():
     labels = [label for path in NOTEBOOKS for text in sources(path, "markdown")
               for label in re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", text)]
-    assert sorted(labels) == sorted(CELLS) == sorted(EXERCISES)
+    assert sorted(labels) == sorted(CELLS) == sorted(table())
 
 
 @each
@@ -72,7 +72,7 @@ def test_solution_passes(label):
 
 @each
 def test_typical_wrong_answers_get_their_hints(label):
-    exercise = EXERCISES[label]
+    exercise = table()[label]
     assert exercise.wrong
     for hint, wrong in exercise.wrong.items():
         answer = check(label, wrong)
@@ -142,7 +142,7 @@ def test_a_mistake_in_the_solution_gets_a_hint(label):
     answer = verdict(label, text.replace(right, wrong))
     assert not answer
     assert word in repr(answer)
-    assert repr(answer) in EXERCISES[label].wrong
+    assert repr(answer) in table()[label].wrong
 
 
 # --- the mechanism
@@ -151,7 +151,7 @@ def test_a_mistake_in_the_solution_gets_a_hint(label):
 @pytest.fixture
 def toy(monkeypatch):
     exercise = Exercise(right=lambda x: 2 * x, wrong={"Twice, please.": lambda x: x}, given=[(torch.ones(3),), (2.0,)])
-    monkeypatch.setitem(EXERCISES, "ex-toy", exercise)
+    monkeypatch.setitem(table(), "ex-toy", exercise)
 
 
 @pytest.mark.parametrize(("answer", "message"), [
