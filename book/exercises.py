@@ -1,4 +1,4 @@
-"""The exercises of the chapters: right answers, and typical wrong ones with their hints. `gslib.exercises` checks by them."""
+"""The exercises of the chapters: right answers, and typical wrong ones with their hints, for `gslib.exercises`."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def is_blank(found) -> bool:
     True
     """
     if isinstance(found, (tuple, list, set)):
-        return any(map(_blank, found))
+        return any(map(is_blank, found))
     return found is ... or found is None
 
 
