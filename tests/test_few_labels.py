@@ -217,6 +217,7 @@ def test_a_run_taken_up_again_gives_the_same_record(tmp_path, jobs, method):
     assert {k: v for k, v in first.items() if k not in ("minutes", "date")} == \
         {k: v for k, v in second.items() if k not in ("minutes", "date")}
     assert first["code"] == run.few_labels_hash()
+    assert first["diverged"] is None
     assert len(first["curve"]["accuracy"]) == 2
 
 

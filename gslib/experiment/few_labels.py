@@ -213,7 +213,8 @@ class FewLabelsRun(Ensemble):
     def _record(self) -> None:
         curve, found = self.curves[0], self.evaluate(self.data["valid"], "curve", CURVE_IMAGES)
         loss = float(self._losses[0])
-        if self.diverged[0] is None and not math.isfinite(loss + found["elbo"]):
+        bound = 0.0 if METHODS[self.first.method] is None else found["elbo"]  # without the generative half there is none
+        if self.diverged[0] is None and not math.isfinite(loss + bound):
             self.diverged[0] = self.step
         curve.step.append(self.step)
         for name, value in (("train", loss), ("valid", -found["elbo"]), ("accuracy", found["accuracy"])):
