@@ -16,3 +16,5 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
+    yield
+    torch.set_flush_denormal(False)  # the runner sets it, and property tests draw denormal numbers
