@@ -146,7 +146,7 @@ def _figures(judged: list[ledger.Judged]) -> str:
 def _rules(judged: list[ledger.Judged]) -> str:
     parts = []
     for name in dict.fromkeys(j.claim.rule for j in judged):
-        doc = " ".join(inspect.getdoc(getattr(verdict, name)).split())
+        doc = " ".join(inspect.getdoc(getattr(verdict, name)).split(">>>")[0].split())
         kinds = sorted({j.claim.kind for j in judged if j.claim.rule == name})
         parts.append(f"`{name}` ({', '.join(kinds)})\n: {doc}\n")
     return "\n".join(parts)
