@@ -3,7 +3,7 @@
 
 // What is wider than its box scrolls sideways: let the keyboard reach it, as the theme does for code.
 (() => {
-  const BOXES = ".pst-scrollable-table-container, .bd-article table, .cell_output .output, div.math, " +
+  const BOXES = ".pst-scrollable-table-container, .highlight pre, .bd-article table, .cell_output .output, div.math, " +
     'mjx-container[display="true"], .bd-article p > mjx-container, #fig-intro-scoreboard';
 
   function reach() {
