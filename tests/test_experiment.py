@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-from concurrent.futures import Future
 from dataclasses import asdict
 from functools import partial
 from itertools import product
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from in_process import InThisProcess
 
 from gslib import ESTIMATORS, Bernoulli, Categorical, _files, kl
 from gslib.baselines import Baseline
@@ -407,30 +407,6 @@ def test_an_ensemble_refuses_runs_that_cannot_share_a_program():
 
 
 # Jobs and stages
-
-
-class InThisProcess:
-    """Stands for the pool of processes."""
-
-    def __init__(self, *_, initializer=None, initargs=()):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return False
-
-    def shutdown(self, **_):
-        pass
-
-    def submit(self, function, *arguments):
-        future = Future()
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 class Killed(BaseException):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from in_process import InThisProcess
 
 from gslib.data import Labelled
 from gslib.estimators import ESTIMATORS
@@ -180,23 +181,7 @@ def config(method="gumbel_softmax", **changes):
 @pytest.fixture
 def jobs(monkeypatch):
     """Runs in this process on tiny data."""
-    from concurrent.futures import Future
-
-    class Pool:
-        def __init__(self, *_, **__): ...
-        def __enter__(self): return self
-        def __exit__(self, *_): ...
-        def shutdown(self, **_): ...
-
-        def submit(self, function, *arguments):
-            future = Future()
-            try:
-                future.set_result(function(*arguments))
-            except Exception as error:
-                future.set_exception(error)
-            return future
-
-    monkeypatch.setattr(run, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(run, "ProcessPoolExecutor", InThisProcess)
     monkeypatch.setattr(run.TableTwo, "load_data", staticmethod(lambda images: (DATA, ABOUT)))
 
 
