@@ -256,7 +256,7 @@ def learning_curves(cells, ax=None, *, curve="test"):
     'not run yet'
     """
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.0, 4.2))
+        _, ax = plt.subplots(figsize=(6.0, 4.8))
     top, bottom = [], []
     for name, cell in cells.items():
         steps, losses = cell.curve(curve)
@@ -269,7 +269,7 @@ def learning_curves(cells, ax=None, *, curve="test"):
     ax.set(xlabel="training steps, in thousands", ylabel=f"{curve} loss (nats)")
     if cells:
         ax.set_ylim(min(bottom) - 1, max(top))
-        ax.legend(ncols=2)
+        ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)  # off the curves
     else:
         nothing(ax)
     return ax
