@@ -59,7 +59,7 @@
       const data = window.gsLatent;
       if (!data) {
         root.innerHTML = "<p><strong>The model of this figure is not trained yet.</strong> " +
-          "<code>python -m gslib run vae-categorical-gumbel_softmax --budget paper</code> trains it, " +
+          "<code>python -m gslib run vae-categorical-gumbel_softmax --budget laptop</code> trains it, " +
           "<code>python -m gslib keep vae-categorical-gumbel_softmax</code> keeps its weights, and the next build of the " +
           "book shows it here.</p>";
         return;
