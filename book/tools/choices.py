@@ -17,7 +17,7 @@ from gslib.plots import LABELS
 from notebooks import ROOT
 
 FILE = ROOT / "book" / "choices.yml"
-NOT_PRICED = "not priced yet"
+NOT_PRICED, NO_PRICE = "not priced yet", "none, as no pair of runs is planned for it"
 TITLES = {"bernoulli": "Bernoulli", "categorical": "categorical"}
 
 
@@ -145,7 +145,7 @@ def page(chapter_link) -> str:
         parts.append(f"## {section['title']}\n")
         for choice in section["choices"]:
             found = prices(choice.get("price"))
-            cost = "; ".join(found) if found else NOT_PRICED
+            cost = "; ".join(found) if found else NOT_PRICED if choice.get("price") else NO_PRICE
             if found:
                 cost = f"in nats, {cost}. Positive: {choice['price']['meaning']} gives the worse number"
             parts += [f"(choice-{choice['id']})=", f"### {choice['title']}\n", f"**Here:** {fill(choice['here'])}\n",

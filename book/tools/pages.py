@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections import Counter
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -211,8 +210,8 @@ def landing() -> str:
 def tally(title: str, *kinds: str) -> str:
     """Numbers: 36 (3 reproduced, 33 not run yet)."""
     found = [j for j in judge_all() if j.claim.kind in kinds]
-    words = Counter(j.verdict for j in found)
-    return f"{title}: {len(found)} (" + ", ".join(f"{count} {word}" for word, count in words.items()) + ")."
+    words = ", ".join(f"{count} {word}" for word, count in ledger.counts(found).items() if count)
+    return f"{title}: {len(found)} ({words})."
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

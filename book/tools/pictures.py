@@ -34,15 +34,15 @@ def draws(tau, n, seed=1):
 def simplex():
     """Samples at four temperatures, from one-hot to uniform."""
     plots.use_style()
-    mpl.rcParams.update({"text.color": GREY, "axes.grid": False, "font.size": 12})
-    fig, axes = plt.subplots(1, 4, figsize=(9, 2.5))
+    mpl.rcParams.update({"axes.grid": False, "font.size": 17})
+    fig, axes = plt.subplots(1, 4, figsize=(9, 2.6))
     for ax, tau in zip(axes, (0.1, 0.5, 1.0, 5.0), strict=True):
         points, classes = draws(tau, 250)
         ax.plot(*CORNERS[[0, 1, 2, 0]].T, color=GREY, linewidth=1.2)
         for k, marker in enumerate("os^"):
             ax.plot(*points[classes == k].T, marker, color=COLORS[k], markersize=3, alpha=0.5, clip_on=False, mew=0)
         ax.set(aspect="equal", xlim=(-0.08, 1.08), ylim=(-0.08, 0.95))
-        ax.text(0.5, -0.17, rf"$\tau$ = {tau:g}", ha="center", va="top")
+        ax.text(0.5, -0.14, rf"$\tau$ = {tau:g}", ha="center", va="top")
         ax.set_axis_off()
     fig.savefig(STATIC / "simplex.svg", metadata={"Date": None})
     plt.close(fig)
