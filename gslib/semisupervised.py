@@ -25,7 +25,7 @@ class SemiSupervisedVAE(nn.Module):
         classes: k. style: dimension of z. channels: of the three inner layers. seed: of torch's usual initial weights.
 
     Source: Jang et al. 2017 (arXiv:1611.01144), section 4.3 and Figures 6 and 7, after Kingma et al. 2014
-    (arXiv:1406.5298), model M2. The sizes of the layers and of z are ours: the paper gives none.
+    (arXiv:1406.5298), model M2. The sizes of the layers and of z are ours: the paper's text gives none.
 
     >>> vae, x = SemiSupervisedVAE(), torch.zeros(4, 784)
     >>> gslib.ESTIMATORS["exact"](lambda sample: vae.unlabelled(x, sample)).shape

@@ -73,7 +73,7 @@ def scoreboard() -> str:
         parts += [f"(scoreboard-{row})=", f"### {about['title']}\n", _scale(row, cells), _cells(cells)]
     parts += ["## What the text claims\n", _claims(of["order"] + of["par"] + of["speed"] + of["growth"] + of["closeness"])]
     units = "; ".join(f"{how['title']} in {how['unit']}" for how in ledger.raw()["table2"]["figures"].values())
-    parts += ["## Table 2\n", f"{units}.\n", _cells(of["bound"] + of["accuracy"])]
+    parts += ["## Table 2\n", f"{units}.\n", _cells(of["bound"] + of["accuracy"], "Method and figure")]
     parts += ["## Figures\n", _figures(of["figure"]), "## The rules, as the code states them\n", _rules(judged)]
     return "\n".join(parts)
 
@@ -103,7 +103,7 @@ def _scale(row: str, cells: list[ledger.Judged]) -> str:
             f"{f'; {missing} of {len(cells)} cells not run yet at this scale' if missing else ''}. {where}\n")
 
 
-def _cells(cells: list[ledger.Judged]) -> str:
+def _cells(cells: list[ledger.Judged], first: str = "Estimator") -> str:
     rows = []
     for j in cells:
         name = j.claim.claim.split(", ")[-1] if j.claim.kind == "cell" else j.claim.claim
@@ -115,7 +115,7 @@ def _cells(cells: list[ledger.Judged]) -> str:
             ours += f" ({j.diverged} diverged)"
         difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
         rows.append([name, j.claim.value, ours, difference, said(j)])
-    return table(["Estimator", "Paper", "Ours, 95 % interval", "Difference", "Verdict"], rows)
+    return table([first, "Paper", "Ours, 95 % interval", "Difference", "Verdict"], rows)
 
 
 def _claims(judged: list[ledger.Judged]) -> str:
