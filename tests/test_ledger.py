@@ -171,6 +171,9 @@ def test_validation_chooses_the_rate_and_divergence_is_counted(recorded):
     assert judged(row, "sf").ours.mean == 100.0
     assert judged(row, "darn").diverged == 1
     assert judged(row, "darn").ours.n == 1
+    recorded(*(record(row, "st", seed, None, valid=120.0) for seed in range(3)))
+    assert (judged(row, "st").verdict, judged(row, "st").diverged) == (summary.DIVERGED, 3)
+    assert "| ST | 110.9 | – (3 diverged) | – | ▼ diverged |" in pages.scoreboard().replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_orders_are_paired_by_seed_and_open_until_all_are_run(recorded):

@@ -45,6 +45,13 @@ def test_comparison_holds_every_estimator_and_says_what_has_not_run(records):
     assert math.isnan(table.loc["gumbel_softmax", "ours"])
 
 
+def test_a_cell_whose_seeds_all_diverged_has_run(tmp_path):
+    found = Records(tmp_path)
+    found.add([record(Config("vae", "bernoulli", "st", lr=3e-3), None) | {"test": {"nll": None, "single": None}}])
+    line = summary.comparison(found, ROW).loc["st"]
+    assert (line["verdict"], line["diverged"], line["seeds"]) == (summary.DIVERGED, 1, 0)
+
+
 def test_comparison_of_an_empty_folder(tmp_path):
     table = summary.comparison(Records(tmp_path / "none"), ROW)
     assert set(table["verdict"]) == {summary.NOT_RUN}

@@ -21,6 +21,7 @@ VERDICTS = {  # verdict -> (sign, how it counts in the summary)
     "reproduced": ("✓", "reproduced"), "holds": ("✓", "reproduced"), "drawn": ("✓", "reproduced"),
     "better": ("▲", "better"),
     "worse": ("▼", "not reproduced"), "contradicted": ("▼", "not reproduced"),
+    summary.DIVERGED: ("▼", "not reproduced"),
     "undecided": ("?", "undecided"),
     NOT_RUN: ("○", NOT_RUN), "not drawn yet": ("○", NOT_RUN),
 }
@@ -119,10 +120,12 @@ def judge(claim: Claim, labels=frozenset()) -> Judged:
     if claim.kind == "cell":
         row, _, estimator = claim.cell.rpartition("-")
         steps, cells = rows(_table1())[row]
-        if estimator not in cells or not cells[estimator].values:
-            return Judged(claim, NOT_RUN, steps=steps, diverged=cells[estimator].diverged if estimator in cells else 0)
+        if estimator not in cells:
+            return Judged(claim, NOT_RUN, steps=steps)
         cell = cells[estimator]
         values = list(cell.values.values())
+        if not values:
+            return Judged(claim, summary.DIVERGED, steps=steps, diverged=cell.diverged)
         return Judged(claim, rule(values, claim.value), verdict.interval(values), steps, cell.diverged)
     values = list(_figures(claim.records, claim.cell, claim.figure).values())
     if not values:

@@ -98,7 +98,7 @@ def _scale(row: str, cells: list[ledger.Judged]) -> str:
     seeds = sorted({j.ours.n for j in ran})
     seeds = ("one seed" if seeds == [1] else f"{seeds[0]} seeds" if len(seeds) == 1 else
              f"{seeds[0]} to {seeds[-1]} seeds") + " per cell"
-    missing = len(cells) - len(ran)
+    missing = sum(j.verdict == ledger.NOT_RUN for j in cells)
     return (f"Scale: {ran[0].steps:,} training steps, {seeds}"
             f"{f'; {missing} of {len(cells)} cells not run yet at this scale' if missing else ''}. {where}\n")
 

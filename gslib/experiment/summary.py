@@ -20,6 +20,7 @@ SEARCHED = ("model", "node", "estimator", "lr", "seed", "steps", "eval_every", "
 STANDARD = {f.name: f.default for f in fields(Config) if f.name not in SEARCHED}
 SOURCE = "larochelle-murray"
 NOT_RUN = "not run yet"
+DIVERGED = "diverged"  # in place of a verdict, where no seed came to an end
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,8 @@ def paper(name: str) -> dict[str, float]:
 
 def comparison(records: Records, name: str):
     """A row of Table 1 as a pandas DataFrame, a line per estimator: the paper's number, ours with its 95 % interval
-    (mean ± half width), their difference, seeds, diverged runs and the verdict; "not run yet" where no runs are.
+    (mean ± half width), their difference, seeds, diverged runs and the verdict; "not run yet" where no runs are, and
+    "diverged" where all of them did.
 
     >>> comparison(Records("none"), "vae-bernoulli").loc["sf", "verdict"]
     'not run yet'
@@ -236,7 +238,7 @@ def comparison(records: Records, name: str):
             "difference": ours.mean - number if ours else math.nan,
             "seeds": len(values),
             "diverged": cell.diverged if cell else 0,
-            "verdict": cell_verdict(values, number) if ours else NOT_RUN,
+            "verdict": cell_verdict(values, number) if ours else DIVERGED if cell else NOT_RUN,
         }
     return pd.DataFrame.from_dict(lines, orient="index")
 
