@@ -121,8 +121,9 @@ def test_beyond_the_edge_is_tried_and_never_chosen():
     asked = drive("vae-categorical-gumbel_softmax", SEARCH, lambda c: -c.lr)  # the larger the better
     kinds = [({c.lr for c in configs}, {c.steps for c in configs}, test) for configs, test in asked]
     assert kinds == [(set(LEARNING_RATES), {20}, False), ({1e-2}, {20}, False), ({3e-3, 1e-3}, {40}, False),
-                     ({1e-2}, {40}, False), ({3e-3}, {100}, True)]
+                     ({1e-2}, {40}, False), ({3e-3}, {100}, True), ({1e-2}, {100}, True)]
     assert len(asked[1][0]) == 2  # one for each schedule
+    assert [(c.seed, c.anneal_rate) for c in asked[-1][0]] == [(seed, 1e-5) for seed in range(3)]
     inside = drive("vae-categorical-gumbel_softmax", SEARCH, lambda c: abs(c.lr - 1e-3))
     assert all(c.lr != 1e-2 for configs, _ in inside for c in configs)
 

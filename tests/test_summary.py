@@ -45,6 +45,14 @@ def test_comparison_holds_every_estimator_and_says_what_has_not_run(records):
     assert math.isnan(table.loc["gumbel_softmax", "ours"])
 
 
+def test_runs_beyond_the_papers_rates_are_shown_apart(records):
+    beyond = [Config("vae", "bernoulli", "sf", lr=1e-2, seed=s) for s in range(2)]
+    records.add([record(c, 90.0, 100.0) for c in beyond])
+    assert list(summary.row(records, ROW)[1]["sf"].values.values()) == [112.0, 112.2, 112.4]
+    (cell,) = summary.by_steps(records, f"{ROW}-sf", (plan.BEYOND,)).values()
+    assert cell.values == {0: 100.0, 1: 100.0}
+
+
 def test_a_cell_whose_seeds_all_diverged_has_run(tmp_path):
     found = Records(tmp_path)
     found.add([record(Config("vae", "bernoulli", "st", lr=3e-3), None) | {"test": {"nll": None, "single": None}}])

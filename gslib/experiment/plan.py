@@ -123,6 +123,9 @@ def candidates(cell: str, budget: Budget, rates: tuple[float, ...] | None = None
 def stages(cell: str, budget: Budget) -> Stages:
     """The plan of a cell: yields (configs, whether to test) and is sent their records.
 
+    Where the edge of the paper's list wins, `BEYOND` is tried at every stage, too; the final runs come after those of
+    the table.
+
     >>> configs, test = next(stages("sbn-bernoulli-st", BUDGETS["laptop"]))
     >>> len(configs), configs[0].steps, test
     (6, 20000, False)
@@ -133,12 +136,13 @@ def stages(cell: str, budget: Budget) -> Stages:
         records = yield [c.longer(steps) for c in contenders], False
         contenders = best(contenders, records)[:keep]
         if contenders[0].lr == max(budget.rates):
-            yield [c.longer(steps) for c in beyond], False
+            records = yield [c.longer(steps) for c in beyond], False
+            beyond = best(beyond, records)[:keep]
     records = yield [replace(c, seed=seed) for c in contenders for seed in range(budget.seeds)], True
-    if not budget.rungs and budget.rates == LEARNING_RATES:  # the final runs were the search
-        winners = [best(contenders, records[seed :: budget.seeds])[0] for seed in range(budget.seeds)]
-        if max(budget.rates) in [c.lr for c in winners]:
-            yield [replace(c, seed=seed) for c in beyond for seed in range(budget.seeds)], True
+    # Without rungs the final runs are the search, and each seed has a winner of its own.
+    winners = [best(contenders, records[seed :: budget.seeds])[0] for seed in range(budget.seeds)]
+    if budget.rates == LEARNING_RATES and max(budget.rates) in [c.lr for c in winners]:
+        yield [replace(c, seed=seed) for c in beyond for seed in range(budget.seeds)], True
 
 
 def best(configs: list[Config], records: list[dict]) -> list[Config]:

@@ -65,8 +65,10 @@ class Cell:
         return len(self.runs) - len(self.values)
 
 
-def final(run: dict) -> bool:
+def final(run: dict, rates: tuple[float, ...] = LEARNING_RATES) -> bool:
     """Whether a record is a finished run of the paper's protocol, evaluated on all test images of its data set.
+
+    rates: the learning rates that count, by default the paper's list.
 
     >>> run = next(iter(results().cell("sbn-bernoulli-st").values()))
     >>> final(run | {"test": None})
@@ -75,7 +77,7 @@ def final(run: dict) -> bool:
     evaluation = run["evaluation"]
     return (run["test"] is not None and run["data"]["source"] == SOURCE
             and evaluation["images"] is None and evaluation["samples"] == SAMPLES
-            and run["config"]["lr"] in LEARNING_RATES and standard(run["config"]))
+            and run["config"]["lr"] in rates and standard(run["config"]))
 
 
 def standard(config: dict) -> bool:
@@ -88,15 +90,16 @@ def standard(config: dict) -> bool:
     return all(config.get(name, default) == default for name, default in STANDARD.items())
 
 
-def by_steps(records: Records, name: str) -> dict[int, Cell]:
-    """The cell at every number of steps that has final runs.
+def by_steps(records: Records, name: str, rates: tuple[float, ...] = LEARNING_RATES) -> dict[int, Cell]:
+    """The cell at every number of steps that has final runs. rates: as in `final`; others than the paper's stay out of
+    its table and are shown apart.
 
     >>> 100_000 in by_steps(results(), "sbn-bernoulli-st")
     True
     """
     groups = defaultdict(lambda: defaultdict(dict))
     for run in records.cell(name).values():
-        if final(run):
+        if final(run, rates):
             config = run["config"]
             groups[config["steps"]][config["lr"], config["anneal_rate"]][config["seed"]] = run
     return {steps: Cell(name, steps, _chosen(list(found.values()))) for steps, found in groups.items()}
