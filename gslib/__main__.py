@@ -92,6 +92,9 @@ def print_plan(parts: list[plan.Part], budget: plan.Budget, options) -> int:
     time = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
     runs, steps = sum(sum(part.counts) for part in parts), sum(part.steps for part in parts)
     print(f"{runs} runs, {steps:,} steps; about {time} with {options.jobs} processes here")
+    runs, steps = (sum(part.beyond[i] for part in parts) for i in (0, 1))
+    if runs:
+        print(f"where the largest rate wins, {plan.BEYOND:g} is tried, too: at most {runs} runs and {steps:,} steps more")
     return 0
 
 

@@ -146,6 +146,9 @@ def test_a_part_counts_what_is_asked_for(tmp_path):
             assert part.counts == [len(configs) for configs, _ in asked]
             assert part.steps == sum(c.steps for configs, _ in asked for c in configs)
             assert part.tested == sum(len(configs) for configs, test in asked if test)
+            more = drive(cell, budget, lambda c: -c.lr)
+            beyond = [c for configs, _ in more for c in configs if c.lr == plan.BEYOND]
+            assert part.beyond == (len(beyond), sum(c.steps for c in beyond))
 
 
 # The plan that prices choices

@@ -55,7 +55,7 @@ class Part:
     """What a plan does for one cell: `stages` for the runner, the rest to print and to predict.
 
     counts: of the runs, stage by stage. steps: of all of them together. tested: how many are evaluated on test images.
-    sample: the configs of one ensemble, to be timed.
+    sample: the configs of one ensemble, to be timed. beyond: (runs, steps) that come on top if the edge of the list wins.
 
     >>> table1_part("sbn-bernoulli-st", BUDGETS["paper"], Records("none")).counts
     [30]
@@ -67,6 +67,7 @@ class Part:
     steps: int
     tested: int
     sample: list[Config]
+    beyond: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -157,19 +158,26 @@ def best(configs: list[Config], records: list[dict]) -> list[Config]:
 
 
 def table1_part(cell: str, budget: Budget, table1: Records) -> Part:
-    """The plan of a cell of Table 1. Counts leave out the runs beyond the edge; steps shared by two stages count twice.
+    """The plan of a cell of Table 1. Steps shared by two stages count twice.
 
     >>> table1_part("vae-bernoulli-st", BUDGETS["laptop"], Records("none")).counts  # two rungs and the final runs
     [6, 3, 3]
     """
     tried = candidates(cell, budget)
-    count, counts, steps = len(tried), [], 0
+    counts, steps = _counts(len(tried), budget)
+    more, further = _counts(len(candidates(cell, budget, (BEYOND,))), budget) if budget.rates == LEARNING_RATES else ([], 0)
+    return Part(cell, stages(cell, budget), counts, steps, counts[-1], tried[:CPU_MEMBERS], (sum(more), further))
+
+
+def _counts(candidates: int, budget: Budget | table2.Budget) -> tuple[list[int], int]:
+    """How many runs each stage of a search has, the final one included, and the steps of all of them together."""
+    counts, steps = [], 0
     for length, keep in budget.rungs:
-        counts.append(count)
-        steps += count * length
-        count = min(count, keep)
-    final = count * budget.seeds
-    return Part(cell, stages(cell, budget), [*counts, final], steps + final * budget.steps, final, tried[:CPU_MEMBERS])
+        counts.append(candidates)
+        steps += candidates * length
+        candidates = min(candidates, keep)
+    counts.append(candidates * budget.seeds)
+    return counts, steps + counts[-1] * budget.steps
 
 
 # --- the choices where the paper is silent -----------------------------------------------------------------------------
@@ -263,13 +271,8 @@ def few_labels_part(method: str, budget: table2.Budget, table1: Records) -> Part
     [3]
     """
     tried = table2.candidates(method, budget)
-    count, counts, steps = len(tried), [], 0
-    for length, keep in budget.rungs if count > 1 else ():
-        counts.append(count)
-        steps += count * length
-        count = min(count, keep)
-    counts.append(count * budget.seeds)
-    return Part(method, table2.stages(method, budget), counts, steps + counts[-1] * budget.steps, sum(counts), tried[:1])
+    counts, steps = _counts(len(tried), budget if len(tried) > 1 else replace(budget, rungs=()))
+    return Part(method, table2.stages(method, budget), counts, steps, sum(counts), tried[:1])
 
 
 TARGETS = {
