@@ -101,7 +101,7 @@ def record(row, estimator, seed, nll, steps=1000, valid=None, **changes):
     return {
         "key": config.key, "cell": config.cell, "config": config.to_dict(), "diverged": None,
         "valid_bound": nll if valid is None else valid,
-        "test": {"nll": nll, "single": None if nll is None else nll + 10},
+        "test": {"nll": nll, "single": None if nll is None else nll + 10, "nll_part": None, "nll_relaxed": None},
         "evaluation": {"images": None, "samples": 1000, "valid_samples": 100}, "data": {"source": summary.SOURCE},
     }
 
@@ -255,9 +255,10 @@ def test_prices_come_from_pairs_of_records(recorded):
     recorded(*(record(row, "gumbel_softmax", seed, 101.0 + seed) for seed in range(2)),
              *(record(row, "gumbel_softmax", seed, 101.5 + seed, kl="sampled") for seed in range(2)))
     (price,) = choices.prices(LOG["kl"]["price"])
-    assert price == "Gumbel-Softmax +0.50 ± 0.00 (VAE, categorical: 1,000 steps, 2 seeds, all test images)"
+    assert price == "VAE, categorical (1,000 steps, 2 seeds, all test images): Gumbel-Softmax +0.50 ± 0.00"
     (price,) = choices.prices(LOG["bound"]["price"])
-    assert price.startswith("Gumbel-Softmax +10.00")
+    assert price == "VAE, categorical (1,000 steps, 2 seeds, all test images): Gumbel-Softmax +10.0 ± 0.0"
+    assert f"  - {price}\n" in choices.page(lambda chapter: chapter)
     assert choices.prices(LOG["prior"]["price"]) == []
 
 
@@ -274,7 +275,7 @@ def test_only_runs_that_were_evaluated_alike_are_paired(recorded, tmp_path):
     assert choices.prices(LOG["darn-form"]["price"]) == []
     others.add([part(record(row, "darn", 0, 111.0))])
     (price,) = choices.prices(LOG["darn-form"]["price"])
-    assert price == "DARN +3.00 (VAE, Bernoulli: 1,000 steps, one seed, 500 test images)"
+    assert price == "VAE, Bernoulli (1,000 steps, one seed, 500 test images): DARN +3.00"
 
 
 def test_seeds_count_for_more_than_steps_and_rates_are_not_mixed(recorded, tmp_path):
@@ -284,12 +285,12 @@ def test_seeds_count_for_more_than_steps_and_rates_are_not_mixed(recorded, tmp_p
     recorded(*(record(row, "gumbel_softmax", 0, None, steps=9000, valid=bound, lr=lr, anneal_rate=r) | {"test": None}
                for (lr, r), bound in searched.items()))
     (price,) = choices.prices(LOG["tau"]["price"])
-    assert price == "Gumbel-Softmax +1.50 (VAE, Bernoulli: 9,000 steps, one seed, all validation images)"  # the best rate's
+    assert price == "VAE, Bernoulli (9,000 steps, one seed, all validation images): Gumbel-Softmax +1.50"  # the best rate's
     Records(tmp_path / "results" / "choices").add(
         [part(record(row, "gumbel_softmax", seed, 110 + gap, **schedule)) for seed in range(3)
          for gap, schedule in ((0, slow), (2 + seed / 10, fast))])
     (price,) = choices.prices(LOG["tau"]["price"])
-    assert price == "Gumbel-Softmax +2.10 ± 0.25 (VAE, Bernoulli: 1,000 steps, 3 seeds, 500 test images)"
+    assert price == "VAE, Bernoulli (1,000 steps, 3 seeds, 500 test images): Gumbel-Softmax +2.10 ± 0.25"
 
 
 def test_what_the_command_line_prices_is_what_the_log_shows(tmp_path, monkeypatch):

@@ -76,12 +76,13 @@ def prices(spec: dict | None) -> list[str]:
             # Most seeds first, then the figure of the table, then the longest runs, then what validation prefers.
             best = max(found, key=lambda g: (len(found[g]), g.measure == "test", g.steps, -found[g][0][1]))
             ours = verdict.interval([difference for difference, _ in found[best]])
-            spread = f" ± {ours.half_width:.2f}" if ours.n > 1 else ""
+            digits = 0 if abs(ours.mean) >= 100 else 1 if abs(ours.mean) >= 10 else 2
+            spread = f" ± {ours.half_width:.{digits}f}" if ours.n > 1 else ""
             model, node, estimator = cell.split("-")
             seeds = "one seed" if ours.n == 1 else f"{ours.n} seeds"
-            where = f"{model.upper()}, {TITLES[node]}: {best.steps:,} steps, {seeds}, {best.images} {best.measure} images"
-            lines[where].append(f"{LABELS[estimator]} {ours.mean:+.2f}{spread}")
-    return [f"{', '.join(values)} ({where})" for where, values in lines.items()]
+            where = f"{model.upper()}, {TITLES[node]} ({best.steps:,} steps, {seeds}, {best.images} {best.measure} images)"
+            lines[where].append(f"{LABELS[estimator]} {ours.mean:+.{digits}f}{spread}")
+    return [f"{where}: {', '.join(values)}" for where, values in lines.items()]
 
 
 class Group(NamedTuple):
@@ -134,7 +135,10 @@ def _figures(runs: list[dict], changed: str, standard: str) -> dict[Group, list[
     for r in filter(summary.final, runs):
         if None not in (r["test"][changed], r["test"][standard]):
             difference = r["test"][changed] - r["test"][standard]
-            found[_group(r, r["config"], "test")].append((difference, r["valid_bound"]))
+            group = _group(r, r["config"], "test")
+            if standard.endswith("_part"):
+                group = group._replace(images=f"{evaluate.RELAXED_IMAGES:,}")
+            found[group].append((difference, r["valid_bound"]))
     return found
 
 
@@ -145,12 +149,12 @@ def page(chapter_link) -> str:
         parts.append(f"## {section['title']}\n")
         for choice in section["choices"]:
             found = prices(choice.get("price"))
-            cost = "; ".join(found) if found else NOT_PRICED if choice.get("price") else NO_PRICE
-            if found:
-                cost = f"in nats, {cost}. Positive: {choice['price']['meaning']} gives the worse number"
+            cost = f"{NOT_PRICED if choice.get('price') else NO_PRICE}."
+            if found:  # a list inside the list's item
+                cost = "\n  - ".join([f"in nats; positive: {choice['price']['meaning']} gives the worse number.", *found])
             parts += [f"(choice-{choice['id']})=", f"### {choice['title']}\n", f"**Here:** {fill(choice['here'])}\n",
                       f"- *The paper:* {choice['paper']}"]
             if choice.get("authors"):
                 parts.append(f"- *Public code and earlier papers:* {choice['authors']}")
-            parts += [f"- *Why:* {choice['why']}", f"- *Price:* {cost}.\n"]
+            parts += [f"- *Why:* {choice['why']}", f"- *Price:* {cost}\n"]
     return "\n".join(parts)
