@@ -286,6 +286,9 @@ def test_seeds_count_for_more_than_steps_and_rates_are_not_mixed(recorded, tmp_p
                for (lr, r), bound in searched.items()))
     (price,) = choices.prices(LOG["tau"]["price"])
     assert price == "VAE, Bernoulli (9,000 steps, one seed, all validation images): Gumbel-Softmax +1.50"  # the best rate's
+    recorded(*(record(row, "gumbel_softmax", 0, None, steps=9000, valid=bound, lr=1e-2, **schedule) | {"test": None}
+               for bound, schedule in ((90, slow), (99, fast))))
+    assert choices.prices(LOG["tau"]["price"]) == [price]  # a rate beyond the paper's list is priced as the rate alone
     Records(tmp_path / "results" / "choices").add(
         [part(record(row, "gumbel_softmax", seed, 110 + gap, **schedule)) for seed in range(3)
          for gap, schedule in ((0, slow), (2 + seed / 10, fast))])

@@ -111,8 +111,8 @@ def _recorded(prefix: str) -> dict[str, list[dict]]:
 def _pairs(runs: list[dict], change: dict, start: dict) -> dict[Group, list[tuple[float, float]]]:
     """Differences of runs that were evaluated alike and whose configs differ in the changed fields alone, each with the
     bound on validation of the run without the change."""
-    def same(run, config):
-        return frozenset(config.items()), frozenset(run["evaluation"].items())
+    def same(run, settings):
+        return frozenset(settings.items()), frozenset(run["evaluation"].items())
 
     standard = {same(r, r["config"]): r for r in runs}
     found = defaultdict(list)
@@ -120,6 +120,8 @@ def _pairs(runs: list[dict], change: dict, start: dict) -> dict[Group, list[tupl
         if any(r["config"].get(k) != v for k, v in change.items()):
             continue
         origin = r["config"] | {k: start.get(k, summary.STANDARD.get(k)) for k in change}
+        if origin["lr"] not in config.LEARNING_RATES:  # a choice is priced within the paper's protocol
+            continue
         other = standard.get(same(r, origin))
         if other is None or None in (r["valid_bound"], other["valid_bound"]):
             continue
