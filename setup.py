@@ -7,7 +7,11 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 NEEDED = (  # MANIFEST.in has them too
-    "book/claims.yml", "book/exercises.py", "benchmarks/training.json", "results/*.json", "results/*/*"
+    "book/claims.yml",
+    "book/exercises.py",
+    "benchmarks/training.json",
+    "results/*.json",
+    "results/*/*",
 )
 
 

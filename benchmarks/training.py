@@ -31,7 +31,10 @@ from pathlib import Path
 
 BATCH, PIXELS, UNITS = 100, 784, 200
 LOOPS = ("usual", "torchvision", "tensors")
-CHUNK, EVERY = 10, 120  # model-steps between two looks at the clock; for the engine, which records its losses there
+CHUNK, EVERY = (
+    10,
+    120,
+)  # model-steps between two looks at the clock; for the engine, which records its losses there
 EVALUATED, IMAGES, SAMPLES = 100, 10_000, 1000
 
 
@@ -47,7 +50,10 @@ def usual(node: str, threads: int, source: str):
         """torchvision's data set, with pictures of ours in place of its files."""
 
         def __init__(self, images):
-            self.data, self.targets = (255 * images).byte().unflatten(1, (28, 28)), torch.zeros(len(images), dtype=int)
+            self.data, self.targets = (
+                (255 * images).byte().unflatten(1, (28, 28)),
+                torch.zeros(len(images), dtype=int),
+            )
             self.transform, self.target_transform = transforms.ToTensor(), None
 
     class VAE(nn.Module):
@@ -107,7 +113,9 @@ def gslib(node: str, members: int, estimator: str = "gumbel_softmax"):
     data = {"train": images, "valid": images[:BATCH], "test": images[:BATCH]}
     every = max(1, EVERY // members)
     options = dict(lr=1e-3, steps=10**9, eval_every=every, batch=BATCH, anneal_rate=1e-5)
-    ensemble = Ensemble([Config("vae", node, estimator, seed=s, **options) for s in range(members)], data)
+    ensemble = Ensemble(
+        [Config("vae", node, estimator, seed=s, **options) for s in range(members)], data
+    )
     for _ in ensemble.advance(10**9):
         yield every * members
 
@@ -147,9 +155,17 @@ def evaluation(node: str) -> dict:
     for part in torch.split(x, 50):
         model.bound(part, SAMPLES)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
-    return {"images": EVALUATED, "samples": SAMPLES, "seconds": seconds, "cpu_seconds": cpu,
-            "seconds_for_10000": seconds * IMAGES / EVALUATED, "peak_bytes": peak}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if platform.system() == "Darwin" else 1024
+    )
+    return {
+        "images": EVALUATED,
+        "samples": SAMPLES,
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "seconds_for_10000": seconds * IMAGES / EVALUATED,
+        "peak_bytes": peak,
+    }
 
 
 WAYS = {"usual": usual, "gslib": gslib, "products": products}
@@ -169,11 +185,19 @@ def work(pipe, kind: str, arguments: tuple) -> None:
 
 def ways(node: str, members: list[int], processes: list[int]) -> dict[str, list[tuple]]:
     """Label -> what each of its processes does."""
-    found = {f"{source}{name}": [("usual", (node, threads, source))]
-             for source in LOOPS for threads, name in ((0, ""), (1, ", 1 thread"))}
+    found = {
+        f"{source}{name}": [("usual", (node, threads, source))]
+        for source in LOOPS
+        for threads, name in ((0, ""), (1, ", 1 thread"))
+    }
     for n, e in product(processes, members):
-        found[f"gslib, E = {e}" + (f", {n} processes" if n > 1 else "")] = [("gslib", (node, e))] * n
-    return found | {"products" + (f", {n} processes" if n > 1 else ""): [("products", ())] * n for n in {1, *processes}}
+        found[f"gslib, E = {e}" + (f", {n} processes" if n > 1 else "")] = [
+            ("gslib", (node, e))
+        ] * n
+    return found | {
+        "products" + (f", {n} processes" if n > 1 else ""): [("products", ())] * n
+        for n in {1, *processes}
+    }
 
 
 def measure(contestants: dict[str, list[tuple]], repeats: int, seconds: float) -> tuple[dict, dict]:
@@ -210,11 +234,19 @@ def summary(speeds: dict, costs: dict, cores: dict) -> list[dict]:
     cores it has, in units of what the five products take of one core."""
     rows = []
     for label, values in speeds.items():
-        row = {"way": label, "cores": cores[label], "steps_per_second": statistics.median(values),
-               "ms_per_step": 1000 / statistics.median(values), "cpu_ms_per_step": 1000 * statistics.median(costs[label])}
+        row = {
+            "way": label,
+            "cores": cores[label],
+            "steps_per_second": statistics.median(values),
+            "ms_per_step": 1000 / statistics.median(values),
+            "cpu_ms_per_step": 1000 * statistics.median(costs[label]),
+        }
         for base in ("usual", "torchvision"):
             ratios = sorted(v / b for v, b in zip(values, speeds[base], strict=True))
-            row |= {f"times_{base}": statistics.median(ratios), f"times_{base}_range": [ratios[0], ratios[-1]]}
+            row |= {
+                f"times_{base}": statistics.median(ratios),
+                f"times_{base}_range": [ratios[0], ratios[-1]],
+            }
         floors = [cores[label] * p / v for v, p in zip(values, speeds["products"], strict=True)]
         rows.append(row | {"products_per_core": statistics.median(floors)})
     return rows
@@ -227,43 +259,89 @@ def machine() -> dict:
     from gslib.experiment.records import environment
 
     found = environment(torch.device("cpu"))
-    return {"cpu": found["device"], "cores": os.cpu_count(), "default_threads": torch.get_num_threads(),
-            "torch": found["torch"], "python": found["python"], "load_before": round(os.getloadavg()[0], 1),
-            "date": datetime.date.today().isoformat()}
+    return {
+        "cpu": found["device"],
+        "cores": os.cpu_count(),
+        "default_threads": torch.get_num_threads(),
+        "torch": found["torch"],
+        "python": found["python"],
+        "load_before": round(os.getloadavg()[0], 1),
+        "date": datetime.date.today().isoformat(),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--node", choices=("bernoulli", "categorical"), default="bernoulli")
-    parser.add_argument("--members", type=int, nargs="+", default=[1, 3, 6], help="ensemble sizes E")
-    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="numbers of processes of the engine")
+    parser.add_argument(
+        "--members", type=int, nargs="+", default=[1, 3, 6], help="ensemble sizes E"
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        nargs="+",
+        default=[1, 2],
+        help="numbers of processes of the engine",
+    )
     parser.add_argument("--repeats", type=int, default=9, help="turns")
     parser.add_argument("--seconds", type=float, default=0.5, help="of one way in one turn")
     parser.add_argument("--json", type=Path, help="also write the table here")
     args = parser.parse_args()
     about = machine()
-    print(f"{about['cpu']}, {about['cores']} cores, torch {about['torch']}, {about['default_threads']} threads by default, "
-          f"load {about['load_before']}")
-    print(f"VAE ({args.node}), batch {BATCH}, Gumbel-Softmax, float32, median of {args.repeats} interleaved turns\n")
+    print(
+        f"{about['cpu']}, {about['cores']} cores, torch {about['torch']}, {about['default_threads']} threads by default, "
+        f"load {about['load_before']}"
+    )
+    print(
+        f"VAE ({args.node}), batch {BATCH}, Gumbel-Softmax, float32, median of {args.repeats} interleaved turns\n"
+    )
     contestants = ways(args.node, args.members, args.processes)
-    cores = {label: about["default_threads"] if label in LOOPS else len(tasks) for label, tasks in contestants.items()}
+    cores = {
+        label: about["default_threads"] if label in LOOPS else len(tasks)
+        for label, tasks in contestants.items()
+    }
     rows = summary(*measure(contestants, args.repeats, args.seconds), cores)
-    print(f"{'':<27}{'cores':>5}{'model-steps/s':>15}{'ms':>7}{'CPU ms':>8}{'times usual (range)':>23}"
-          f"{'times torchvision (range)':>28}{'products a core':>17}")
+    print(
+        f"{'':<27}{'cores':>5}{'model-steps/s':>15}{'ms':>7}{'CPU ms':>8}{'times usual (range)':>23}"
+        f"{'times torchvision (range)':>28}{'products a core':>17}"
+    )
     for row in rows:
-        ratios = (f"{row[f'times_{b}']:.2f} ({low:.1f}-{high:.1f})" for b in ("usual", "torchvision")
-                  for low, high in [row[f"times_{b}_range"]])
-        print("{:<27}{:>5}{:>15.0f}{:>7.2f}{:>8.2f}{:>23}{:>28}{:>17.2f}".format(
-            row["way"], row["cores"], row["steps_per_second"], row["ms_per_step"], row["cpu_ms_per_step"], *ratios,
-            row["products_per_core"]))
-    with multiprocessing.get_context("spawn").Pool(1) as pool:  # a fresh process, whose peak memory is its own
+        ratios = (
+            f"{row[f'times_{b}']:.2f} ({low:.1f}-{high:.1f})"
+            for b in ("usual", "torchvision")
+            for low, high in [row[f"times_{b}_range"]]
+        )
+        print(
+            "{:<27}{:>5}{:>15.0f}{:>7.2f}{:>8.2f}{:>23}{:>28}{:>17.2f}".format(
+                row["way"],
+                row["cores"],
+                row["steps_per_second"],
+                row["ms_per_step"],
+                row["cpu_ms_per_step"],
+                *ratios,
+                row["products_per_core"],
+            )
+        )
+    with multiprocessing.get_context("spawn").Pool(
+        1
+    ) as pool:  # a fresh process, whose peak memory is its own
         bound = pool.apply(evaluation, (args.node,))
-    print(f"\nEvaluation with m = {SAMPLES}, one thread: {bound['seconds']:.2f} s for {EVALUATED} images "
-          f"({bound['cpu_seconds']:.2f} s of CPU), extrapolated to {bound['seconds_for_10000']:.0f} s for {IMAGES:,}; "
-          f"peak memory {bound['peak_bytes'] / 1e9:.2f} GB")
+    print(
+        f"\nEvaluation with m = {SAMPLES}, one thread: {bound['seconds']:.2f} s for {EVALUATED} images "
+        f"({bound['cpu_seconds']:.2f} s of CPU), extrapolated to {bound['seconds_for_10000']:.0f} s for {IMAGES:,}; "
+        f"peak memory {bound['peak_bytes'] / 1e9:.2f} GB"
+    )
     if args.json:
-        result = {"machine": about, "node": args.node, "batch": BATCH, "repeats": args.repeats, "rows": rows,
-                  "evaluation": bound}
+        result = {
+            "machine": about,
+            "node": args.node,
+            "batch": BATCH,
+            "repeats": args.repeats,
+            "rows": rows,
+            "evaluation": bound,
+        }
         args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -7,5 +7,14 @@ from gslib.distributions import Bernoulli, Categorical, kl, relaxed_kl
 from gslib.estimators import ESTIMATORS
 
 __all__ = [
-    "ESTIMATORS", "Baseline", "Bernoulli", "Categorical", "check", "data", "functional", "kl", "models", "relaxed_kl",
+    "ESTIMATORS",
+    "Baseline",
+    "Bernoulli",
+    "Categorical",
+    "check",
+    "data",
+    "functional",
+    "kl",
+    "models",
+    "relaxed_kl",
 ]

@@ -20,7 +20,9 @@ PATIENCE = 600  # seconds: the longest download, and how long a failed one is re
 
 def cache_folder() -> Path:
     """Where data sets and saved states are kept: the folder that GSLIB_CACHE names, by default in the user's cache."""
-    return Path(os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gumbel-softmax-book")).expanduser()
+    return Path(
+        os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gumbel-softmax-book")
+    ).expanduser()
 
 
 def read(path: Path, sha256: str) -> bytes | None:
@@ -33,7 +35,10 @@ def read(path: Path, sha256: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        warnings.warn(f"{path} cannot be read and is not used ({error}): correct its permissions", stacklevel=2)
+        warnings.warn(
+            f"{path} cannot be read and is not used ({error}): correct its permissions",
+            stacklevel=2,
+        )
         return None
     try:
         content = gunzip(content)
@@ -50,13 +55,18 @@ def read(path: Path, sha256: str) -> bytes | None:
         done = f"It is now {aside.name}; the next source takes its place"
     except OSError:
         done = "Its folder is read-only, so it stays there; please replace it by a good copy"
-    warnings.warn(f"{path} is damaged and is not used: expected SHA-256 {sha256}, found {found}. {done}.", stacklevel=2)
+    warnings.warn(
+        f"{path} is damaged and is not used: expected SHA-256 {sha256}, found {found}. {done}.",
+        stacklevel=2,
+    )
     return None
 
 
 def read_first(folders: tuple[Path, ...], name: str, sha256: str) -> bytes | None:
     """Content of the first good copy of `name`, plain or gzipped."""
-    paths = (folder / (name + suffix) for folder in dict.fromkeys(folders) for suffix in ("", ".gz"))
+    paths = (
+        folder / (name + suffix) for folder in dict.fromkeys(folders) for suffix in ("", ".gz")
+    )
     return next((content for path in paths if (content := read(path, sha256)) is not None), None)
 
 
@@ -82,10 +92,14 @@ def writable(folder: Path) -> bool:
 
 def download(url: str) -> bytes:
     """Body of the reply, unpacked, under a progress bar; in memory, so that no partial file is ever left."""
-    request = urllib.request.Request(url, headers={"User-Agent": "gumbel-softmax-book", "Accept-Encoding": "gzip"})
+    request = urllib.request.Request(
+        url, headers={"User-Agent": "gumbel-softmax-book", "Accept-Encoding": "gzip"}
+    )
     body, start = bytearray(), time.monotonic()
     with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
-        with tqdm(total=reply.length, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1]) as bar:
+        with tqdm(
+            total=reply.length, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1]
+        ) as bar:
             while chunk := reply.read(1 << 16):
                 body += chunk
                 bar.update(len(chunk))
@@ -103,7 +117,9 @@ def attempt(download: Callable[[], dict], note: Path, offline: bool) -> tuple[di
         return None, f"a download failed {age:.0f} seconds ago; to try again at once, delete {note}"
     try:
         return download(), ""
-    except ImportError as error:  # no fault of the network: worth a new try as soon as it is repaired
+    except (
+        ImportError
+    ) as error:  # no fault of the network: worth a new try as soon as it is repaired
         return None, str(error)
     except Exception as error:  # mirrors fail in many ways, and each means: the next source
         reason = " ".join(str(error).split())

@@ -54,7 +54,12 @@ class Baseline(nn.Module):
         seeds: list[int] | None = None,
     ):
         super().__init__()
-        self.moving_average, self.normalise, self.lr, self.decay = moving_average, normalise, lr, decay
+        self.moving_average, self.normalise, self.lr, self.decay = (
+            moving_average,
+            normalise,
+            lr,
+            decay,
+        )
         lead = () if ensemble is None else (ensemble,)
         self.lead = len(lead)
         self.register_buffer("mean", torch.zeros(lead))
@@ -62,26 +67,36 @@ class Baseline(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
         self.network = None
         if inputs is not None:
-            from gslib.models import Linear  # here, since models stand on the modules that import this one
+            from gslib.models import (
+                Linear,
+            )  # here, since models stand on the modules that import this one
 
             first = Linear(inputs, hidden, name="baseline", ensemble=ensemble, seeds=seeds)
             last = Linear(hidden, 1, ensemble=ensemble, seeds=seeds)
-            nn.init.zeros_(last.weight)  # the first prediction is 0, so learning starts from the moving average alone
+            nn.init.zeros_(
+                last.weight
+            )  # the first prediction is 0, so learning starts from the moving average alone
             self.network = nn.Sequential(first, nn.Tanh(), last)
         self._last: tuple[Tensor, Tensor | None, Tensor] | None = None
 
     def forward(self, signal: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with them)."""
         if (self.network is None) != (x is None):
-            raise ValueError("this baseline has no network: do not pass x" if self.network is None else
-                             "this baseline has an input-dependent network: pass x, e.g. baseline=partial(b, x=x)")
+            raise ValueError(
+                "this baseline has no network: do not pass x"
+                if self.network is None
+                else "this baseline has an input-dependent network: pass x, e.g. baseline=partial(b, x=x)"
+            )
         signal, prediction = signal.detach(), None
         if self.network is not None:
             with torch.enable_grad():
                 prediction = self.network(x.detach())  # [..., B, 1]
             signal = signal - prediction.detach()
         mean, variance = self._moments(signal)
-        mean, variance = torch.where(self.seen, self.mean, mean), torch.where(self.seen, self.variance, variance)
+        mean, variance = (
+            torch.where(self.seen, self.mean, mean),
+            torch.where(self.seen, self.variance, variance),
+        )
         centred = signal - self._pad(mean) if self.moving_average else signal
         self._last = (signal, centred, prediction)
         scale = variance.sqrt().clamp(min=1) if self.normalise else torch.ones_like(variance)
@@ -90,12 +105,16 @@ class Baseline(nn.Module):
     def update(self) -> None:
         """Learn from the last call's signal: one step of the network, then the moving averages."""
         if self._last is None:
-            raise RuntimeError("update() before the first use; call the estimator with this baseline first")
+            raise RuntimeError(
+                "update() before the first use; call the estimator with this baseline first"
+            )
         signal, centred, prediction = self._last
         if prediction is not None:
             weights = list(self.network.parameters())
             # Descends the mean over the batch of (f - c - C(x))^2 / 2, per member.
-            slopes = torch.autograd.grad((-centred * prediction).flatten(self.lead).mean(-1).sum(), weights)
+            slopes = torch.autograd.grad(
+                (-centred * prediction).flatten(self.lead).mean(-1).sum(), weights
+            )
             with torch.no_grad():
                 for weight, slope in zip(weights, slopes, strict=True):
                     weight.sub_(slope, alpha=self.lr)
@@ -114,7 +133,9 @@ class Baseline(nn.Module):
         return flat.mean(-1), flat.var(-1, correction=0)
 
 
-def as_baseline(baseline: float | Tensor | Callable) -> Callable[[Tensor], tuple[Tensor, Tensor | float]]:
+def as_baseline(
+    baseline: float | Tensor | Callable,
+) -> Callable[[Tensor], tuple[Tensor, Tensor | float]]:
     """A callable signal -> (centred signal, scale) from a number, a tensor or such a callable.
 
     >>> as_baseline(2.0)(torch.tensor([[5.0]]))
@@ -126,7 +147,11 @@ def as_baseline(baseline: float | Tensor | Callable) -> Callable[[Tensor], tuple
         raise ValueError(f"baseline must be finite, got {baseline}")
 
     def centre(signal: Tensor) -> tuple[Tensor, float]:
-        value = torch.as_tensor(baseline, dtype=signal.dtype, device=signal.device).detach().unsqueeze(-1)
+        value = (
+            torch.as_tensor(baseline, dtype=signal.dtype, device=signal.device)
+            .detach()
+            .unsqueeze(-1)
+        )
         check_value("baseline", value, signal.shape)
         return signal - value, 1.0
 

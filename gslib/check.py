@@ -70,8 +70,10 @@ class Report:
 
     def to_dicts(self) -> list[dict]:
         """One dictionary per program, ready for `pandas.DataFrame`."""
-        return [{"estimator": self.estimator, **asdict(p), "unbiased": p.unbiased, "verdict": p.verdict}
-                for p in self.programs]
+        return [
+            {"estimator": self.estimator, **asdict(p), "unbiased": p.unbiased, "verdict": p.verdict}
+            for p in self.programs
+        ]
 
     def __str__(self) -> str:
         verdict = "unbiased at this precision" if self.unbiased else "biased"
@@ -125,9 +127,13 @@ def check(
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]
     if not callable(estimator):
-        raise TypeError(f"estimator must be a name in ESTIMATORS or a function, got {type(estimator).__name__}")
+        raise TypeError(
+            f"estimator must be a name in ESTIMATORS or a function, got {type(estimator).__name__}"
+        )
     if samples < 2:
-        raise ValueError(f"samples must be at least 2 to give a standard error, got {samples}; use 1,000 or more")
+        raise ValueError(
+            f"samples must be at least 2 to give a standard error, got {samples}; use 1,000 or more"
+        )
     function, settings = estimator, hyperparameters
     while isinstance(function, functools.partial):
         function, settings = function.func, function.keywords | settings
@@ -146,13 +152,25 @@ def check(
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
         for name, (parameters, build) in PROGRAMS.items():
-            target = _gradients(functools.partial(exact, max_states=10**6), _change_nodes(build, node), parameters, 1)
+            target = _gradients(
+                functools.partial(exact, max_states=10**6),
+                _change_nodes(build, node),
+                parameters,
+                1,
+            )
             results.append((name, *target, *_gradients(run, build, parameters, samples)))
     comparisons = sum(exact_gradient.numel() for _, _, exact_gradient, _, _ in results)
-    threshold = -torch.special.ndtri(torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)).item()
+    threshold = -torch.special.ndtri(
+        torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
+    ).item()
     name = getattr(function, "__name__", type(function).__name__)
     shown = ", ".join(f"{key}={value}" for key, value in settings.items())
-    return Report(f"{name}({shown})", samples, threshold, tuple(_grade(*result, threshold) for result in results))
+    return Report(
+        f"{name}({shown})",
+        samples,
+        threshold,
+        tuple(_grade(*result, threshold) for result in results),
+    )
 
 
 def _grade(name, exact_value, exact_gradient, values, gradients, threshold) -> ProgramReport:
@@ -179,15 +197,27 @@ def _gradients(run, build, parameters: list[Tensor], samples: int) -> tuple[Tens
     copies = [p.expand(samples, *p.shape).clone().requires_grad_() for p in parameters]
     surrogate = run(build(*copies))
     if not isinstance(surrogate, Tensor):
-        raise TypeError(f"the estimator returned {type(surrogate).__name__}; it must return the surrogate, a torch.Tensor")
+        raise TypeError(
+            f"the estimator returned {type(surrogate).__name__}; it must return the surrogate, a torch.Tensor"
+        )
     if surrogate.shape != (samples,):
-        remedy = "do not average inside it" if surrogate.ndim == 0 else "sum over nodes and units, not over examples"
-        raise ValueError(f"the estimator returned shape {tuple(surrogate.shape)} for {samples} examples; it must return "
-                         f"one surrogate per example, ({samples},): {remedy}")
+        remedy = (
+            "do not average inside it"
+            if surrogate.ndim == 0
+            else "sum over nodes and units, not over examples"
+        )
+        raise ValueError(
+            f"the estimator returned shape {tuple(surrogate.shape)} for {samples} examples; it must return "
+            f"one surrogate per example, ({samples},): {remedy}"
+        )
     if not surrogate.requires_grad:
-        raise ValueError("the estimator's surrogate has no gradient; return a tensor whose gradient is the estimate, for "
-                         "example f + zero_valued(f.detach() * log_q), and detach only the learning signal")
-    gradients = torch.autograd.grad(surrogate.sum(), copies, allow_unused=True, materialize_grads=True)
+        raise ValueError(
+            "the estimator's surrogate has no gradient; return a tensor whose gradient is the estimate, for "
+            "example f + zero_valued(f.detach() * log_q), and detach only the learning signal"
+        )
+    gradients = torch.autograd.grad(
+        surrogate.sum(), copies, allow_unused=True, materialize_grads=True
+    )
     return surrogate.detach(), torch.cat([g.reshape(samples, -1) for g in gradients], -1)
 
 
@@ -227,7 +257,9 @@ def _bernoulli_layers(theta, weights) -> Program:
 def _categorical_layers(theta, weights) -> Program:
     def program(sample):
         z = sample(Categorical(theta))[..., 0, :]  # [..., 3]
-        z = sample(Categorical((z.unsqueeze(-1) * weights).sum(-2).unsqueeze(-2)))[..., 0, :]  # [..., 3]
+        z = sample(Categorical((z.unsqueeze(-1) * weights).sum(-2).unsqueeze(-2)))[
+            ..., 0, :
+        ]  # [..., 3]
         return ((z * W).sum(-1) - T) ** 2
 
     return program
@@ -239,10 +271,19 @@ PROGRAMS: dict[str, tuple[list[Tensor], Callable[..., Program]]] = {
     "bernoulli, separable quadratic": ([THETA], _bernoulli(lambda z: ((z - T) ** 2 * W).sum(-1))),
     "bernoulli, quadratic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 2)),
     "bernoulli, cubic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 3)),
-    "bernoulli, parameter in loss": ([THETA, W], _bernoulli(lambda z, w: ((z * w).sum(-1) - T) ** 2)),
+    "bernoulli, parameter in loss": (
+        [THETA, W],
+        _bernoulli(lambda z, w: ((z * w).sum(-1) - T) ** 2),
+    ),
     "bernoulli, two layers": ([THETA[:2], 2 * A[:2, :2]], _bernoulli_layers),
     "categorical, linear": ([C.flip(-1)], _categorical(lambda z: (z * C).sum((-2, -1)))),
-    "categorical, quadratic": ([C.flip(-1)], _categorical(lambda z: ((z * C).sum((-2, -1)) - T) ** 2)),
-    "categorical, bilinear": ([C.flip(-1)], _categorical(lambda z: ((z[..., 0, :] @ A) * z[..., 1, :]).sum(-1))),
+    "categorical, quadratic": (
+        [C.flip(-1)],
+        _categorical(lambda z: ((z * C).sum((-2, -1)) - T) ** 2),
+    ),
+    "categorical, bilinear": (
+        [C.flip(-1)],
+        _categorical(lambda z: ((z[..., 0, :] @ A) * z[..., 1, :]).sum(-1)),
+    ),
     "categorical, two layers": ([THETA[None], A], _categorical_layers),
 }

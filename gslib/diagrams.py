@@ -89,7 +89,10 @@ def networks(rows: dict[str, tuple[tuple[str, ...], list[Layer], str]], axes=Non
         for layer in found:
             if layer.branch:
                 text = f"{names.pop(1)}: {_shape(layer.source)} → {_shape(layer.shape)},\nadded before the ReLU"
-                style = {"arrowprops": _ARROW | {"relpos": (0.04, 0)}, "fontsize": 9}  # it falls from the left of the text
+                style = {
+                    "arrowprops": _ARROW | {"relpos": (0.04, 0)},
+                    "fontsize": 9,
+                }  # it falls from the left of the text
                 ax.annotate(text, (x + 0.16, 0.31), (x + 0.1, 0.71), **style)
                 continue
             if x == 0:
@@ -105,7 +108,14 @@ def networks(rows: dict[str, tuple[tuple[str, ...], list[Layer], str]], axes=Non
     return axes
 
 
-_ARROW = {"arrowstyle": "-|>", "mutation_scale": 11, "linewidth": 1.3, "color": "black", "shrinkA": 0, "shrinkB": 0}
+_ARROW = {
+    "arrowstyle": "-|>",
+    "mutation_scale": 11,
+    "linewidth": 1.3,
+    "color": "black",
+    "shrinkA": 0,
+    "shrinkB": 0,
+}
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -122,5 +132,7 @@ def _box(ax, x: float, shape: tuple[int, ...], name: str) -> float:
     flank = [front[1], front[2], top[2], (x + wide + away, -tall / 2 + away)]
     for face, grey in ((front, "0.75"), (top, "0.9"), (flank, "0.6")):
         ax.add_patch(Polygon(face, facecolor=grey, edgecolor="black", linewidth=1))
-    ax.text(x, -0.42, "\n".join(filter(None, [name, _shape(shape)])), ha="left", va="top", fontsize=10)
+    ax.text(
+        x, -0.42, "\n".join(filter(None, [name, _shape(shape)])), ha="left", va="top", fontsize=10
+    )
     return x + wide + away

@@ -49,7 +49,9 @@ class Bernoulli:
         check_logits(logits)
         self._unsloped = logits
         if slope is not None:
-            probs = ((from_left(slope, logits) * logits + 1) / 2).clamp(PROB_MARGIN, 1 - PROB_MARGIN)
+            probs = ((from_left(slope, logits) * logits + 1) / 2).clamp(
+                PROB_MARGIN, 1 - PROB_MARGIN
+            )
             logits = probs.logit()
         self.logits = logits
 
@@ -80,16 +82,22 @@ class Bernoulli:
     def relaxed_logits(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
         """The logit of a relaxed sample, (logits + logistic noise) / tau, [..., N]: finite where the sample saturates."""
         check_tau(tau)
-        return (self.logits + logistic(noise_like(self.logits, uniform))) / from_left(tau, self.logits)
+        return (self.logits + logistic(noise_like(self.logits, uniform))) / from_left(
+            tau, self.logits
+        )
 
     def relaxed_sample(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
         """Relaxed samples in (0, 1), [..., N]: equation 2 for two classes (the binary Concrete distribution)."""
         return self.relaxed_logits(tau, uniform=uniform).sigmoid().to(self.logits.dtype)
 
-    def straight_through_sample(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def straight_through_sample(
+        self, tau: float | Tensor, *, uniform: Uniform | None = None
+    ) -> Tensor:
         """Exact samples that carry the gradient of the relaxed sample with the same noise (section 2.2), [..., N]."""
         soft = self.relaxed_logits(tau, uniform=uniform)
-        return straight_through((soft > 0).to(self.logits.dtype), soft.sigmoid().to(self.logits.dtype))
+        return straight_through(
+            (soft > 0).to(self.logits.dtype), soft.sigmoid().to(self.logits.dtype)
+        )
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log P(z) per unit, [..., N]; linear in z, so it also accepts means."""
@@ -124,7 +132,11 @@ class Bernoulli:
 
     def states(self) -> Tensor:
         """All 2^N joint states, [2^N, N]."""
-        return _product(torch.tensor([[0.0], [1.0]]), self.logits.shape[-1]).squeeze(-1).to(self.logits)
+        return (
+            _product(torch.tensor([[0.0], [1.0]]), self.logits.shape[-1])
+            .squeeze(-1)
+            .to(self.logits)
+        )
 
     def n_states(self) -> int:
         """The number of joint states, 2^N."""
@@ -153,8 +165,10 @@ class Categorical:
     def __init__(self, logits: Tensor, slope: float | Tensor | None = None):
         check_logits(logits, -1)
         if logits.ndim < 2:
-            raise ValueError(f"Categorical logits need the shape [..., N, K], got {tuple(logits.shape)}; "
-                             "for a single variable of K classes use logits[None]")
+            raise ValueError(
+                f"Categorical logits need the shape [..., N, K], got {tuple(logits.shape)}; "
+                "for a single variable of K classes use logits[None]"
+            )
         self._unsloped = logits
         self.logits = logits if slope is None else from_left(slope, logits) * logits
 
@@ -196,7 +210,9 @@ class Categorical:
         """Relaxed samples y on the simplex, [..., N, K] (equation 2)."""
         return gumbel_softmax(self.logits, tau, uniform=uniform)
 
-    def straight_through_sample(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def straight_through_sample(
+        self, tau: float | Tensor, *, uniform: Uniform | None = None
+    ) -> Tensor:
         """Exact one-hot samples that carry the gradient of y with the same noise (section 2.2), [..., N, K]."""
         return gumbel_softmax(self.logits, tau, hard=True, uniform=uniform)
 
@@ -220,7 +236,9 @@ class Categorical:
         k = (~masked).sum(-1).to(log_y.dtype)
         log_probs = self.log_probs
         terms = (log_probs - tau * log_y.masked_fill(masked, 0)).masked_fill(masked, -math.inf)
-        product = (log_probs.masked_fill(masked, 0) - (tau + 1) * log_y.masked_fill(masked, 0)).sum(-1)
+        product = (log_probs.masked_fill(masked, 0) - (tau + 1) * log_y.masked_fill(masked, 0)).sum(
+            -1
+        )
         tau = tau.squeeze(-1) if tau.ndim else tau
         return torch.lgamma(k) + (k - 1) * tau.log() - k * terms.logsumexp(-1) + product
 
@@ -289,15 +307,19 @@ def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: float | Ten
 
 def _check_same_kind(q, p) -> None:
     if type(q) is not type(p) or not isinstance(q, (Bernoulli, Categorical)):
-        raise TypeError(f"q and p must be two Bernoulli or two Categorical nodes, got {type(q).__name__} and "
-                        f"{type(p).__name__}; build both from logits of one kind")
+        raise TypeError(
+            f"q and p must be two Bernoulli or two Categorical nodes, got {type(q).__name__} and "
+            f"{type(p).__name__}; build both from logits of one kind"
+        )
 
 
 def _masked_dot(weights: Tensor, log_probs: Tensor) -> Tensor:
     """Sum of weights * log_probs over the last axis with 0 * (-inf) = 0, also in the gradient."""
     lowest = torch.finfo(log_probs.dtype).min
     total = (weights * log_probs.masked_fill(log_probs == -math.inf, lowest)).sum(-1)
-    return total.masked_fill(total < lowest / 1e6, -math.inf)  # a masked class with weight: truly impossible
+    return total.masked_fill(
+        total < lowest / 1e6, -math.inf
+    )  # a masked class with weight: truly impossible
 
 
 def _product(states: Tensor, n: int) -> Tensor:

@@ -73,7 +73,9 @@ def table() -> dict[str, Exercise]:
     """
     from gslib.experiment.summary import book
 
-    spec = importlib.util.spec_from_file_location("book_exercises", book() / "book" / "exercises.py")
+    spec = importlib.util.spec_from_file_location(
+        "book_exercises", book() / "book" / "exercises.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.EXERCISES
@@ -108,7 +110,9 @@ def check(label: str, answer) -> Verdict:
     if is_blank(found):
         return Verdict(False, BLANK)
     if exercise.given and not callable(answer):
-        return Verdict(False, f"The answer should be a function, which can be called; this is {_show(answer)}.")
+        return Verdict(
+            False, f"The answer should be a function, which can be called; this is {_show(answer)}."
+        )
     if same(found, exercise.result(exercise.right)):
         return Verdict(True, "Right.")
     for hint, wrong in exercise.wrong.items():
@@ -142,5 +146,9 @@ def _same(a, b) -> bool:
 
 def _show(found) -> str:
     if isinstance(found, Tensor):
-        return f"a tensor of shape {tuple(found.shape)}" if found.numel() > 4 else str(found.detach().tolist())
+        return (
+            f"a tensor of shape {tuple(found.shape)}"
+            if found.numel() > 4
+            else str(found.detach().tolist())
+        )
     return str(found)

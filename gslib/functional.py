@@ -25,13 +25,21 @@ def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
     >>> noise_like(torch.zeros(2), uniform=lambda like: ends)  # 0 is moved inside
     tensor([1.1755e-38, 7.0000e-01])
     """
-    wide = logits.detach() if logits.dtype in (torch.float32, torch.float64) else logits.detach().float()
+    wide = (
+        logits.detach()
+        if logits.dtype in (torch.float32, torch.float64)
+        else logits.detach().float()
+    )
     u = torch.rand_like(wide) if uniform is None else uniform(wide)
     if u.shape != logits.shape:
-        raise ValueError(f"uniform returned shape {tuple(u.shape)} for a tensor of shape {tuple(logits.shape)}; "
-                         "it must return noise of the shape it is given")
+        raise ValueError(
+            f"uniform returned shape {tuple(u.shape)} for a tensor of shape {tuple(logits.shape)}; "
+            "it must return noise of the shape it is given"
+        )
     info = torch.finfo(u.dtype)
-    return u.clamp(info.tiny, 1 - info.eps / 2)  # a copy even where nothing is clamped: u may belong to the caller
+    return u.clamp(
+        info.tiny, 1 - info.eps / 2
+    )  # a copy even where nothing is clamped: u may belong to the caller
 
 
 def stream(*key: int | str) -> torch.Generator:
@@ -208,7 +216,12 @@ def one_hot(index: Tensor, like: Tensor, dim: int = -1) -> Tensor:
 
 
 def gumbel_softmax(
-    logits: Tensor, tau: float | Tensor = 1.0, hard: bool = False, dim: int = -1, *, uniform: Uniform | None = None
+    logits: Tensor,
+    tau: float | Tensor = 1.0,
+    hard: bool = False,
+    dim: int = -1,
+    *,
+    uniform: Uniform | None = None,
 ) -> Tensor:
     r"""Draw from the Gumbel-Softmax distribution; a drop-in for `torch.nn.functional.gumbel_softmax`.
 

@@ -29,14 +29,25 @@ class Linear(nn.Module):
     """
 
     def __init__(
-        self, n_in: int, n_out: int, *, name: str = "", ensemble: int | None = None, seeds: list[int] | None = None
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        name: str = "",
+        ensemble: int | None = None,
+        seeds: list[int] | None = None,
     ):
         super().__init__()
         seeds = list(range(ensemble or 1)) if seeds is None else list(seeds)
         if len(seeds) != (ensemble or 1):
-            raise ValueError(f"{len(seeds)} seeds for {ensemble or 1} member(s); give one seed per member")
+            raise ValueError(
+                f"{len(seeds)} seeds for {ensemble or 1} member(s); give one seed per member"
+            )
         bound = math.sqrt(6 / (n_in + n_out))
-        members = [(torch.rand(n_in, n_out, generator=stream("weights", name, s)) * 2 - 1) * bound for s in seeds]
+        members = [
+            (torch.rand(n_in, n_out, generator=stream("weights", name, s)) * 2 - 1) * bound
+            for s in seeds
+        ]
         self.weight = nn.Parameter(members[0] if ensemble is None else torch.stack(members))
         self.bias = nn.Parameter(torch.zeros(*(() if ensemble is None else (ensemble,)), 1, n_out))
 
@@ -92,14 +103,25 @@ class DiscreteVAE(_Model):
     torch.Size([100])
     """
 
-    def __init__(self, node="categorical", *, size=None, ensemble=None, seeds=None, data: int = 784, learned_prior=True,
-                 sampled_kl=False):
+    def __init__(
+        self,
+        node="categorical",
+        *,
+        size=None,
+        ensemble=None,
+        seeds=None,
+        data: int = 784,
+        learned_prior=True,
+        sampled_kl=False,
+    ):
         super().__init__(node, ensemble, size)
         self.sampled_kl = sampled_kl
         self.encoder = Linear(data, self.units, name="encoder", ensemble=ensemble, seeds=seeds)
         self.decoder = Linear(self.units, data, name="decoder", ensemble=ensemble, seeds=seeds)
         lead = () if ensemble is None else (ensemble,)
-        self.prior_logits = nn.Parameter(torch.zeros(*lead, 1, self.units), requires_grad=learned_prior)
+        self.prior_logits = nn.Parameter(
+            torch.zeros(*lead, 1, self.units), requires_grad=learned_prior
+        )
 
     def posterior(self, x: Tensor) -> Distribution:
         """q(z|x) for x [..., B, D]."""
@@ -108,17 +130,31 @@ class DiscreteVAE(_Model):
     def prior(self) -> Distribution:
         """p(z), with logits [*E, 1, N(, K)]; the slope of annealed ST shapes the posterior only."""
         logits = self.prior_logits
-        return Bernoulli(logits) if self.node == "bernoulli" else Categorical(logits.unflatten(-1, self.size))
+        return (
+            Bernoulli(logits)
+            if self.node == "bernoulli"
+            else Categorical(logits.unflatten(-1, self.size))
+        )
 
     def loss(self, x: Tensor, sample: Sampler) -> Tensor:
         """-log p(x|z) + KL(q(z|x) || p(z)) per example, [..., B]: a program of its sampler, for x [..., B, D]."""
         q = self.posterior(x)
         z = sample(q)
-        divergence = q.log_prob(z) - self.prior().log_prob(z) if self.sampled_kl else kl(q, self.prior())
+        divergence = (
+            q.log_prob(z) - self.prior().log_prob(z) if self.sampled_kl else kl(q, self.prior())
+        )
         return bernoulli_nll(self.decoder(self.flat(z)), x) + divergence.sum(-1)
 
     @torch.no_grad()
-    def bound(self, x: Tensor, m: int = 1000, *, tau=None, uniform: Uniform | None = None, chunk: int = 1_000) -> Tensor:
+    def bound(
+        self,
+        x: Tensor,
+        m: int = 1000,
+        *,
+        tau=None,
+        uniform: Uniform | None = None,
+        chunk: int = 1_000,
+    ) -> Tensor:
         r"""The m-sample lower bound on log p(x) in nats per example, [..., B].
 
         .. math:: \log \frac{1}{m} \sum_{i=1}^{m} \frac{p(x|z_i)\,p(z_i)}{q(z_i|x)}, \qquad z_i \sim q(z|x)
@@ -157,7 +193,9 @@ class DiscreteVAE(_Model):
         p = self.prior()
         axis = p.logits.ndim - p.event_ndim - 1
         shape = (*p.logits.shape[:axis], n, *p.logits.shape[axis + 1 :])
-        return self.decoder(self.flat(type(p)(p.logits.expand(shape)).sample(uniform=uniform))).sigmoid()
+        return self.decoder(
+            self.flat(type(p)(p.logits.expand(shape)).sample(uniform=uniform))
+        ).sigmoid()
 
 
 class StochasticBinaryNetwork(_Model):
@@ -176,7 +214,9 @@ class StochasticBinaryNetwork(_Model):
     torch.Size([100, 392])
     """
 
-    def __init__(self, node="categorical", *, size=None, ensemble=None, seeds=None, data: int = 784):
+    def __init__(
+        self, node="categorical", *, size=None, ensemble=None, seeds=None, data: int = 784
+    ):
         super().__init__(node, ensemble, size)
         self.half = half = data // 2
         self.layer1 = Linear(half, self.units, name="layer1", ensemble=ensemble, seeds=seeds)
@@ -194,7 +234,15 @@ class StochasticBinaryNetwork(_Model):
         return bernoulli_nll(self.logits(x[..., : self.half], sample), x[..., self.half :])
 
     @torch.no_grad()
-    def bound(self, x: Tensor, m: int = 1000, *, tau=None, uniform: Uniform | None = None, chunk: int = 1_000) -> Tensor:
+    def bound(
+        self,
+        x: Tensor,
+        m: int = 1000,
+        *,
+        tau=None,
+        uniform: Uniform | None = None,
+        chunk: int = 1_000,
+    ) -> Tensor:
         r"""log (1/m) sum_i p(lower | h_i) per example in nats, [..., B], a lower bound on log p(lower | upper).
 
         With `tau`, relaxed samples (then it is a statement on the relaxed network). m = 1 gives the mean of logs.
@@ -205,7 +253,9 @@ class StochasticBinaryNetwork(_Model):
 
     def _log_weights(self, x: Tensor, samples: int, *, tau, uniform) -> Tensor:
         def draw(q: Distribution) -> Tensor:
-            return self.flat(q.sample(uniform=uniform) if tau is None else q.relaxed_sample(tau, uniform=uniform))
+            return self.flat(
+                q.sample(uniform=uniform) if tau is None else q.relaxed_sample(tau, uniform=uniform)
+            )
 
         h = draw(_repeated(self.distribution(self.layer1(x[..., : self.half])), samples))
         h = draw(self.distribution(self.layer2(h)))

@@ -94,7 +94,9 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 2.0,
     "lines.markersize": 6.0,
-    "axes.prop_cycle": mpl.cycler(color=[COLORS[k] for k in ("sf", "gumbel_softmax", "muprop", "st", "exact")])
+    "axes.prop_cycle": mpl.cycler(
+        color=[COLORS[k] for k in ("sf", "gumbel_softmax", "muprop", "st", "exact")]
+    )
     + mpl.cycler(linestyle=["-", "--", "-.", ":", (0, (3, 1, 1, 1))]),
 }
 
@@ -120,7 +122,9 @@ def use_style():
         if os.environ.get("GSLIB_KIT"):
             formatters = sys.modules["IPython"].get_ipython().display_formatter.formatters
             formatters["application/pdf"].for_type(mpl.figure.Figure, _pdf)
-            formatters["text/plain"].for_type(mpl.figure.Figure, lambda figure, text, _: text.text(figure_data(figure)))
+            formatters["text/plain"].for_type(
+                mpl.figure.Figure, lambda figure, text, _: text.text(figure_data(figure))
+            )
 
 
 def _pdf(figure):
@@ -146,8 +150,10 @@ def figure_data(figure):
     if not rows:
         return ""
     head = ["panel", "title", "series", "kind", "x", "y", "upper"]
-    for place, names in ((4, {ax.get_xlabel() for ax in panels} | {figure.get_supxlabel()}),
-                         (5, {ax.get_ylabel() for ax in panels} | {figure.get_supylabel()})):
+    for place, names in (
+        (4, {ax.get_xlabel() for ax in panels} | {figure.get_supxlabel()}),
+        (5, {ax.get_ylabel() for ax in panels} | {figure.get_supylabel()}),
+    ):
         if len(names := names - {""}) == 1:
             head[place] = names.pop()
     writer = csv.writer(text := io.StringIO(), lineterminator="\n")
@@ -164,19 +170,28 @@ def _cell(value):
 
 def _drawn(ax):
     """(series, kind, x, y, upper) of all that axes draw in data coordinates."""
+
     def series(artist):
         label = str(artist.get_label())
         return "" if re.match(r"_child\d|_nolegend_|_container", label) else label.removeprefix("_")
 
     for line in ax.lines:
-        in_x, in_y = line.get_transform().contains_branch_seperately(ax.transData)  # a line across the axes has one
+        in_x, in_y = line.get_transform().contains_branch_seperately(
+            ax.transData
+        )  # a line across the axes has one
         for x, y in np.column_stack(line.get_data(orig=False)) if in_x or in_y else ():
             yield series(line), "line", x if in_x else "", y if in_y else "", ""
     for bars in ax.containers:
         for bar in bars if isinstance(bars, BarContainer) else ():
             (left, bottom), (right, top) = bar.get_bbox().get_points()
             across = bars.orientation == "horizontal"
-            yield series(bars), "bar", right if across else (left + right) / 2, (bottom + top) / 2 if across else top, ""
+            yield (
+                series(bars),
+                "bar",
+                right if across else (left + right) / 2,
+                (bottom + top) / 2 if across else top,
+                "",
+            )
     for collection in ax.collections:
         if isinstance(collection, PathCollection):
             for x, y in np.ma.filled(collection.get_offsets(), np.nan):
@@ -185,7 +200,9 @@ def _drawn(ax):
             for x, y in itertools.chain.from_iterable(collection.get_segments()):
                 yield series(collection), "stroke", x, y, ""
         elif isinstance(collection, PolyCollection):
-            points = np.concatenate([path.vertices for path in collection.get_paths()] or [np.empty((0, 2))])
+            points = np.concatenate(
+                [path.vertices for path in collection.get_paths()] or [np.empty((0, 2))]
+            )
             for x in np.unique(points[:, 0]):
                 edge = points[points[:, 0] == x, 1]
                 yield series(collection), "band", x, edge.min(), edge.max()
@@ -207,7 +224,12 @@ def estimator_style(name, **changes):
     """
     if name not in LABELS:
         raise KeyError(f"no estimator is called {name!r}; known are {', '.join(LABELS)}")
-    style = {"color": COLORS[name], "linestyle": LINESTYLES[name], "marker": MARKERS[name], "label": LABELS[name]}
+    style = {
+        "color": COLORS[name],
+        "linestyle": LINESTYLES[name],
+        "marker": MARKERS[name],
+        "label": LABELS[name],
+    }
     return style | changes
 
 
@@ -226,13 +248,17 @@ def digits(images, ax=None, *, columns=10, gap=2):
     if ink.ndim == 2 and ink.shape[1] in (784, 392):
         ink = ink.reshape(len(ink), ink.shape[1] // 28, 28)
     if ink.ndim != 3 or len(ink) == 0:
-        raise ValueError(f"digits needs images [n, 784], [n, 392] or [n, height, width], got {shape}")
+        raise ValueError(
+            f"digits needs images [n, 784], [n, 392] or [n, height, width], got {shape}"
+        )
     ink = np.clip(ink / (255 if ink.max() > 1.5 else 1), 0, 1)
 
     n, height, width = ink.shape
     columns = min(columns, n)
     rows = -(-n // columns)
-    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4))  # black, its alpha is the ink
+    sheet = np.zeros(
+        (rows * (height + gap) - gap, columns * (width + gap) - gap, 4)
+    )  # black, its alpha is the ink
     for i in range(n):
         top, left = i // columns * (height + gap), i % columns * (width + gap)
         sheet[top : top + height, left : left + width, 3] = ink[i]
@@ -263,13 +289,17 @@ def learning_curves(cells, ax=None, *, curve="test"):
         steps, losses = np.array(steps) / 1000, np.ma.masked_invalid(np.array(losses, float))
         mean, low, high = (f(0).filled(np.nan) for f in (losses.mean, losses.min, losses.max))
         ax.plot(steps, mean, markevery=0.1, **estimator_style(name))
-        ax.fill_between(steps, low, high, color=COLORS[name], alpha=0.2, linewidth=0, label=f"_{LABELS[name]}")
+        ax.fill_between(
+            steps, low, high, color=COLORS[name], alpha=0.2, linewidth=0, label=f"_{LABELS[name]}"
+        )
         top.append(np.nanmax(high[len(steps) // 10 :], initial=0))
         bottom.append(np.nanmin(low))
     ax.set(xlabel="training steps, in thousands", ylabel=f"{curve} loss (nats)")
     if cells:
         ax.set_ylim(min(bottom) - 1, max(top))
-        ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)  # off the curves
+        ax.figure.legend(
+            *ax.get_legend_handles_labels(), loc="outside lower center", ncols=3
+        )  # off the curves
     else:
         nothing(ax)
     return ax
@@ -295,7 +325,9 @@ def table(frame, decimals=1):
     """
     from IPython.display import HTML
 
-    html = frame.rename(index=LABELS).to_html(float_format=f"{{:.{decimals}f}}".format, na_rep="–", border=0)
+    html = frame.rename(index=LABELS).to_html(
+        float_format=f"{{:.{decimals}f}}".format, na_rep="–", border=0
+    )
     return HTML(html)
 
 
@@ -321,7 +353,9 @@ def computation_graph(layout, forward, backward="", *, blocked="", notes=None, a
     ['a', 'z', 'f']
     """
     rows = [re.split(r" {2,}", line.strip()) for line in layout.strip().splitlines()]
-    cells = [(cell, x, -y) for y, row in enumerate(rows) for x, cell in enumerate(row) if cell != "."]
+    cells = [
+        (cell, x, -y) for y, row in enumerate(rows) for x, cell in enumerate(row) if cell != "."
+    ]
     place = {cell.strip("[]()<>"): np.array([x, y], float) for cell, x, y in cells}
     width, height = max(map(len, rows)), len(rows)
     if ax is None:
@@ -335,21 +369,35 @@ def computation_graph(layout, forward, backward="", *, blocked="", notes=None, a
         if notes and name in notes:
             above = y == 0 and height > 1  # below the top row stand the nodes of the next one
             style = {"xytext": (0, 24 if above else -18), "va": "bottom" if above else "top"}
-            ax.annotate(notes[name], (x, y), textcoords="offset points", ha="center", fontsize=11, **style)
+            ax.annotate(
+                notes[name], (x, y), textcoords="offset points", ha="center", fontsize=11, **style
+            )
 
     for route, edges in {"forward": forward, "backward": backward, "blocked": blocked}.items():
         for start, end in _edges(edges):
             unknown = {start, end} - place.keys()
             if unknown:
-                raise KeyError(f"edge {start}>{end}: the layout has no node {unknown}; it has {', '.join(place)}")
+                raise KeyError(
+                    f"edge {start}>{end}: the layout has no node {unknown}; it has {', '.join(place)}"
+                )
             a, b = place[start], place[end]
             along = (b - a) / np.hypot(*(b - a))
-            aside = (route != "forward") * 0.17 * np.array([along[1], -along[0]])  # to the right of the arrow's way
-            style = {"arrowstyle": "-|>", "mutation_scale": 13, "linewidth": 1.6, "shrinkA": 16, "shrinkB": 16}
+            aside = (
+                (route != "forward") * 0.17 * np.array([along[1], -along[0]])
+            )  # to the right of the arrow's way
+            style = {
+                "arrowstyle": "-|>",
+                "mutation_scale": 13,
+                "linewidth": 1.6,
+                "shrinkA": 16,
+                "shrinkB": 16,
+            }
             ax.annotate("", b + aside, a + aside, arrowprops=style | _ROUTES[route])
             if route == "blocked":
                 middle = (a + b) / 2 + aside
-                ax.plot(*middle, "x", color=_ROUTES[route]["color"], markersize=11, markeredgewidth=2.5)
+                ax.plot(
+                    *middle, "x", color=_ROUTES[route]["color"], markersize=11, markeredgewidth=2.5
+                )
     ax.set(aspect="equal", xlim=(-0.5, width - 0.5), ylim=(0.5 - height, 0.5))
     ax.set_axis_off()
     return ax
@@ -357,8 +405,9 @@ def computation_graph(layout, forward, backward="", *, blocked="", notes=None, a
 
 def _edges(text):
     """The pairs in "a>b>c, d>b": (a, b), (b, c), (d, b)."""
-    return [pair for chain in text.split(",") for pair in itertools.pairwise(chain.strip().split(">"))]
-
+    return [
+        pair for chain in text.split(",") for pair in itertools.pairwise(chain.strip().split(">"))
+    ]
 
 
 def source(*functions):
@@ -375,7 +424,11 @@ def source(*functions):
     for function in functions:
         text = textwrap.dedent(inspect.getsource(function))
         first, lines = ast.parse(text).body[0].body[0], text.splitlines()
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        if (
+            isinstance(first, ast.Expr)
+            and isinstance(first.value, ast.Constant)
+            and isinstance(first.value.value, str)
+        ):
             del lines[first.lineno - 1 : first.end_lineno]
         blocks.append("\n".join(lines))
     code = "\n\n\n".join(blocks)

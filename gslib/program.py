@@ -61,11 +61,15 @@ def check_loss(f: Tensor, trace: Trace) -> Tensor:
     ValueError: the program returned (), but needs one loss per example, with the leading axes (4,) of its node; ...
     """
     if not trace:
-        raise ValueError("the program never called its sampler; draw each stochastic node with z = sample(q)")
+        raise ValueError(
+            "the program never called its sampler; draw each stochastic node with z = sample(q)"
+        )
     q = trace[0][0]
     example_ndim = q.logits.ndim - q.event_ndim
     if not isinstance(f, Tensor) or f.ndim < example_ndim:
         got = tuple(f.shape) if isinstance(f, Tensor) else type(f).__name__
-        raise ValueError(f"the program returned {got}, but needs one loss per example, with the leading axes "
-                         f"{tuple(q.logits.shape[:example_ndim])} of its node; do not average inside the program")
+        raise ValueError(
+            f"the program returned {got}, but needs one loss per example, with the leading axes "
+            f"{tuple(q.logits.shape[:example_ndim])} of its node; do not average inside the program"
+        )
     return f

@@ -32,29 +32,53 @@ class SemiSupervisedVAE(nn.Module):
     torch.Size([4])
     """
 
-    def __init__(self, classes: int = 10, *, style: int = 16, channels: tuple[int, int, int] = (16, 32, 32), seed: int = 0):
+    def __init__(
+        self,
+        classes: int = 10,
+        *,
+        style: int = 16,
+        channels: tuple[int, int, int] = (16, 32, 32),
+        seed: int = 0,
+    ):
         super().__init__()
         if classes < 2 or style < 1:
-            raise ValueError(f"at least 2 classes and 1 dimension of style are needed, got {classes} and {style}")
+            raise ValueError(
+                f"at least 2 classes and 1 dimension of style are needed, got {classes} and {style}"
+            )
         self.classes, self.style = classes, style
         a, b, c = channels
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.class_network = nn.Sequential(
-                _halving(1, a), nn.ReLU(), _halving(a, b), nn.ReLU(), _halving(b, c), nn.ReLU(),
-                nn.Flatten(), nn.Linear(16 * c, classes),
+                _halving(1, a),
+                nn.ReLU(),
+                _halving(a, b),
+                nn.ReLU(),
+                _halving(b, c),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Linear(16 * c, classes),
             )
             self.style_image = _halving(1, a)
             self.style_class = nn.Linear(classes, a, bias=False)
             self.style_network = nn.Sequential(
-                nn.ReLU(), _halving(a, b), nn.ReLU(), _halving(b, c), nn.ReLU(),
-                nn.Flatten(), nn.Linear(16 * c, 2 * style),
+                nn.ReLU(),
+                _halving(a, b),
+                nn.ReLU(),
+                _halving(b, c),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Linear(16 * c, 2 * style),
             )
             self.decoder = nn.Sequential(
-                nn.ConvTranspose2d(classes + style, c, 4), nn.ReLU(),  # 1 x 1 -> 4 x 4
-                nn.ConvTranspose2d(c, b, 3, stride=2, padding=1), nn.ReLU(),  # -> 7 x 7
-                nn.ConvTranspose2d(b, a, 4, stride=2, padding=1), nn.ReLU(),  # -> 14 x 14
-                nn.ConvTranspose2d(a, 1, 4, stride=2, padding=1), nn.Flatten(),  # -> 28 x 28
+                nn.ConvTranspose2d(classes + style, c, 4),
+                nn.ReLU(),  # 1 x 1 -> 4 x 4
+                nn.ConvTranspose2d(c, b, 3, stride=2, padding=1),
+                nn.ReLU(),  # -> 7 x 7
+                nn.ConvTranspose2d(b, a, 4, stride=2, padding=1),
+                nn.ReLU(),  # -> 14 x 14
+                nn.ConvTranspose2d(a, 1, 4, stride=2, padding=1),
+                nn.Flatten(),  # -> 28 x 28
             )
 
     def posterior(self, x: Tensor) -> Categorical:
@@ -65,7 +89,9 @@ class SemiSupervisedVAE(nn.Module):
         """Mean and log-variance of q(z|x,y), each [..., B, style], for x [B, 784] and y [..., B, k]."""
         shared = self.style_image(_image(x))  # [B, a, 14, 14]; y adds to every place of it
         h = shared + self.style_class(y).unsqueeze(-1).unsqueeze(-1)
-        mean, log_variance = self.style_network(h.flatten(0, -4)).unflatten(0, y.shape[:-1]).chunk(2, -1)
+        mean, log_variance = (
+            self.style_network(h.flatten(0, -4)).unflatten(0, y.shape[:-1]).chunk(2, -1)
+        )
         return mean, log_variance
 
     def decode(self, y: Tensor, z: Tensor) -> Tensor:
@@ -111,5 +137,7 @@ def _halving(n_in: int, n_out: int) -> nn.Conv2d:
 def _image(x: Tensor) -> Tensor:
     """Pixels [B, 784] -> [B, 1, 28, 28]."""
     if x.ndim != 2 or x.shape[-1] != SIDE**2:
-        raise ValueError(f"images need the shape [B, {SIDE**2}], got {tuple(x.shape)}; flatten them")
+        raise ValueError(
+            f"images need the shape [B, {SIDE**2}], got {tuple(x.shape)}; flatten them"
+        )
     return x.unflatten(-1, (1, SIDE, SIDE))

@@ -9,7 +9,9 @@ hypothesis.settings.load_profile("book")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes more than a few seconds (deselect with -m 'not slow')")
+    config.addinivalue_line(
+        "markers", "slow: takes more than a few seconds (deselect with -m 'not slow')"
+    )
     torch.set_num_threads(1)  # sums are then added in one order, so equal inputs give equal bits
 
 

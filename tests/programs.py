@@ -27,11 +27,16 @@ class Case(NamedTuple):
         """The parameters, or those of an ensemble with different ones, [E, ...]."""
         if ensemble is None:
             return self.parameters
-        return [torch.stack([p * (1 + 0.4 * e) - 0.1 * e for e in range(ensemble)]) for p in self.parameters]
+        return [
+            torch.stack([p * (1 + 0.4 * e) - 0.1 * e for e in range(ensemble)])
+            for p in self.parameters
+        ]
 
     def node(self, change) -> Case:
         """The same program with every node q replaced by change(q)."""
-        return Case(self.parameters, lambda *p: lambda sample: self.build(*p)(lambda q: sample(change(q))))
+        return Case(
+            self.parameters, lambda *p: lambda sample: self.build(*p)(lambda q: sample(change(q)))
+        )
 
 
 def _dot(x: Tensor, weights: Tensor) -> Tensor:
@@ -54,7 +59,9 @@ def _bernoulli_2(theta, weights, v):
 def _categorical_2(theta, weights, v):
     def program(sample):
         z = sample(Categorical(theta.unsqueeze(-2)))[..., 0, :]
-        return _loss((sample(Categorical(_dot(z, weights).unflatten(-1, (2, 3)))) * v).sum((-2, -1)))
+        return _loss(
+            (sample(Categorical(_dot(z, weights).unflatten(-1, (2, 3)))) * v).sum((-2, -1))
+        )
 
     return program
 
@@ -72,8 +79,13 @@ V = tensor([0.9, -0.3, 0.2], [0.3, 0.7, -0.8])
 W = tensor([0.8, -1.1, 0.4], [-0.5, 1.3, 0.2], [0.3, -0.6, 0.9])
 THETA = tensor(0.4, -0.7, 1.1)
 CASES = {
-    "bernoulli": Case([THETA, W[1]], lambda theta, v: lambda sample: _loss((sample(Bernoulli(theta)) * v).sum(-1))),
-    "categorical": Case([W[:2], V], lambda theta, v: lambda sample: _loss((sample(Categorical(theta)) * v).sum((-2, -1)))),
+    "bernoulli": Case(
+        [THETA, W[1]], lambda theta, v: lambda sample: _loss((sample(Bernoulli(theta)) * v).sum(-1))
+    ),
+    "categorical": Case(
+        [W[:2], V],
+        lambda theta, v: lambda sample: _loss((sample(Categorical(theta)) * v).sum((-2, -1))),
+    ),
     "bernoulli, two layers": Case([THETA[:2], W[:2, :2], THETA[1:]], _bernoulli_2),
     "categorical, two layers": Case([THETA, torch.cat([W, W.flip(0)], -1), V], _categorical_2),
     "bernoulli over categorical": Case([THETA[:2], W[:2]], _mixed),
@@ -97,10 +109,14 @@ def all_states(case: Case) -> list[tuple[Tensor, ...]]:
 
     def sample(q):
         if isinstance(q, Bernoulli):
-            per_node.append([tensor(*bits) for bits in itertools.product((0.0, 1.0), repeat=q.logits.shape[-1])])
+            per_node.append(
+                [tensor(*bits) for bits in itertools.product((0.0, 1.0), repeat=q.logits.shape[-1])]
+            )
         else:
             n, k = q.logits.shape[-2:]
-            per_node.append([torch.eye(k).double()[list(c)] for c in itertools.product(range(k), repeat=n)])
+            per_node.append(
+                [torch.eye(k).double()[list(c)] for c in itertools.product(range(k), repeat=n)]
+            )
         return per_node[-1][0]
 
     case.build(*case.parameters)(sample)
@@ -157,17 +173,23 @@ def per_sample(
         copies.append(p.unsqueeze(axis).expand(shape).clone().requires_grad_())
     surrogate = estimator(case.build(*copies), **hyperparameters)
     assert surrogate.shape == copies[0].shape[: axis + 1]
-    gradients = torch.autograd.grad(surrogate.sum(), copies, allow_unused=True, materialize_grads=True)
+    gradients = torch.autograd.grad(
+        surrogate.sum(), copies, allow_unused=True, materialize_grads=True
+    )
     return surrogate.detach(), flat(gradients, axis + 1)
 
 
-def expected_estimate(estimator, case: Case, ensemble: int | None = None, **hyperparameters) -> Tensor:
+def expected_estimate(
+    estimator, case: Case, ensemble: int | None = None, **hyperparameters
+) -> Tensor:
     """The estimator's expected gradient without sampling error: one sample per joint state, weighted by q(z). [*E, P].
 
     The noise u = z forces the sample z: 1 switches a unit on and lets a class win, 0 does the opposite. So this is for
     estimators whose gradient depends on the noise through z alone.
     """
-    states = [torch.stack(node) for node in zip(*all_states(case), strict=True)]  # per node [S, N(, K)]
+    states = [
+        torch.stack(node) for node in zip(*all_states(case), strict=True)
+    ]  # per node [S, N(, K)]
     noise = iter(states)
     hyperparameters["uniform"] = lambda t: next(noise).expand(t.shape)
     _, gradients = per_sample(estimator, case, len(states[0]), ensemble, **hyperparameters)

@@ -32,11 +32,17 @@ def needed(*names):
     found, asked = {}, [Requirement(name) for name in names]
     while asked:
         wanted = asked.pop()
-        seen, extras = found.setdefault(canonicalize_name(wanted.name), set()), wanted.extras or {""}
+        seen, extras = (
+            found.setdefault(canonicalize_name(wanted.name), set()),
+            wanted.extras or {""},
+        )
         if not extras <= seen:
             seen |= extras
-            asked += [r for r in map(Requirement, metadata.requires(wanted.name) or ())
-                      if r.marker is None or any(r.marker.evaluate({"extra": extra}) for extra in extras)]
+            asked += [
+                r
+                for r in map(Requirement, metadata.requires(wanted.name) or ())
+                if r.marker is None or any(r.marker.evaluate({"extra": extra}) for extra in extras)
+            ]
     return set(found)
 
 
@@ -66,7 +72,9 @@ def variables(source, **more):
 
 def run(python, code, folder, **env):
     env = env or variables("")
-    done = subprocess.run([python, "-c", code], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [python, "-c", code], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -91,8 +99,18 @@ def repository(tmp_path_factory):
 @pytest.fixture(scope="module")
 def no_index():
     """Why pip cannot install from the package index, or None."""
-    probe = ["install", "--dry-run", "--no-deps", "--ignore-installed", "--retries=0", "--timeout=20", "tqdm"]
-    done = subprocess.run([sys.executable, "-m", "pip", *probe], capture_output=True, text=True, check=False)
+    probe = [
+        "install",
+        "--dry-run",
+        "--no-deps",
+        "--ignore-installed",
+        "--retries=0",
+        "--timeout=20",
+        "tqdm",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *probe], capture_output=True, text=True, check=False
+    )
     return done.stderr.strip().splitlines()[-1] if done.returncode else None
 
 
@@ -126,14 +144,25 @@ def others(set_up, colab, tmp_path_factory):
 @pytest.fixture(scope="module")
 def wheel(repository, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
     subprocess.run([*pip, "--wheel-dir", folder, repository], check=True)
     return next(folder.glob("*.whl"))
 
 
 def test_set_up_installs_what_is_missing_and_leaves_torch_and_numpy(set_up, no_index):
     if set_up is None:
-        pytest.skip(f"THE SET-UP CELL WAS NOT TESTED IN FULL: there is no package index here ({no_index})")
+        pytest.skip(
+            f"THE SET-UP CELL WAS NOT TESTED IN FULL: there is no package index here ({no_index})"
+        )
     _, site, before, after = set_up
     assert before == after
     assert str(site) not in after
@@ -150,10 +179,14 @@ def test_an_installed_gslib_has_the_records_and_weights(repository, wheel, colab
     assert Path(book).is_relative_to(site)
     assert int(claims) > 0
     assert Path(table) == Path(book, "results", "table1")
-    records = [path.relative_to(repository) for path in repository.glob("results/**/*") if path.is_file()]
+    records = [
+        path.relative_to(repository) for path in repository.glob("results/**/*") if path.is_file()
+    ]
     assert records
     records.append(Path("benchmarks", "training.json"))
-    assert all(Path(book, path).read_bytes() == (repository / path).read_bytes() for path in records)
+    assert all(
+        Path(book, path).read_bytes() == (repository / path).read_bytes() for path in records
+    )
 
 
 @each_notebook
@@ -168,7 +201,9 @@ def test_chapter_runs_alone(path, wheel, colab, others, tmp_path, monkeypatch):
     notebook = nbformat.read(shutil.copy(path, tmp_path / "empty"), as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(WHERE))
     resources = {"metadata": {"path": str(tmp_path / "empty")}}
-    client = NotebookClient(notebook, timeout=600, startup_timeout=300, kernel_name="alone", resources=resources)
+    client = NotebookClient(
+        notebook, timeout=600, startup_timeout=300, kernel_name="alone", resources=resources
+    )
     client.execute(env=variables(wheel, PIP_NO_INDEX="1"))
 
     ours, *theirs = "".join(output["text"] for output in notebook.cells[-1].outputs).split()

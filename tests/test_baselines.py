@@ -55,7 +55,9 @@ def test_the_network_learns_what_depends_on_the_input():
     for _ in range(300):
         residuals.append(baseline(signal, x=x)[0].square().mean().item())
         baseline.update()
-    assert residuals[0] == pytest.approx(signal.var(correction=0).item(), rel=1e-4)  # its first prediction is zero
+    assert residuals[0] == pytest.approx(
+        signal.var(correction=0).item(), rel=1e-4
+    )  # its first prediction is zero
     assert residuals[-1] < 0.05 * residuals[0]
     assert baseline.mean.item() == pytest.approx(5, abs=0.5)
 
@@ -67,7 +69,9 @@ def test_the_network_step_is_gradient_descent_on_the_squared_error():
     torch.nn.init.normal_(baseline.network[2].weight)
     weights = list(baseline.network.parameters())
     loss = (signal - 0.3 - baseline.network(x)).square().mean() / 2
-    expected = [w - 0.1 * g for w, g in zip(weights, torch.autograd.grad(loss, weights), strict=True)]
+    expected = [
+        w - 0.1 * g for w, g in zip(weights, torch.autograd.grad(loss, weights), strict=True)
+    ]
     baseline(signal, x=x)
     baseline.update()
     for w, e in zip(weights, expected, strict=True):
@@ -84,7 +88,9 @@ def trained(**settings):
     return baseline
 
 
-@pytest.mark.parametrize("settings", [{}, {"inputs": 3, "lr": 0.1}, {"inputs": 3, "ensemble": 2}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"inputs": 3, "lr": 0.1}, {"inputs": 3, "ensemble": 2}], ids=str
+)
 def test_the_state_survives_a_checkpoint(settings):
     baseline = trained(**settings)
     copy = Baseline(**settings)
@@ -124,20 +130,26 @@ def test_the_baseline_is_not_differentiated():
 @pytest.mark.parametrize("normalise", [False, True], ids=["plain", "normalised"])
 def test_learned_baselines_leave_the_estimate_unbiased_up_to_scale(kind, name, normalise):
     case = CASES[kind]
-    samplers = 2 if "layers" in kind else 1  # the rest are parameters of the loss, which has no score and no scale
+    samplers = (
+        2 if "layers" in kind else 1
+    )  # the rest are parameters of the loss, which has no score and no scale
     only = Case(case.parameters[:samplers], lambda *p: case.build(*p, *case.parameters[samplers:]))
     baseline = trained(inputs=3, lr=0.1, normalise=normalise).double()
     baseline.variance.fill_(5.29)
     here = partial(baseline, x=torch.ones(1, 3, dtype=torch.float64))
     expected = expected_estimate(partial(ESTIMATORS[name], baseline=here), only)
-    torch.testing.assert_close(expected * (2.3 if normalise else 1.0), exact_gradients(only, None), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(
+        expected * (2.3 if normalise else 1.0), exact_gradients(only, None), rtol=1e-6, atol=1e-9
+    )
 
 
 def test_a_learned_baseline_lowers_the_variance():
     logits = torch.zeros(4000, 3, requires_grad=True)
 
     def variance(baseline):
-        surrogate = ESTIMATORS["sf"](lambda sample: 10 + sample(Bernoulli(logits)).sum(-1), baseline=baseline)
+        surrogate = ESTIMATORS["sf"](
+            lambda sample: 10 + sample(Bernoulli(logits)).sum(-1), baseline=baseline
+        )
         return torch.autograd.grad(surrogate.sum(), logits)[0].var(0).sum()
 
     baseline = Baseline(normalise=False)
@@ -149,5 +161,7 @@ def test_a_learned_baseline_lowers_the_variance():
 def test_the_input_and_the_network_go_together():
     with pytest.raises(ValueError, match="no network: do not pass x"):
         Baseline()(SIGNALS[0], x=torch.zeros(2, 3))
-    with pytest.raises(ValueError, match=r"input-dependent network: pass x, e\.g\. baseline=partial"):
+    with pytest.raises(
+        ValueError, match=r"input-dependent network: pass x, e\.g\. baseline=partial"
+    ):
         Baseline(inputs=3)(SIGNALS[0])

@@ -17,7 +17,15 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOL = Path("book", "tools", "notebooks.py")
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 BUILT = shutil.ignore_patterns(
-    ".venv", ".git", "_build", "build", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", ".ipynb_checkpoints"
+    ".venv",
+    ".git",
+    "_build",
+    "build",
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+    "*.egg-info",
+    ".ipynb_checkpoints",
 )
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -26,7 +34,9 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 def cells(path, kind):
     """The cells of one kind that a person wrote, as (metadata, text)."""
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == kind and not {"setup", "colab"} & set(cell["metadata"].get("tags", [])):
+        if cell["cell_type"] == kind and not {"setup", "colab"} & set(
+            cell["metadata"].get("tags", [])
+        ):
             yield cell["metadata"], "".join(cell["source"])
 
 
@@ -35,7 +45,9 @@ def code_lines(text):
 
 
 def run_tool(root, *arguments):
-    return subprocess.run([sys.executable, str(root / TOOL), *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, str(root / TOOL), *arguments], capture_output=True, text=True, check=False
+    )
 
 
 # --- notebooks
@@ -51,7 +63,9 @@ def test_every_chapter_is_in_the_table_of_contents_and_on_the_landing_page():
     listed = re.findall(r"file: (notebooks/\S+)", (ROOT / "_toc.yml").read_text())
     assert listed == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
     landing = (ROOT / "book" / "intro.md").read_text()
-    assert [path.stem for path in NOTEBOOKS if f"{{doc}}`/notebooks/{path.stem}`" not in landing] == []
+    assert [
+        path.stem for path in NOTEBOOKS if f"{{doc}}`/notebooks/{path.stem}`" not in landing
+    ] == []
 
 
 @each_notebook
@@ -70,19 +84,25 @@ def test_prose_and_code_are_in_proportion():
             words += len(re.sub(r"\$[^$]+\$", "formula", text).split())
         lines += sum(len(code_lines(text)) for _, text in cells(path, "code"))
     if len(NOTEBOOKS) < 7:
-        pytest.skip(f"the book is not complete yet; {words / lines:.1f} words for a line of code so far")
+        pytest.skip(
+            f"the book is not complete yet; {words / lines:.1f} words for a line of code so far"
+        )
     assert 9 <= words / lines <= 14, f"{words} words for {lines} lines of code: {words / lines:.1f}"
 
 
 @each_notebook
 def test_figures_have_alt_text_caption_and_name(path):
-    draws = re.compile(r"plt\.(subplots|figure|subplot_mosaic)\(|^\s*plots\.digits\(|sns\.\w+plot\(", re.MULTILINE)
+    draws = re.compile(
+        r"plt\.(subplots|figure|subplot_mosaic)\(|^\s*plots\.digits\(|sns\.\w+plot\(", re.MULTILINE
+    )
     for metadata, text in cells(path, "code"):
         if draws.search(text) and "remove-output" not in metadata.get("tags", []):
             book = metadata.get("mystnb", {})
             assert len(book.get("image", {}).get("alt", "")) > 20, f"no alt text: {text}"
             assert book.get("figure", {}).get("caption"), f"no caption: {text}"
-            assert re.fullmatch(r"fig-[a-z0-9-]+", book["figure"].get("name", "")), f"no name fig-…: {text}"
+            assert re.fullmatch(r"fig-[a-z0-9-]+", book["figure"].get("name", "")), (
+                f"no name fig-…: {text}"
+            )
 
 
 @each_notebook
@@ -100,27 +120,60 @@ def test_chapters_have_goals_exercises_with_solutions_and_references(path):
 def test_chapters_import_only_what_colab_has_beside_gslib(path):
     code = "\n".join(text for _, text in cells(path, "code"))
     imported = set(re.findall(r"^\s*(?:from|import) (\w+)", code, re.MULTILINE))
-    allowed = {"gslib", "torch", "numpy", "matplotlib", "seaborn", "scipy", "sympy", "tqdm", "IPython", "pandas"}
+    allowed = {
+        "gslib",
+        "torch",
+        "numpy",
+        "matplotlib",
+        "seaborn",
+        "scipy",
+        "sympy",
+        "tqdm",
+        "IPython",
+        "pandas",
+    }
     assert imported <= allowed | sys.stdlib_module_names
 
 
 def test_optional_cells_for_cuda_say_what_they_would_show():
     found = [text for path in NOTEBOOKS for _, text in cells(path, "code") if "cuda" in text]
     assert found
-    optional = re.compile(r'if torch\.cuda\.is_available\(\):$.*^else:\n +print\("No CUDA here\. ', re.S | re.M)
+    optional = re.compile(
+        r'if torch\.cuda\.is_available\(\):$.*^else:\n +print\("No CUDA here\. ', re.S | re.M
+    )
     assert [text for text in found if not optional.match(text)] == []
 
 
 # --- the address
 
 
-TEXT = {"", ".bib", ".cff", ".css", ".ipynb", ".js", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".yml"}
+TEXT = {
+    "",
+    ".bib",
+    ".cff",
+    ".css",
+    ".ipynb",
+    ".js",
+    ".json",
+    ".md",
+    ".py",
+    ".svg",
+    ".toml",
+    ".txt",
+    ".yml",
+}
 
 
 def source_files(root):
-    made = re.compile(r"\.venv|\.git|_?build|__pycache__|\..*_cache|\.hypothesis|.*\.egg-info|\.ipynb_checkpoints")
+    made = re.compile(
+        r"\.venv|\.git|_?build|__pycache__|\..*_cache|\.hypothesis|.*\.egg-info|\.ipynb_checkpoints"
+    )
     for path in root.rglob("*"):
-        if path.suffix in TEXT and path.is_file() and not any(map(made.fullmatch, path.relative_to(root).parts)):
+        if (
+            path.suffix in TEXT
+            and path.is_file()
+            and not any(map(made.fullmatch, path.relative_to(root).parts))
+        ):
             yield path
 
 
@@ -134,12 +187,23 @@ def test_the_address_stands_in_one_place(tmp_path):
 
     owner, name = old.split("/")[-2:]
     places = re.compile(f"{owner}/{name}|{owner}\\.github\\.io")
-    assert [str(path.relative_to(copy)) for path in source_files(copy) if places.search(path.read_text("utf-8"))] == []
-    for name in ("README.md", "CITATION.cff", "pyproject.toml", *(f"notebooks/{path.name}" for path in NOTEBOOKS)):
+    assert [
+        str(path.relative_to(copy))
+        for path in source_files(copy)
+        if places.search(path.read_text("utf-8"))
+    ] == []
+    for name in (
+        "README.md",
+        "CITATION.cff",
+        "pyproject.toml",
+        *(f"notebooks/{path.name}" for path in NOTEBOOKS),
+    ):
         assert "someone/elsewhere" in (copy / name).read_text(encoding="utf-8"), name
 
 
-@pytest.mark.parametrize("url", ["example.org/a/b", "https://example.org/a", "https://example.org/a/b.git"])
+@pytest.mark.parametrize(
+    "url", ["example.org/a/b", "https://example.org/a", "https://example.org/a/b.git"]
+)
 def test_an_address_of_another_form_is_refused(tmp_path, url):
     done = run_tool(ROOT, "--address", url)
     assert done.returncode != 0
@@ -168,7 +232,9 @@ if "LOCAL" in arguments:
 def setup_cell():
     """The generated cell, which is the same in each notebook."""
     notebook = json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))
-    return next("".join(c["source"]) for c in notebook["cells"] if "setup" in c["metadata"].get("tags", []))
+    return next(
+        "".join(c["source"]) for c in notebook["cells"] if "setup" in c["metadata"].get("tags", [])
+    )
 
 
 def run_setup(folder, *, foreign=False, ours=False):
@@ -180,7 +246,9 @@ def run_setup(folder, *, foreign=False, ours=False):
     (site / "pip.py").write_text(PIP.format(site=str(site)))
     if foreign or ours:
         (site / "gslib" / ("estimators" if ours else "commands")).mkdir(parents=True)
-        (site / "gslib" / "__init__.py").write_text("ESTIMATORS = 'ours'" if ours else "import no_such_module")
+        (site / "gslib" / "__init__.py").write_text(
+            "ESTIMATORS = 'ours'" if ours else "import no_such_module"
+        )
     if ours:
         (site / "gslib" / "estimators" / "__init__.py").touch()
     (folder / "empty").mkdir()
@@ -188,7 +256,9 @@ def run_setup(folder, *, foreign=False, ours=False):
         [sys.executable, "-S", "-c", setup_cell() + "\nprint('gslib:', gslib.ESTIMATORS)"],
         cwd=folder / "empty",
         env={**os.environ, "PYTHONPATH": str(site), "GSLIB_SOURCE": "LOCAL"},
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     log = folder / "empty" / "pip.log"
     return done.stdout, log.read_text().splitlines() if log.exists() else []
@@ -214,7 +284,9 @@ def test_set_up_goes_round_another_package_called_gslib(tmp_path):
     ours, needs = calls
     assert "--no-deps" in ours
     assert {"torch>=2", "tqdm>=4", "torch==9.8", "numpy==9.8"} <= set(needs.split())
-    assert (tmp_path / "site" / "gslib" / "__init__.py").read_text() == "import no_such_module"  # untouched
+    assert (
+        tmp_path / "site" / "gslib" / "__init__.py"
+    ).read_text() == "import no_such_module"  # untouched
 
 
 def test_set_up_is_short_and_installs_from_the_address():
@@ -242,9 +314,17 @@ def test_the_example_of_the_readme_runs(capsys):
 
 def test_requirements_pin_the_toolchain_and_leave_torch_free():
     wanted = {
-        "jupyter-book": "1.0.4.post1", "sphinx": "7.4.7", "sphinx-book-theme": "1.3.0", "myst-nb": "1.4.0",
-        "myst-parser": "3.0.1", "sphinx-proof": "0.4.0", "sphinx-exercise": "1.2.1", "sphinx-design": "0.8.0",
-        "sphinxcontrib-bibtex": "2.7.0", "jupyter-cache": "1.0.1", "nbval": "0.11.0",
+        "jupyter-book": "1.0.4.post1",
+        "sphinx": "7.4.7",
+        "sphinx-book-theme": "1.3.0",
+        "myst-nb": "1.4.0",
+        "myst-parser": "3.0.1",
+        "sphinx-proof": "0.4.0",
+        "sphinx-exercise": "1.2.1",
+        "sphinx-design": "0.8.0",
+        "sphinxcontrib-bibtex": "2.7.0",
+        "jupyter-cache": "1.0.1",
+        "nbval": "0.11.0",
     }
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     pinned = dict(line.split("  #")[0].split("==") for line in lines if "==" in line)
@@ -257,19 +337,27 @@ def test_requirements_pin_the_toolchain_and_leave_torch_free():
 
 def test_packages_of_gslib_are_all_installed():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = [str(path.parent.relative_to(ROOT)).replace("/", ".") for path in ROOT.glob("gslib/**/__init__.py")]
+    found = [
+        str(path.parent.relative_to(ROOT)).replace("/", ".")
+        for path in ROOT.glob("gslib/**/__init__.py")
+    ]
     assert sorted(listed) == sorted(found)
 
 
 def test_no_file_names_a_path_of_one_machine():
     machine = re.compile(r"(?<![\w.:])/(?:root|work|tmp|home/\w+|Users/\w+)/")
-    named = [str(path.relative_to(ROOT)) for path in source_files(ROOT)
-             if path != Path(__file__) and machine.search(path.read_text(encoding="utf-8"))]
+    named = [
+        str(path.relative_to(ROOT))
+        for path in source_files(ROOT)
+        if path != Path(__file__) and machine.search(path.read_text(encoding="utf-8"))
+    ]
     assert named == []
 
 
 def test_references_are_complete():
-    entries = re.findall(r"@(\w+)\{(\S+),\n(.*?)\n\}", (ROOT / "book" / "references.bib").read_text(), re.DOTALL)
+    entries = re.findall(
+        r"@(\w+)\{(\S+),\n(.*?)\n\}", (ROOT / "book" / "references.bib").read_text(), re.DOTALL
+    )
     keys = [key for _, key, _ in entries]
     assert len(keys) == len(set(keys)) > 20
     for _, key, fields in entries:

@@ -47,7 +47,13 @@ FIGURE = "from matplotlib import pyplot as plt\nfrom gslib import plots\nplots.u
 
 def code(source, **mystnb):
     metadata = {"mystnb": mystnb} if mystnb else {}
-    return {"cell_type": "code", "metadata": metadata, "source": source, "outputs": [], "execution_count": None}
+    return {
+        "cell_type": "code",
+        "metadata": metadata,
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+    }
 
 
 def markdown(source):
@@ -55,16 +61,28 @@ def markdown(source):
 
 
 def write(book, *cells):
-    notebook = {"cells": [markdown("# One"), *cells], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    notebook = {
+        "cells": [markdown("# One"), *cells],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
     (book / "notebooks" / "01_one.ipynb").write_text(json.dumps(notebook))
-    subprocess.run([sys.executable, "book/tools/notebooks.py"], cwd=book, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "book/tools/notebooks.py"], cwd=book, check=True, capture_output=True
+    )
 
 
 def build(book):
     """Build as `make book` does; whether it passed, how many notebooks it ran, and all that it said."""
     command = ["jupyter-book", "build", ".", "-W", "-n", "--keep-going"]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=book, env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        command, cwd=book, env=environment, capture_output=True, text=True, check=False
+    )
     said = done.stdout + done.stderr
     if done.returncode:
         shutil.rmtree(book / "_build" / ".doctrees", ignore_errors=True)
@@ -78,12 +96,21 @@ def book(tmp_path_factory):
         shutil.copytree(ROOT / folder, book / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("_config.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, book / name)
-    claims = book / "book" / "claims.yml"  # the one figure draws anew what a chapter of the whole book does
-    claims.write_text(claims.read_text(encoding="utf-8").replace("fig-choices-graphs", "fig-one-1"), encoding="utf-8")
+    claims = (
+        book / "book" / "claims.yml"
+    )  # the one figure draws anew what a chapter of the whole book does
+    claims.write_text(
+        claims.read_text(encoding="utf-8").replace("fig-choices-graphs", "fig-one-1"),
+        encoding="utf-8",
+    )
     (book / "notebooks").mkdir()
     (book / "book" / "front.md").write_text("# Front\n")
     (book / "_toc.yml").write_text(TOC)
-    figure = code(FIGURE, image={"alt": "A line that rises."}, figure={"caption": "A line.", "name": "fig-one-1"})
+    figure = code(
+        FIGURE,
+        image={"alt": "A line that rises."},
+        figure={"caption": "A line.", "name": "fig-one-1"},
+    )
     write(book, code(GLUE), figure, markdown(TEXT))
     passed, ran, said = build(book)
     assert passed, said
@@ -93,15 +120,29 @@ def book(tmp_path_factory):
 
 def test_the_page_has_all_and_loads_nothing_from_elsewhere(book):
     html = (book / "_build" / "html" / "notebooks" / "01_one.html").read_text(encoding="utf-8")
-    for piece in ("1.0", "it ran", "A line that rises.", "A line.", "Solution to", "Jang", "Open in Colab"):
+    for piece in (
+        "1.0",
+        "it ran",
+        "A line that rises.",
+        "A line.",
+        "Solution to",
+        "Jang",
+        "Open in Colab",
+    ):
         assert piece in html, piece
-    loaded = re.findall(r"<(?:script|img|iframe)[^>]*\ssrc=\"([^\"]+)\"|<link[^>]*rel=\"[^\"]*(?:stylesheet|icon|preload)"
-                        r"[^>]*href=\"([^\"]+)\"", html)
+    loaded = re.findall(
+        r"<(?:script|img|iframe)[^>]*\ssrc=\"([^\"]+)\"|<link[^>]*rel=\"[^\"]*(?:stylesheet|icon|preload)"
+        r"[^>]*href=\"([^\"]+)\"",
+        html,
+    )
     loaded = [script or link for script, link in loaded]
     assert any("mathjax/tex-chtml.js" in path for path in loaded)
     assert [path for path in loaded if "//" in path] == []
-    missing = [path for path in loaded
-               if not (book / "_build" / "html" / "notebooks" / path.split("?")[0]).resolve().exists()]
+    missing = [
+        path
+        for path in loaded
+        if not (book / "_build" / "html" / "notebooks" / path.split("?")[0]).resolve().exists()
+    ]
     assert missing == []
     assert list((book / "_build" / "html" / "_static" / "mathjax").rglob("*.woff"))
 
@@ -139,5 +180,10 @@ def test_faults_fail_the_build_and_all_are_named(book):
     write(book, code(GLUE), dead, no_caption, code(FIGURE), code("1 / 0"))
     passed, _, said = build(book)
     assert not passed
-    for fault in ("fig-of-nothing", "figure without a caption", "image without alt text", "CellExecutionError"):
+    for fault in (
+        "fig-of-nothing",
+        "figure without a caption",
+        "image without alt text",
+        "CellExecutionError",
+    ):
         assert re.search(f"WARNING: .*{fault}", said), fault

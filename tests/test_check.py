@@ -17,7 +17,12 @@ EXACT_ON = {  # estimator -> the programs on which theory says that it is unbias
     "st": {"bernoulli, linear", "categorical, linear", "categorical, bilinear"},
     "annealed_st": {"bernoulli, linear", "categorical, linear", "categorical, bilinear"},
     "darn": {
-        *("bernoulli, linear", "bernoulli, separable quadratic", "bernoulli, quadratic", "bernoulli, parameter in loss"),
+        *(
+            "bernoulli, linear",
+            "bernoulli, separable quadratic",
+            "bernoulli, quadratic",
+            "bernoulli, parameter in loss",
+        ),
         *("categorical, linear", "categorical, bilinear"),
     },
     "gumbel_softmax": set(),
@@ -38,12 +43,17 @@ def test_a_slope_is_part_of_the_target():
     assert linear.exact_norm > 2 * gslib.check("st", samples=100).programs[0].exact_norm
     fixed = partial(ESTIMATORS["annealed_st"], slope=2.0)
     assert gslib.check(fixed, samples=10_000).programs[0] == linear
-    report = gslib.check(lambda program: fixed(program), samples=10_000, node=lambda q: q.with_slope(2.0))
+    report = gslib.check(
+        lambda program: fixed(program), samples=10_000, node=lambda q: q.with_slope(2.0)
+    )
     assert report.programs[0] == linear
 
 
 def test_the_value_of_a_relaxed_program_is_biased_and_reported():
-    quadratic = {name: gslib.check(name, samples=20_000).programs[1] for name in ("gumbel_softmax", "st_gumbel_softmax")}
+    quadratic = {
+        name: gslib.check(name, samples=20_000).programs[1]
+        for name in ("gumbel_softmax", "st_gumbel_softmax")
+    }
     relaxed, discrete = quadratic.values()
     assert abs(relaxed.value_bias) > 20 * relaxed.value_standard_error
     assert abs(discrete.value_bias) < 4 * discrete.value_standard_error
@@ -84,11 +94,16 @@ def test_an_unbiased_estimator_rarely_fails():
 
 def test_the_seed_fixes_the_report_and_the_global_state_stays():
     state = torch.get_rng_state()
-    reports = [gslib.check(my_score_function, samples=500, seed=seed).programs for seed in (1, 1, 2)]
+    reports = [
+        gslib.check(my_score_function, samples=500, seed=seed).programs for seed in (1, 1, 2)
+    ]
     assert torch.get_rng_state().equal(state)
     assert reports[0] == reports[1] != reports[2]
     with torch.no_grad():
-        assert gslib.check("sf", samples=500, seed=1).programs == gslib.check("sf", samples=500, seed=1).programs
+        assert (
+            gslib.check("sf", samples=500, seed=1).programs
+            == gslib.check("sf", samples=500, seed=1).programs
+        )
 
 
 def test_the_report_reads_as_a_table_and_as_data():
@@ -101,7 +116,9 @@ def test_the_report_reads_as_a_table_and_as_data():
     assert max(map(len, text.splitlines())) <= 130
     rows = report.to_dicts()
     assert [row["program"] for row in rows] == list(PROGRAMS)
-    assert {"estimator", "bias", "standard_error", "variance", "verdict", "unbiased"} <= set(rows[0])
+    assert {"estimator", "bias", "standard_error", "variance", "verdict", "unbiased"} <= set(
+        rows[0]
+    )
     assert "biased by" in rows[0]["verdict"]
     assert "unbiased within" in gslib.check("sf", samples=2_000).programs[0].verdict
 
@@ -111,8 +128,16 @@ def test_the_report_reads_as_a_table_and_as_data():
     [
         ("reinforce", KeyError, "unknown estimator 'reinforce'; choose one of sf"),
         (3, TypeError, "name in ESTIMATORS or a function, got int"),
-        (lambda program: ESTIMATORS["sf"](program).mean(), ValueError, r"shape \(\) for 50 .*do not average"),
-        (lambda program: ESTIMATORS["sf"](program)[:7], ValueError, r"shape \(7,\) for 50 examples.*\(50,\)"),
+        (
+            lambda program: ESTIMATORS["sf"](program).mean(),
+            ValueError,
+            r"shape \(\) for 50 .*do not average",
+        ),
+        (
+            lambda program: ESTIMATORS["sf"](program)[:7],
+            ValueError,
+            r"shape \(7,\) for 50 examples.*\(50,\)",
+        ),
         (lambda program: ESTIMATORS["sf"](program).detach(), ValueError, "has no gradient"),
         (lambda program: 0.0, TypeError, "returned float; it must return the surrogate"),
     ],

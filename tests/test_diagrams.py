@@ -24,19 +24,30 @@ def model(request):
 
 def rows(model):
     y, z = torch.eye(model.classes)[:2], torch.zeros(2, model.style)
-    runs = {"q(y | x)": (("x",), lambda: model.posterior(X), "logits"),
-            "q(z | x, y)": (("x", "y"), lambda: model.infer_style(X, y), "mean, log-variance"),
-            "p(x | y, z)": (("y, z",), lambda: model.decode(y, z), "pixels")}
+    runs = {
+        "q(y | x)": (("x",), lambda: model.posterior(X), "logits"),
+        "q(z | x, y)": (("x", "y"), lambda: model.infer_style(X, y), "mean, log-variance"),
+        "p(x | y, z)": (("y, z",), lambda: model.decode(y, z), "pixels"),
+    }
     return {title: (names, layers(model, run), end) for title, (names, run, end) in runs.items()}
 
 
 def test_layers_are_those_that_ran_in_their_order(model):
     found = {title: row[1] for title, row in rows(model).items()}
-    (a, b, c), k, style = (model.decoder[i].out_channels for i in (4, 2, 0)), model.classes, model.style
+    (a, b, c), k, style = (
+        (model.decoder[i].out_channels for i in (4, 2, 0)),
+        model.classes,
+        model.style,
+    )
     down = [(a, 14, 14), (b, 7, 7), (c, 4, 4)]
     assert [layer.shape for layer in found["q(y | x)"]] == [*down, (k,)]
-    assert [layer.shape for layer in found["q(z | x, y)"] if not layer.branch] == [*down, (2 * style,)]
-    assert [(layer.source, layer.shape) for layer in found["q(z | x, y)"] if layer.branch] == [((k,), (a,))]
+    assert [layer.shape for layer in found["q(z | x, y)"] if not layer.branch] == [
+        *down,
+        (2 * style,),
+    ]
+    assert [(layer.source, layer.shape) for layer in found["q(z | x, y)"] if layer.branch] == [
+        ((k,), (a,))
+    ]
     assert [layer.shape for layer in found["p(x | y, z)"]] == [*down[::-1], (1, 28, 28)]
     assert found["p(x | y, z)"][0].source == (k + style, 1, 1)
 
@@ -59,7 +70,9 @@ def test_hooks_go_where_the_run_fails(model):
 
 
 def test_a_drawing_has_every_shape_and_every_input(model):
-    for (title, (names, found, end)), ax in zip(rows(model).items(), networks(rows(model)), strict=True):
+    for (title, (names, found, end)), ax in zip(
+        rows(model).items(), networks(rows(model)), strict=True
+    ):
         text = "\n".join(t.get_text() for t in ax.texts)
         assert ax.get_title("left") == title
         assert end in text

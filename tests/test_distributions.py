@@ -31,7 +31,8 @@ LOGITS = tensor(0.3, -1.2, 0.8)
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "shape"), [(Bernoulli, td.Bernoulli, (4, 3)), (Categorical, td.OneHotCategorical, (4, 3, 5))]
+    ("ours", "theirs", "shape"),
+    [(Bernoulli, td.Bernoulli, (4, 3)), (Categorical, td.OneHotCategorical, (4, 3, 5))],
 )
 def test_agrees_with_torch_distributions(ours, theirs, shape):
     q, p = (ours(torch.randn(shape, dtype=torch.float64)) for _ in range(2))
@@ -48,10 +49,14 @@ def test_relaxed_densities_are_torchs_away_from_the_corners(tau):
     logits = torch.randn(4, 3, 5, dtype=torch.float64)
     log_y = torch.randn(4, 3, 5, dtype=torch.float64).log_softmax(-1)
     reference = td.RelaxedOneHotCategorical(tensor(tau).squeeze(), logits=logits)
-    torch.testing.assert_close(Categorical(logits).relaxed_log_prob(log_y, tau), reference.log_prob(log_y.exp()))
+    torch.testing.assert_close(
+        Categorical(logits).relaxed_log_prob(log_y, tau), reference.log_prob(log_y.exp())
+    )
     logits, logit_y = logits[..., 0], log_y[..., 0]
     reference = td.RelaxedBernoulli(tensor(tau).squeeze(), logits=logits)
-    torch.testing.assert_close(Bernoulli(logits).relaxed_log_prob(logit_y, tau), reference.log_prob(logit_y.sigmoid()))
+    torch.testing.assert_close(
+        Bernoulli(logits).relaxed_log_prob(logit_y, tau), reference.log_prob(logit_y.sigmoid())
+    )
 
 
 # --- densities -------------------------------------------------------------------------------------------------------
@@ -72,17 +77,28 @@ def test_the_density_of_one_binary_unit_integrates_to_one(tau):
 @pytest.mark.parametrize("tau", [0.1, 0.5, 1.0, 10.0])
 def test_the_density_of_two_classes_integrates_to_one(tau):
     ell = logit_grid(tau)
-    log_y = torch.stack([torch.nn.functional.logsigmoid(ell), torch.nn.functional.logsigmoid(-ell)], -1)
-    log_density = Categorical(LOGITS[None, :2]).relaxed_log_prob(log_y.unsqueeze(-2), tau).squeeze(-1)
-    assert torch.trapezoid((log_density + log_y.sum(-1)).exp(), ell).item() == pytest.approx(1, abs=1e-6)
+    log_y = torch.stack(
+        [torch.nn.functional.logsigmoid(ell), torch.nn.functional.logsigmoid(-ell)], -1
+    )
+    log_density = (
+        Categorical(LOGITS[None, :2]).relaxed_log_prob(log_y.unsqueeze(-2), tau).squeeze(-1)
+    )
+    assert torch.trapezoid((log_density + log_y.sum(-1)).exp(), ell).item() == pytest.approx(
+        1, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("tau", [0.3, 1.0, 3.0])
 def test_the_density_of_three_classes_integrates_to_one(tau):
-    a = torch.linspace(-40, 40, 801, dtype=torch.float64) / tau  # y = softmax(a, b, 0), dy1 dy2 = y1 y2 y3 da db
+    a = (
+        torch.linspace(-40, 40, 801, dtype=torch.float64) / tau
+    )  # y = softmax(a, b, 0), dy1 dy2 = y1 y2 y3 da db
     a, b = torch.meshgrid(a, a, indexing="ij")
     log_y = torch.stack([a, b, torch.zeros_like(a)], -1).log_softmax(-1)
-    density = (Categorical(LOGITS[None]).relaxed_log_prob(log_y.unsqueeze(-2), tau).squeeze(-1) + log_y.sum(-1)).exp()
+    density = (
+        Categorical(LOGITS[None]).relaxed_log_prob(log_y.unsqueeze(-2), tau).squeeze(-1)
+        + log_y.sum(-1)
+    ).exp()
     inner = torch.trapezoid(density, b, dim=1)
     assert torch.trapezoid(inner, a[:, 0]).item() == pytest.approx(1, abs=1e-4)
 
@@ -94,7 +110,9 @@ def bin_probabilities(log_density, edges, points=401):
         y = torch.linspace(lower, upper, points, dtype=torch.float64)
         weights = torch.ones(points, dtype=torch.float64)
         weights[1:-1:2], weights[2:-1:2] = 4, 2
-        cells.append((log_density(y).exp() * weights).sum().item() * (upper - lower) / (points - 1) / 3)
+        cells.append(
+            (log_density(y).exp() * weights).sum().item() * (upper - lower) / (points - 1) / 3
+        )
     return np.array(cells)
 
 
@@ -105,15 +123,23 @@ def test_histograms_of_samples_follow_the_density(kind, tau):
     if kind == "bernoulli":
         q = Bernoulli(LOGITS[:1])
         y = Bernoulli(LOGITS[:1].expand(N, 1)).relaxed_sample(tau).squeeze(-1)
-        expected = bin_probabilities(lambda y: q.relaxed_log_prob(y.logit().unsqueeze(-1), tau).squeeze(-1), edges)
+        expected = bin_probabilities(
+            lambda y: q.relaxed_log_prob(y.logit().unsqueeze(-1), tau).squeeze(-1), edges
+        )
     else:
         q = Categorical(LOGITS[None, :2])
         y = Categorical(LOGITS[:2].expand(N, 1, 2)).relaxed_sample(tau)[:, 0, 0]
         expected = bin_probabilities(
-            lambda y: q.relaxed_log_prob(torch.stack([y, 1 - y], -1).log().unsqueeze(-2), tau).squeeze(-1), edges
+            lambda y: q.relaxed_log_prob(
+                torch.stack([y, 1 - y], -1).log().unsqueeze(-2), tau
+            ).squeeze(-1),
+            edges,
         )
     observed = np.histogram(y.numpy(), edges)[0]
-    observed, expected = np.append(observed, N - observed.sum()), np.append(expected, 1 - expected.sum())
+    observed, expected = (
+        np.append(observed, N - observed.sum()),
+        np.append(expected, 1 - expected.sum()),
+    )
     assert stats.chisquare(observed, expected * N).pvalue > 1e-3
 
 
@@ -128,7 +154,9 @@ def test_a_two_dimensional_histogram_follows_the_density():
     log_y = torch.stack([a, b, (1 - a - b).clamp(min=1e-12)], -1).log().unsqueeze(-2)
     density = Categorical(LOGITS[None]).relaxed_log_prob(log_y, tau).squeeze(-1).exp() * inside
     cells = density.reshape(6, 50, 6, 50).sum((1, 3)).numpy() * 0.002**2
-    whole = [(i, j) for i in range(6) for j in range(6) if edges[i + 1] + edges[j + 1] <= 1 + 1e-9]  # off the border
+    whole = [
+        (i, j) for i in range(6) for j in range(6) if edges[i + 1] + edges[j + 1] <= 1 + 1e-9
+    ]  # off the border
     seen, expected = (np.array([grid[c] for c in whole]) for grid in (observed, cells * N))
     seen, expected = np.append(seen, N - seen.sum()), np.append(expected, N - expected.sum())
     assert stats.chisquare(seen, expected).pvalue > 1e-3
@@ -136,9 +164,13 @@ def test_a_two_dimensional_histogram_follows_the_density():
 
 def test_with_two_classes_both_densities_are_one():
     a, ell = tensor(0.7, -1.3), tensor(0.4, -2.0)
-    log_y = torch.stack([torch.nn.functional.logsigmoid(ell), torch.nn.functional.logsigmoid(-ell)], -1)
+    log_y = torch.stack(
+        [torch.nn.functional.logsigmoid(ell), torch.nn.functional.logsigmoid(-ell)], -1
+    )
     pair = Categorical(torch.stack([a, torch.zeros_like(a)], -1))
-    torch.testing.assert_close(Bernoulli(a).relaxed_log_prob(ell, 0.6), pair.relaxed_log_prob(log_y, 0.6))
+    torch.testing.assert_close(
+        Bernoulli(a).relaxed_log_prob(ell, 0.6), pair.relaxed_log_prob(log_y, 0.6)
+    )
 
 
 # --- samples ---------------------------------------------------------------------------------------------------------
@@ -147,7 +179,9 @@ def test_with_two_classes_both_densities_are_one():
 @pytest.mark.parametrize("tau", [0.3, 1.0, 5.0])
 def test_relaxed_samples_are_logistic(tau):
     ell = Bernoulli(LOGITS[:1].expand(N, 1)).relaxed_logits(tau)
-    assert stats.kstest(ell[:, 0].numpy(), stats.logistic(LOGITS[0] / tau, 1 / tau).cdf).pvalue > 1e-3
+    assert (
+        stats.kstest(ell[:, 0].numpy(), stats.logistic(LOGITS[0] / tau, 1 / tau).cdf).pvalue > 1e-3
+    )
     log_y = Categorical(LOGITS.expand(N, 1, 3)).relaxed_logits(tau)[:, 0]
     difference = log_y[:, 0] - log_y[:, 1]  # of two Gumbels: logistic
     law = stats.logistic((LOGITS[0] - LOGITS[1]) / tau, 1 / tau)
@@ -157,7 +191,9 @@ def test_relaxed_samples_are_logistic(tau):
 @dtype_table
 @pytest.mark.parametrize("method", ["sample", "straight_through_sample"])
 def test_discrete_samples_have_their_frequencies(dtype, method):
-    logits = torch.tensor([-6.9, -1.0, 0.0, 0.2]).to(dtype)  # the first class has a probability near 1/1000
+    logits = torch.tensor([-6.9, -1.0, 0.0, 0.2]).to(
+        dtype
+    )  # the first class has a probability near 1/1000
     arguments = () if method == "sample" else (0.5,)
     z = getattr(Categorical(logits.expand(200_000, 1, 4)), method)(*arguments)
     assert z.dtype == dtype
@@ -191,7 +227,9 @@ def test_samples_are_exact_and_carry_the_relaxed_gradient():
         hard = make(logits).straight_through_sample(0.4, uniform=lambda t: u)  # noqa: B023
         soft = make(logits).relaxed_sample(0.4, uniform=lambda t: u)  # noqa: B023
         assert ((hard == 0) | (hard == 1)).all()
-        torch.testing.assert_close(*(torch.autograd.grad((y * weights).sum(), logits)[0] for y in (hard, soft)))
+        torch.testing.assert_close(
+            *(torch.autograd.grad((y * weights).sum(), logits)[0] for y in (hard, soft))
+        )
         assert not make(logits).sample().requires_grad
         assert make(logits).sample(uniform=lambda t: u).equal(hard.detach())  # noqa: B023
 
@@ -232,7 +270,9 @@ def test_a_binary_unit_keeps_density_and_gradient_at_logit_100(ell):
     assert at_y.abs().item() < 1e-9
     log_density = Bernoulli(logits).relaxed_log_prob(logit_y, 0.5)
     (at_y,) = torch.autograd.grad(log_density, logit_y)
-    assert at_y.item() == pytest.approx(math.copysign(0.5, ell))  # y^-(1 - tau): still rising towards the corner
+    assert at_y.item() == pytest.approx(
+        math.copysign(0.5, ell)
+    )  # y^-(1 - tau): still rising towards the corner
 
 
 MASKED = torch.tensor([[0.3, -INF, -1.0, 0.5]], dtype=torch.float64)
@@ -243,7 +283,10 @@ def gradients_are_finite(value, *leaves):
 
 
 def test_masked_classes_drop_out_of_everything():
-    logits, prior = MASKED.clone().requires_grad_(), torch.randn(1, 4, dtype=torch.float64, requires_grad=True)
+    logits, prior = (
+        MASKED.clone().requires_grad_(),
+        torch.randn(1, 4, dtype=torch.float64, requires_grad=True),
+    )
     q, p, kept = Categorical(logits), Categorical(prior), [0, 2, 3]
     small = Categorical(MASKED[:, kept])
     z = q.sample()
@@ -270,7 +313,11 @@ def test_an_impossible_class_is_impossible():
     assert kl(free, Categorical(MASKED)).item() == INF
 
 
-@given(scale=st.sampled_from([1.0, 50.0, 1e4]), seed=st.integers(0, 2**31), tau=st.sampled_from([0.05, 1.0, 20.0]))
+@given(
+    scale=st.sampled_from([1.0, 50.0, 1e4]),
+    seed=st.integers(0, 2**31),
+    tau=st.sampled_from([0.05, 1.0, 20.0]),
+)
 def test_extreme_logits_stay_finite(scale, seed, tau):
     torch.manual_seed(seed)
     for make, shape in ((Bernoulli, (4, 3)), (Categorical, (4, 3, 5))):
@@ -278,7 +325,13 @@ def test_extreme_logits_stay_finite(scale, seed, tau):
         q, p = make(a), make(b)
         draw = q.relaxed_logits(tau)
         density = q.relaxed_log_prob(draw.detach(), tau)
-        for value in (kl(q, p), q.entropy(), q.log_prob(q.sample()), density, q.relaxed_sample(tau)):
+        for value in (
+            kl(q, p),
+            q.entropy(),
+            q.log_prob(q.sample()),
+            density,
+            q.relaxed_sample(tau),
+        ):
             assert value.isfinite().all()
             assert gradients_are_finite(value, a)
         assert (kl(q, p) >= -1e-4 * scale).all()
@@ -307,7 +360,12 @@ def test_shapes_and_types(lead, n, k, dtype):
         assert q.mean.shape == q.sample().shape == q.relaxed_sample(0.5).shape == (*lead, n, *unit)
         assert q.relaxed_sample(0.5).dtype == q.sample().dtype == q.mean.dtype == dtype
         log_y = q.relaxed_logits(0.5)
-        assert q.entropy().shape == q.log_prob(q.sample()).shape == q.relaxed_log_prob(log_y, 0.5).shape == (*lead, n)
+        assert (
+            q.entropy().shape
+            == q.log_prob(q.sample()).shape
+            == q.relaxed_log_prob(log_y, 0.5).shape
+            == (*lead, n)
+        )
         assert kl(q, q).shape == relaxed_kl(q, q, log_y, 0.5).shape == (*lead, n)
 
 
@@ -319,7 +377,9 @@ def test_tau_per_member():
         density = make(x).relaxed_log_prob(ell, tau)
         for e in range(2):
             alone = make(x[e])
-            torch.testing.assert_close(ell[e], alone.relaxed_logits(tau[e].item(), uniform=lambda t: u[e]))  # noqa: B023
+            torch.testing.assert_close(
+                ell[e], alone.relaxed_logits(tau[e].item(), uniform=lambda t: u[e])
+            )  # noqa: B023
             torch.testing.assert_close(density[e], alone.relaxed_log_prob(ell[e], tau[e].item()))
 
 
@@ -335,7 +395,9 @@ def test_kl_has_the_gradient_of_its_definition():
 def test_relaxed_kl_is_unbiased():
     tau, a, b = 0.7, LOGITS[0], LOGITS[1]
     ell = logit_grid(tau)
-    log_q, log_p = (Bernoulli(x.expand(1)).relaxed_log_prob(ell.unsqueeze(-1), tau).squeeze(-1) for x in (a, b))
+    log_q, log_p = (
+        Bernoulli(x.expand(1)).relaxed_log_prob(ell.unsqueeze(-1), tau).squeeze(-1) for x in (a, b)
+    )
     jacobian = torch.nn.functional.logsigmoid(ell) + torch.nn.functional.logsigmoid(-ell)
     exact = torch.trapezoid((log_q + jacobian).exp() * (log_q - log_p), ell)
     estimates = {}
@@ -346,7 +408,9 @@ def test_relaxed_kl_is_unbiased():
     for name, estimate in estimates.items():
         assert (estimate.mean() - exact).abs() < 4 * estimate.std() / N**0.5, name
     discrete = kl(Bernoulli(a.expand(1)), Bernoulli(b.expand(1)))
-    assert exact > discrete + 0.05  # a relaxed sample tells more than the arg max that it becomes: another divergence
+    assert (
+        exact > discrete + 0.05
+    )  # a relaxed sample tells more than the arg max that it becomes: another divergence
 
 
 # --- slope -----------------------------------------------------------------------------------------------------------
@@ -356,31 +420,75 @@ def test_with_slope_is_a_hard_sigmoid_with_a_margin():
     logits = tensor(-3.0, -0.4, 0.0, 0.4, 3.0)
     expected = ((2 * logits + 1) / 2).clamp(1e-3, 1 - 1e-3)
     torch.testing.assert_close(Bernoulli(logits).with_slope(2.0).mean, expected)
-    torch.testing.assert_close(Bernoulli(logits).with_slope(5.0).with_slope(2.0).mean, expected)  # replaced, not multiplied
+    torch.testing.assert_close(
+        Bernoulli(logits).with_slope(5.0).with_slope(2.0).mean, expected
+    )  # replaced, not multiplied
     slopes = torch.tensor([1.0, 2.0])
     torch.testing.assert_close(Bernoulli(logits.expand(2, 5)).with_slope(slopes).mean[1], expected)
     categories = tensor([0.5, -1.0, 0.2])
-    torch.testing.assert_close(Categorical(categories).with_slope(3.0).with_slope(2.0).mean, (2 * categories).softmax(-1))
+    torch.testing.assert_close(
+        Categorical(categories).with_slope(3.0).with_slope(2.0).mean, (2 * categories).softmax(-1)
+    )
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
 
 B, C = Bernoulli(torch.zeros(4, 3)), Categorical(torch.zeros(4, 2, 3))
 BAD = {
-    "bernoulli nan": (lambda: Bernoulli(torch.tensor([math.nan])), ValueError, r"1 NaN or \+inf value"),
-    "categorical nan": (lambda: Categorical(torch.tensor([[math.nan, 0]])), ValueError, r"1 NaN or \+inf value"),
-    "all masked": (lambda: Categorical(torch.full((2, 3), -INF)), ValueError, r"2 row\(s\).*at least one class"),
-    "integers": (lambda: Bernoulli(torch.zeros(3, dtype=torch.long)), TypeError, r"got torch\.int64; call \.float\(\)"),
-    "one axis": (lambda: Categorical(torch.zeros(3)), ValueError, r"\[\.\.\., N, K\], got \(3,\).*logits\[None\]"),
-    "tau": (lambda: B.relaxed_sample(0.0), ValueError, r"tau must be positive and finite, got 0\.0"),
+    "bernoulli nan": (
+        lambda: Bernoulli(torch.tensor([math.nan])),
+        ValueError,
+        r"1 NaN or \+inf value",
+    ),
+    "categorical nan": (
+        lambda: Categorical(torch.tensor([[math.nan, 0]])),
+        ValueError,
+        r"1 NaN or \+inf value",
+    ),
+    "all masked": (
+        lambda: Categorical(torch.full((2, 3), -INF)),
+        ValueError,
+        r"2 row\(s\).*at least one class",
+    ),
+    "integers": (
+        lambda: Bernoulli(torch.zeros(3, dtype=torch.long)),
+        TypeError,
+        r"got torch\.int64; call \.float\(\)",
+    ),
+    "one axis": (
+        lambda: Categorical(torch.zeros(3)),
+        ValueError,
+        r"\[\.\.\., N, K\], got \(3,\).*logits\[None\]",
+    ),
+    "tau": (
+        lambda: B.relaxed_sample(0.0),
+        ValueError,
+        r"tau must be positive and finite, got 0\.0",
+    ),
     "tau, categorical": (lambda: C.relaxed_logits(-1.0), ValueError, r"got -1\.0"),
     "tau, density": (lambda: B.relaxed_log_prob(torch.zeros(4, 3), 0.0), ValueError, r"got 0\.0"),
-    "z shape": (lambda: B.log_prob(torch.zeros(4, 2)), ValueError, r"z has shape \(4, 2\).*\(4, 3\)"),
+    "z shape": (
+        lambda: B.log_prob(torch.zeros(4, 2)),
+        ValueError,
+        r"z has shape \(4, 2\).*\(4, 3\)",
+    ),
     "z type": (lambda: B.log_prob(1.0), TypeError, r"z must be a torch\.Tensor, got float"),
-    "log_y shape": (lambda: C.relaxed_log_prob(torch.zeros(4, 2, 4), 1.0), ValueError, r"log_y has shape \(4, 2, 4\)"),
-    "noise": (lambda: B.sample(uniform=lambda t: torch.rand(3)), ValueError, r"uniform returned shape \(3,\)"),
+    "log_y shape": (
+        lambda: C.relaxed_log_prob(torch.zeros(4, 2, 4), 1.0),
+        ValueError,
+        r"log_y has shape \(4, 2, 4\)",
+    ),
+    "noise": (
+        lambda: B.sample(uniform=lambda t: torch.rand(3)),
+        ValueError,
+        r"uniform returned shape \(3,\)",
+    ),
     "kl kinds": (lambda: kl(B, C), TypeError, "got Bernoulli and Categorical; build both"),
-    "relaxed_kl kinds": (lambda: relaxed_kl(C, B, torch.zeros(4, 2, 3), 1.0), TypeError, "got Categorical and Bernoulli"),
+    "relaxed_kl kinds": (
+        lambda: relaxed_kl(C, B, torch.zeros(4, 2, 3), 1.0),
+        TypeError,
+        "got Categorical and Bernoulli",
+    ),
 }
 
 

@@ -15,7 +15,11 @@ import torch
 import gslib
 from gslib import data
 
-MODULES = [module.name for module in pkgutil.walk_packages(gslib.__path__, "gslib.") if "._" not in module.name]
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(gslib.__path__, "gslib.")
+    if "._" not in module.name
+]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -23,7 +27,11 @@ def public(module):
     """The functions and classes that a module defines itself."""
     for name, thing in vars(module).items():
         defined = getattr(thing, "__module__", "") == module.__name__
-        if defined and not name.startswith("_") and (inspect.isclass(thing) or inspect.isroutine(thing)):
+        if (
+            defined
+            and not name.startswith("_")
+            and (inspect.isclass(thing) or inspect.isroutine(thing))
+        ):
             yield name, thing
 
 
@@ -52,7 +60,9 @@ def scratch(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", MODULES)
 def test_public_names_have_examples(name):
     module = importlib.import_module(name)
-    assert [public_name for public_name, thing in public(module) if ">>>" not in (thing.__doc__ or "")] == []
+    assert [
+        public_name for public_name, thing in public(module) if ">>>" not in (thing.__doc__ or "")
+    ] == []
 
 
 @pytest.mark.parametrize("name", MODULES)

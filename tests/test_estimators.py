@@ -44,7 +44,9 @@ def estimator_of(name):
 
 def target_case(name, case):
     """Slope-annealed ST estimates the gradient of the program whose nodes have the slope."""
-    return case.node(lambda q: q.with_slope(BIASED[name]["slope"])) if name == "annealed_st" else case
+    return (
+        case.node(lambda q: q.with_slope(BIASED[name]["slope"])) if name == "annealed_st" else case
+    )
 
 
 # --- the oracle ------------------------------------------------------------------------------------------------------
@@ -55,7 +57,9 @@ def target_case(name, case):
 def test_exact_is_brute_force(case, ensemble):
     values, gradients = per_sample(ESTIMATORS["exact"], case, 2, ensemble)
     expected = exact_gradients(case, ensemble)
-    torch.testing.assert_close(gradients, expected.unsqueeze(-2).expand_as(gradients), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        gradients, expected.unsqueeze(-2).expand_as(gradients), rtol=1e-10, atol=1e-12
+    )
     if ensemble is None:
         torch.testing.assert_close(values, brute_force(case)[0].expand(2), rtol=1e-10, atol=1e-12)
 
@@ -100,7 +104,11 @@ def test_control_variates_reduce_variance():
     case = CASES["bernoulli"]
     variance = {
         name: per_sample(estimator_of(name), case, 10_000, **hyper)[1].var(0).sum()
-        for name, hyper in {"sf": {}, "sf, baseline": {"baseline": brute_force(case)[0].item()}, "muprop": {}}.items()
+        for name, hyper in {
+            "sf": {},
+            "sf, baseline": {"baseline": brute_force(case)[0].item()},
+            "muprop": {},
+        }.items()
     }
     assert variance["muprop"] < variance["sf, baseline"] < variance["sf"]
 
@@ -122,7 +130,9 @@ def test_biased_estimators_show_their_bias(name, case, ensemble):
     _, gradients = per_sample(estimator, case, SAMPLES, ensemble, **BIASED[name])
     bias = z_scores(gradients, exact_gradients(target, ensemble))
     assert bias.amax(-1).min() > 6, f"every member is biased, got {bias}"
-    if "gumbel" not in name:  # these have an expectation that enumeration gives; sampling must agree with it
+    if (
+        "gumbel" not in name
+    ):  # these have an expectation that enumeration gives; sampling must agree with it
         expected = expected_estimate_of(name, case, ensemble)
         assert z_scores(gradients, expected).max() < 4
 
@@ -143,7 +153,11 @@ def f_and_slope(f, z):
     return f(z).item(), slope.item()
 
 
-FUNCTIONS = {"linear": lambda z: 2 * z - 1, "quadratic": lambda z: (z - 0.3) ** 2, "cubic": lambda z: z**3 - z**2 + 0.3 * z}
+FUNCTIONS = {
+    "linear": lambda z: 2 * z - 1,
+    "quadratic": lambda z: (z - 0.3) ** 2,
+    "cubic": lambda z: z**3 - z**2 + 0.3 * z,
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -159,18 +173,27 @@ def test_expectations_for_one_unit_by_hand(name):
         "darn": dp * (slope1 + slope0) / 2,
     }
     for estimator, gradient in by_hand.items():
-        assert expected_estimate(ESTIMATORS[estimator], one_unit(f)).item() == pytest.approx(gradient, abs=1e-12), estimator
-    exact = {estimator: abs(gradient - dp * (f1 - f0)) < 1e-12 for estimator, gradient in by_hand.items()}
+        assert expected_estimate(ESTIMATORS[estimator], one_unit(f)).item() == pytest.approx(
+            gradient, abs=1e-12
+        ), estimator
+    exact = {
+        estimator: abs(gradient - dp * (f1 - f0)) < 1e-12 for estimator, gradient in by_hand.items()
+    }
     assert exact["darn"] == (name != "cubic")
     assert exact["st"] == (name == "linear")
 
 
 def _bernoulli(loss):
-    return Case([tensor(0.4, -0.7, 1.1)], lambda theta: lambda sample: loss(sample(Bernoulli(theta))))
+    return Case(
+        [tensor(0.4, -0.7, 1.1)], lambda theta: lambda sample: loss(sample(Bernoulli(theta)))
+    )
 
 
 def _categorical(loss):
-    return Case([tensor([0.4, -0.7, 1.1], [0.2, 0.9, -0.5])], lambda theta: lambda sample: loss(sample(Categorical(theta))))
+    return Case(
+        [tensor([0.4, -0.7, 1.1], [0.2, 0.9, -0.5])],
+        lambda theta: lambda sample: loss(sample(Categorical(theta))),
+    )
 
 
 A = tensor([0.9, -0.4, 0.3], [0.2, 0.7, -0.8], [-1.2, 0.5, 0.6])
@@ -183,14 +206,20 @@ LINEAR = {
 @pytest.mark.parametrize("case", LINEAR.values(), ids=LINEAR)
 @pytest.mark.parametrize("name", ["st", "darn"])
 def test_straight_through_and_darn_are_exact_for_a_linear_loss(name, case):
-    torch.testing.assert_close(expected_estimate(ESTIMATORS[name], case), exact_gradients(case, None))
+    torch.testing.assert_close(
+        expected_estimate(ESTIMATORS[name], case), exact_gradients(case, None)
+    )
 
 
 def test_darn_is_exact_for_any_quadratic_of_binary_units_and_not_for_a_cubic():
     quadratic = _bernoulli(lambda z: ((z @ A) * z).sum(-1) - 0.3 * z.sum(-1))
-    torch.testing.assert_close(expected_estimate(ESTIMATORS["darn"], quadratic), exact_gradients(quadratic, None))
+    torch.testing.assert_close(
+        expected_estimate(ESTIMATORS["darn"], quadratic), exact_gradients(quadratic, None)
+    )
     cubic = _bernoulli(lambda z: ((z @ A[0]) - 0.3) ** 3)
-    assert (expected_estimate(ESTIMATORS["darn"], cubic) - exact_gradients(cubic, None)).norm() > 0.01
+    assert (
+        expected_estimate(ESTIMATORS["darn"], cubic) - exact_gradients(cubic, None)
+    ).norm() > 0.01
 
 
 def test_darn_as_printed_keeps_nothing_of_a_separable_quadratic():
@@ -203,14 +232,20 @@ def test_darn_passes_a_lower_sample_by_its_own_rule():
     theta, w, b = 0.7, -1.2, 0.5  # z1 ~ sigmoid(theta), z2 ~ sigmoid(w z1 + b), f(z2)
     case = Case(
         [tensor(theta)],
-        lambda theta: lambda sample: FUNCTIONS["cubic"](sample(Bernoulli(sample(Bernoulli(theta)) * w + b))).sum(-1),
+        lambda theta: (
+            lambda sample: FUNCTIONS["cubic"](
+                sample(Bernoulli(sample(Bernoulli(theta)) * w + b))
+            ).sum(-1)
+        ),
     )
     p1, expected = tensor(theta).sigmoid().item(), 0.0
     for z1 in (0, 1):
         p2 = tensor(w * z1 + b).sigmoid().item()
         for z2 in (0, 1):
             probability = (p1 if z1 else 1 - p1) * (p2 if z2 else 1 - p2)
-            slope = f_and_slope(FUNCTIONS["cubic"], z2)[1] * (z2 - 0.5) * (z2 - p2) * w  # d f / d z1 through log q(z2)
+            slope = (
+                f_and_slope(FUNCTIONS["cubic"], z2)[1] * (z2 - 0.5) * (z2 - p2) * w
+            )  # d f / d z1 through log q(z2)
             expected += probability * slope * (z1 - 0.5) * (z1 - p1)
     assert abs(expected) > 1e-3
     assert expected_estimate(ESTIMATORS["darn"], case).item() == pytest.approx(expected, abs=1e-12)
@@ -226,14 +261,19 @@ def quadrature(estimator, case, step=0.05, **hyperparameters):
     noise = iter([u.repeat_interleave(len(u)).unsqueeze(-1), u.repeat(len(u)).unsqueeze(-1)])
     weight = torch.outer(weight, weight).flatten()
     assert weight.sum().item() == pytest.approx(1, abs=1e-8)
-    _, gradients = per_sample(estimator, case, len(weight), uniform=lambda t: next(noise), **hyperparameters)
+    _, gradients = per_sample(
+        estimator, case, len(weight), uniform=lambda t: next(noise), **hyperparameters
+    )
     return (weight.unsqueeze(-1) * gradients).sum(0)
 
 
 TWO_UNITS = Case(
     [tensor(0.7), tensor(-1.2, 0.5)],
-    lambda theta, w: lambda sample: (
-        (sample(Bernoulli(sample(Bernoulli(theta)) * w[..., :1] + w[..., 1:])) - 0.3).sum(-1) ** 3
+    lambda theta, w: (
+        lambda sample: (
+            (sample(Bernoulli(sample(Bernoulli(theta)) * w[..., :1] + w[..., 1:])) - 0.3).sum(-1)
+            ** 3
+        )
     ),
 )
 
@@ -252,7 +292,9 @@ def test_gumbel_softmax_loses_its_bias_as_tau_falls():
         # E[f'(y) y(1-y)/tau] over logistic noise, y = sigmoid((theta + l)/tau): written out, with no gslib in it.
         ell = torch.linspace(-36, 36, 1_000_001, dtype=torch.float64)
         y = ((0.7 + ell) / tau).sigmoid()
-        return torch.trapezoid(3 * (y - 0.3) ** 2 * y * (1 - y) / tau * ell.sigmoid() * (-ell).sigmoid(), ell).item()
+        return torch.trapezoid(
+            3 * (y - 0.3) ** 2 * y * (1 - y) / tau * ell.sigmoid() * (-ell).sigmoid(), ell
+        ).item()
 
     case = one_unit(lambda z: (z - 0.3) ** 3)
     exact = exact_gradients(case, None).item()
@@ -261,7 +303,11 @@ def test_gumbel_softmax_loses_its_bias_as_tau_falls():
     for tau in (2.0, 1.0, 0.1, 0.02):
         weight = ell.sigmoid() * (-ell).sigmoid() * (ell[1] - ell[0])
         _, gradients = per_sample(
-            ESTIMATORS["gumbel_softmax"], case, len(ell), tau=tau, uniform=lambda t: ell.sigmoid().unsqueeze(-1)
+            ESTIMATORS["gumbel_softmax"],
+            case,
+            len(ell),
+            tau=tau,
+            uniform=lambda t: ell.sigmoid().unsqueeze(-1),
         )
         expected = (weight * gradients.squeeze(-1)).sum().item()
         assert expected == pytest.approx(relaxed_gradient(tau), abs=1e-6)
@@ -278,10 +324,16 @@ def test_two_classes_and_one_binary_unit_are_the_same_estimator():
     binary = one_unit(loss)
     classes = Case(
         [tensor(0.7)],
-        lambda theta: lambda sample: loss(sample(Categorical(torch.stack([theta, 0 * theta], -1)))[..., 0]).sum(-1),
+        lambda theta: (
+            lambda sample: loss(
+                sample(Categorical(torch.stack([theta, 0 * theta], -1)))[..., 0]
+            ).sum(-1)
+        ),
     )
     for name in ("gumbel_softmax", "st_gumbel_softmax", "st", "sf", "muprop"):
-        a, b = (per_sample(ESTIMATORS[name], case, SAMPLES)[1].squeeze(-1) for case in (binary, classes))
+        a, b = (
+            per_sample(ESTIMATORS[name], case, SAMPLES)[1].squeeze(-1) for case in (binary, classes)
+        )
         standard_error = ((a.var() + b.var()) / SAMPLES).sqrt()
         assert (a.mean() - b.mean()).abs() < 4 * standard_error, name
         assert a.std().item() == pytest.approx(b.std().item(), rel=0.03), name
@@ -313,7 +365,9 @@ def test_the_value_is_the_loss_of_the_sample(name, case, ensemble):
 
 def test_exact_has_no_variance_and_ignores_the_noise():
     program = CASES["bernoulli"].build(*CASES["bernoulli"].parameters)
-    assert ESTIMATORS["exact"](program, uniform=torch.zeros_like).equal(ESTIMATORS["exact"](program))
+    assert ESTIMATORS["exact"](program, uniform=torch.zeros_like).equal(
+        ESTIMATORS["exact"](program)
+    )
 
 
 def test_same_seed_same_estimate_and_other_seed_another():
@@ -333,7 +387,9 @@ def test_same_seed_same_estimate_and_other_seed_another():
 def streams(seeds):
     """Noise from one generator per member, stacked: what each member would draw alone."""
     generators = [torch.Generator().manual_seed(s) for s in seeds]
-    return lambda t: torch.stack([torch.rand(t.shape[1:], generator=g, dtype=t.dtype) for g in generators])
+    return lambda t: torch.stack(
+        [torch.rand(t.shape[1:], generator=g, dtype=t.dtype) for g in generators]
+    )
 
 
 def stream(seed):
@@ -360,10 +416,14 @@ def member_settings(name, e=None):
 @case_table
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_an_ensemble_member_is_its_lone_run_bit_for_bit(name, case):
-    together = per_sample(ESTIMATORS[name], case, 16, 3, uniform=streams(SEEDS), **member_settings(name))
+    together = per_sample(
+        ESTIMATORS[name], case, 16, 3, uniform=streams(SEEDS), **member_settings(name)
+    )
     for e, seed in enumerate(SEEDS):
         lone_case = Case([p[e] for p in case.members(3)], case.build)
-        alone = per_sample(ESTIMATORS[name], lone_case, 16, uniform=stream(seed), **member_settings(name, e))
+        alone = per_sample(
+            ESTIMATORS[name], lone_case, 16, uniform=stream(seed), **member_settings(name, e)
+        )
         for both, one in zip(together, alone, strict=True):
             assert both[e].equal(one)
 
@@ -384,12 +444,16 @@ def ensemble_and_lone_runs(name, model, pixels, batch):
     x = (torch.rand(batch, pixels) < 0.4).float()
     ensemble = kind(node, size=size, data=pixels, ensemble=3, seeds=SEEDS)
     settings = {key: value.float() for key, value in member_settings(name).items()}
-    surrogate = ESTIMATORS[name](partial(ensemble.loss, x.expand(3, batch, pixels)), uniform=streams(SEEDS), **settings)
+    surrogate = ESTIMATORS[name](
+        partial(ensemble.loss, x.expand(3, batch, pixels)), uniform=streams(SEEDS), **settings
+    )
     assert surrogate.shape == (3, batch)
     surrogate.mean(-1).sum().backward()
     for e, seed in enumerate(SEEDS):
         lone = kind(node, size=size, data=pixels, seeds=[seed])
-        alone = ESTIMATORS[name](partial(lone.loss, x), uniform=stream(seed), **member_settings(name, e))
+        alone = ESTIMATORS[name](
+            partial(lone.loss, x), uniform=stream(seed), **member_settings(name, e)
+        )
         alone.mean().backward()
         yield surrogate[e], alone
         for both, one in zip(ensemble.parameters(), lone.parameters(), strict=True):
@@ -417,25 +481,35 @@ def test_a_member_of_any_model_ensemble_is_its_lone_run_to_rounding(name, model)
 @pytest.mark.parametrize("kind", [gslib.models.DiscreteVAE, gslib.models.StochasticBinaryNetwork])
 @pytest.mark.parametrize(("node", "size"), [("bernoulli", (200,)), ("categorical", (20, 10))])
 def test_a_member_of_the_papers_models_is_its_lone_run_bit_for_bit(kind, node, size):
-    for both, one in ensemble_and_lone_runs("st_gumbel_softmax", (kind, node, size), pixels=784, batch=100):
+    for both, one in ensemble_and_lone_runs(
+        "st_gumbel_softmax", (kind, node, size), pixels=784, batch=100
+    ):
         assert both.equal(one)
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_sf_and_exact_agree_on_a_model_ensemble(model):
     kind, node, _ = model
-    nets = kind(node, size={"bernoulli": (2,), "categorical": (1, 3)}[node], data=4, ensemble=2).double()
+    nets = kind(
+        node, size={"bernoulli": (2,), "categorical": (1, 3)}[node], data=4, ensemble=2
+    ).double()
     x = (torch.rand(2, 1, 4) < 0.5).double()
     parameters = [p for p in nets.parameters() if p.requires_grad]
 
     def gradient(surrogate):
-        return torch.cat([g.flatten() for g in torch.autograd.grad(surrogate.mean(-1).sum(), parameters)])
+        return torch.cat(
+            [g.flatten() for g in torch.autograd.grad(surrogate.mean(-1).sum(), parameters)]
+        )
 
     expected = gradient(ESTIMATORS["exact"](partial(nets.loss, x)))
     rows = x.expand(2, 25_000, 4)
-    estimates = torch.stack([gradient(ESTIMATORS["muprop"](partial(nets.loss, rows))) for _ in range(8)])
+    estimates = torch.stack(
+        [gradient(ESTIMATORS["muprop"](partial(nets.loss, rows))) for _ in range(8)]
+    )
     standard_error = estimates.std(0) / 8**0.5
-    assert (((estimates.mean(0) - expected).abs() / (standard_error + 1e-9)) < 6).all()  # t with 7 degrees of freedom
+    assert (
+        ((estimates.mean(0) - expected).abs() / (standard_error + 1e-9)) < 6
+    ).all()  # t with 7 degrees of freedom
     assert (estimates.mean(0) - expected).norm() < 0.02 * expected.norm()
 
 
@@ -454,7 +528,9 @@ def seen(baseline, mean, variance):
 @pytest.mark.parametrize("kind", ["bernoulli", "categorical"])
 def test_variance_normalisation_rescales_and_keeps_the_direction(name, kind):
     case = CASES[kind]
-    fixed = Case(case.parameters[:1], lambda theta: case.build(theta, case.parameters[1]))  # no parameter in the loss
+    fixed = Case(
+        case.parameters[:1], lambda theta: case.build(theta, case.parameters[1])
+    )  # no parameter in the loss
     baseline = seen(Baseline(normalise=True), 0.25, 6.25)
     expected = expected_estimate(partial(ESTIMATORS[name], baseline=baseline), fixed)
     torch.testing.assert_close(expected, exact_gradients(fixed, None) / 2.5)
@@ -467,7 +543,9 @@ def test_variance_normalisation_leaves_small_signals_and_the_loss_gradient_alone
     torch.testing.assert_close(expected, exact_gradients(case, None))
     large = seen(Baseline(normalise=True), 0.1, 100.0)
     expected = expected_estimate(partial(ESTIMATORS["muprop"], baseline=large), case)
-    torch.testing.assert_close(expected[3:], exact_gradients(case, None)[3:])  # the parameters of the loss: not rescaled
+    torch.testing.assert_close(
+        expected[3:], exact_gradients(case, None)[3:]
+    )  # the parameters of the loss: not rescaled
     torch.testing.assert_close(expected[:3], exact_gradients(case, None)[:3] / 10)
 
 
@@ -486,12 +564,16 @@ def test_variance_normalisation_divides_a_kl_term_with_the_rest(name):
         def program(sample):
             q = Bernoulli(theta)
             z = sample(q)
-            return ((z @ A) * z).sum(-1) + 3 * gslib.kl(q, Bernoulli(torch.full_like(theta, 1.5))).sum(-1)
+            return ((z @ A) * z).sum(-1) + 3 * gslib.kl(
+                q, Bernoulli(torch.full_like(theta, 1.5))
+            ).sum(-1)
 
         return program
 
     case = Case([tensor(0.4, -0.6, 0.9)], build)
-    expected = expected_estimate(partial(ESTIMATORS[name], baseline=seen(Baseline(normalise=True), 0.0, 16.0)), case)
+    expected = expected_estimate(
+        partial(ESTIMATORS[name], baseline=seen(Baseline(normalise=True), 0.0, 16.0)), case
+    )
     torch.testing.assert_close(expected, exact_gradients(case, None) / 4)
 
 
@@ -499,7 +581,9 @@ def test_variance_normalisation_divides_a_kl_term_with_the_rest(name):
 def test_variance_normalisation_in_an_autoencoder_touches_the_encoder_alone(node):
     """For one draw: every gradient of a VAE's encoder is divided by the scale, those of decoder and prior are not."""
     x = torch.randint(0, 2, (2, 5, 16), generator=torch.Generator().manual_seed(1)).float()
-    model = gslib.models.DiscreteVAE(node, size=(4,) if node == "bernoulli" else (2, 3), ensemble=2, data=16)
+    model = gslib.models.DiscreteVAE(
+        node, size=(4,) if node == "bernoulli" else (2, 3), ensemble=2, data=16
+    )
     gradients = {}
     for scale in (1.0, 5.0):
         torch.manual_seed(0)
@@ -508,7 +592,9 @@ def test_variance_normalisation_in_an_autoencoder_touches_the_encoder_alone(node
         gradients[scale] = {k: p.grad.clone() for k, p in model.named_parameters()}
         model.zero_grad()
     for k, g in gradients[1.0].items():
-        torch.testing.assert_close(gradients[5.0][k] * (5 if k.startswith("encoder") else 1), g, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            gradients[5.0][k] * (5 if k.startswith("encoder") else 1), g, rtol=1e-4, atol=1e-5
+        )
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
@@ -517,13 +603,17 @@ THETA = torch.zeros(5, 3, requires_grad=True)
 
 
 def test_unknown_name():
-    with pytest.raises(KeyError, match=r"unknown estimator 'gumbel'; choose one of sf, darn, muprop, st"):
+    with pytest.raises(
+        KeyError, match=r"unknown estimator 'gumbel'; choose one of sf, darn, muprop, st"
+    ):
         ESTIMATORS["gumbel"]
 
 
 @pytest.mark.parametrize("name", ["sf", "darn", "muprop", "exact"])
 def test_programs_that_break_the_rules(name):
-    with pytest.raises(ValueError, match=r"returned \(\).*one loss per example.*\(5,\).*do not average"):
+    with pytest.raises(
+        ValueError, match=r"returned \(\).*one loss per example.*\(5,\).*do not average"
+    ):
         ESTIMATORS[name](lambda sample: sample(Bernoulli(THETA)).mean())
     with pytest.raises(ValueError, match="never called its sampler"):
         ESTIMATORS[name](lambda sample: THETA.sum(-1))
@@ -534,13 +624,38 @@ def test_programs_that_break_the_rules(name):
 @pytest.mark.parametrize(
     ("name", "settings", "error", "message"),
     [
-        ("gumbel_softmax", {"tau": 0.0}, ValueError, r"tau must be positive and finite, got 0\.0; anneal"),
-        ("st_gumbel_softmax", {"tau": -1.0}, ValueError, r"tau must be positive and finite, got -1\.0"),
-        ("gumbel_softmax", {"tau": torch.tensor([1.0, float("nan")])}, ValueError, r"got \[1\.0, nan\]"),
-        ("darn", {"form": "taylor"}, ValueError, "form must be 'sample' or 'printed', got 'taylor'"),
+        (
+            "gumbel_softmax",
+            {"tau": 0.0},
+            ValueError,
+            r"tau must be positive and finite, got 0\.0; anneal",
+        ),
+        (
+            "st_gumbel_softmax",
+            {"tau": -1.0},
+            ValueError,
+            r"tau must be positive and finite, got -1\.0",
+        ),
+        (
+            "gumbel_softmax",
+            {"tau": torch.tensor([1.0, float("nan")])},
+            ValueError,
+            r"got \[1\.0, nan\]",
+        ),
+        (
+            "darn",
+            {"form": "taylor"},
+            ValueError,
+            "form must be 'sample' or 'printed', got 'taylor'",
+        ),
         ("sf", {"baseline": float("nan")}, ValueError, "baseline must be finite, got nan"),
         ("sf", {"baseline": torch.zeros(4)}, ValueError, r"baseline has shape \(4, 1\).*\(5, 1\)"),
-        ("sf", {"uniform": lambda t: torch.rand(2)}, ValueError, r"uniform returned shape \(2,\) .*\(5, 3\)"),
+        (
+            "sf",
+            {"uniform": lambda t: torch.rand(2)},
+            ValueError,
+            r"uniform returned shape \(2,\) .*\(5, 3\)",
+        ),
     ],
 )
 def test_bad_hyperparameters(name, settings, error, message):

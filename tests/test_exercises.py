@@ -24,9 +24,18 @@ def found():
     """Label -> {"blank", "solution": cell, "imports": the notebook's}, for every exercise that is checked."""
     cells = {}
     for path in NOTEBOOKS:
-        code = [text for text in sources(path, "code") if "importlib.metadata" not in text]  # without the set-up cell
-        statements = [node for text in code for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
-        imports = "\n".join(ast.unparse(s) for s in statements if isinstance(s, (ast.Import, ast.ImportFrom)))
+        code = [
+            text for text in sources(path, "code") if "importlib.metadata" not in text
+        ]  # without the set-up cell
+        statements = [
+            node
+            for text in code
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.stmt)
+        ]
+        imports = "\n".join(
+            ast.unparse(s) for s in statements if isinstance(s, (ast.Import, ast.ImportFrom))
+        )
         for text in code:
             for solves, label, _ in CALL.findall(text):
                 cell = cells.setdefault(label, {"imports": imports, "path": path.name})
@@ -50,8 +59,12 @@ def verdict(label, text):
 
 
 def test_every_exercise_has_a_check_and_every_check_an_exercise():
-    labels = [label for path in NOTEBOOKS for text in sources(path, "markdown")
-              for label in re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", text)]
+    labels = [
+        label
+        for path in NOTEBOOKS
+        for text in sources(path, "markdown")
+        for label in re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", text)
+    ]
     assert sorted(labels) == sorted(CELLS) == sorted(table())
 
 
@@ -87,7 +100,11 @@ MISTAKES = {
     "ex-learning-2": ("torch.sigmoid(theta) - z", "z - torch.sigmoid(theta)", "minus in front"),
     "ex-learning-3": ("b1 @ W2 + b2", "b2", "b1 pass"),
     "ex-learning-4": ('{"b2"}', '{"b2", "W2"}', "hidden results"),
-    "ex-learning-5": ("math.log(said), math.log(1 - said)", "math.log2(said), math.log2(1 - said)", "bits"),
+    "ex-learning-5": (
+        "math.log(said), math.log(1 - said)",
+        "math.log2(said), math.log2(1 - said)",
+        "bits",
+    ),
     "ex-choices-1": ("classes**units", "classes * units", "adds up"),
     "ex-choices-2": (".sum(-1)", ".sum(-1).mean()", "do not average"),
     "ex-choices-3": ("(2 * h)", "h", "2h"),
@@ -98,13 +115,21 @@ MISTAKES = {
     "ex-gumbel-max-log-z": (" - 0.5772156649", "", "not 0"),
     "ex-gumbel-max-rarest": (" - functional.gumbel(smallest)", "", "rival"),
     "ex-relaxation-flat": ("1.0", "0.5", "like a U"),
-    "ex-relaxation-mean": ("r * math.log(r) / (r - 1) ** 2 - 1 / (r - 1)", "1 / (1 + r)", "class probability"),
+    "ex-relaxation-mean": (
+        "r * math.log(r) / (r - 1) ** 2 - 1 / (r - 1)",
+        "1 / (1 + r)",
+        "class probability",
+    ),
     "ex-relaxation-tau": ("return -y", "return y", "sign in front"),
     "ex-relaxation-hot": ("(s - s.mean(-1, keepdim=True))", "s", "centred"),
     "ex-estimator-1": ("return q.sample()", "return q.mean", "with a sample"),
     "ex-estimator-2": ("2 * ((1 - c)", "4 * ((1 - c)", "average"),
     "ex-estimator-3": ("hard + (soft - soft.detach())", "hard + soft - soft.detach()", "brackets"),
-    "ex-estimator-4": ("math.ceil(math.log(2) / rate / every) * every", "math.log(2) / rate", "multiple"),
+    "ex-estimator-4": (
+        "math.ceil(math.log(2) / rate / every) * every",
+        "math.log(2) / rate",
+        "multiple",
+    ),
     "ex-estimator-5": ("6.0", "2.0", "1 and 5"),
     "ex-others-1": ("f.detach()", "f", "detach f"),
     "ex-others-2": ("(q * f * s**2).sum() / (q * s**2).sum()", "(q * f).sum()", "mean loss"),
@@ -118,9 +143,17 @@ MISTAKES = {
     "ex-sbn-2": ("std(0).mean(-1)", "std(-1).mean(0)", "over draws"),
     "ex-sbn-3": ("stats.t.ppf(0.975, 2 * n - 2)", "1.96", "Student"),
     "ex-sbn-4": (', "torch"', "", "PyTorch"),
-    "ex-vae-full-cooling": ("max(0.5, math.exp(-rate * (t // 500 * 500)))", "math.exp(-rate * (t // 500 * 500))", "floor"),
+    "ex-vae-full-cooling": (
+        "max(0.5, math.exp(-rate * (t // 500 * 500)))",
+        "math.exp(-rate * (t // 500 * 500))",
+        "floor",
+    ),
     "ex-vae-full-toy": ("2 * math.log(2)", "math.log(2)", "two pixels"),
-    "ex-vae-full-samples": ("math.log(len(log_w)) - log_w.logsumexp(0)", "-log_w.mean(0)", "mean of the logarithms"),
+    "ex-vae-full-samples": (
+        "math.log(len(log_w)) - log_w.logsumexp(0)",
+        "-log_w.mean(0)",
+        "mean of the logarithms",
+    ),
     "ex-table-1-interval": ("stats.t.ppf(0.975, n - 1)", "1.96", "Student"),
     "ex-table-1-kendall": ("np.sqrt(pairs_a * pairs_b)", "len(signs_a)", "Tied"),
     "ex-table-1-fooled": ("0.05 / 2", "0.05", "half of them"),
@@ -129,7 +162,11 @@ MISTAKES = {
     "ex-few-labels-alpha": (" / n", "", "weight 1/n"),
     "ex-few-labels-best": ("scatter.max(1).mean()", "scatter.mean()", "picked for its luck"),
     "ex-own-1": ("average.entropy().sum()", "q.entropy().mean()", "mean of the entropies"),
-    "ex-own-2": ("(z @ answers).squeeze(-2)", "answers[range(len(answers)), z[..., 0, :].argmax(-1)]", "no index"),
+    "ex-own-2": (
+        "(z @ answers).squeeze(-2)",
+        "answers[range(len(answers)), z[..., 0, :].argmax(-1)]",
+        "no index",
+    ),
     "ex-own-3": ("(pi * nll).sum(-1)", "nll.mean(-1)", "weight"),
 }
 
@@ -150,23 +187,30 @@ def test_a_mistake_in_the_solution_gets_a_hint(label):
 
 @pytest.fixture
 def toy(monkeypatch):
-    exercise = Exercise(right=lambda x: 2 * x, wrong={"Twice, please.": lambda x: x}, given=[(torch.ones(3),), (2.0,)])
+    exercise = Exercise(
+        right=lambda x: 2 * x,
+        wrong={"Twice, please.": lambda x: x},
+        given=[(torch.ones(3),), (2.0,)],
+    )
     monkeypatch.setitem(table(), "ex-toy", exercise)
 
 
-@pytest.mark.parametrize(("answer", "message"), [
-    (lambda x: x + x, "Right."),
-    (lambda x: x * 1, "Twice, please."),
-    (lambda x: 5 * x, "Not right yet. Your answer gives [5.0, 5.0, 5.0]."),
-    (lambda x: 1 / 0, "Your answer stops with ZeroDivisionError: division by zero"),
-    (lambda x: (2 * x, ...), BLANK),
-    (lambda x: None, BLANK),
-    (..., BLANK),
-    (lambda x: 2 * torch.ones(1), "Not right yet. Your answer gives [2.0]."),
-    (lambda x: torch.nan * x, "Not right yet. Your answer gives [nan, nan, nan]."),
-    (lambda x: "two", "Not right yet. Your answer gives two."),
-    (2.0, "The answer should be a function, which can be called; this is 2.0."),
-])
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: x + x, "Right."),
+        (lambda x: x * 1, "Twice, please."),
+        (lambda x: 5 * x, "Not right yet. Your answer gives [5.0, 5.0, 5.0]."),
+        (lambda x: 1 / 0, "Your answer stops with ZeroDivisionError: division by zero"),
+        (lambda x: (2 * x, ...), BLANK),
+        (lambda x: None, BLANK),
+        (..., BLANK),
+        (lambda x: 2 * torch.ones(1), "Not right yet. Your answer gives [2.0]."),
+        (lambda x: torch.nan * x, "Not right yet. Your answer gives [nan, nan, nan]."),
+        (lambda x: "two", "Not right yet. Your answer gives two."),
+        (2.0, "The answer should be a function, which can be called; this is 2.0."),
+    ],
+)
 def test_check_judges_answers(toy, answer, message):
     found = check("ex-toy", answer)
     assert repr(found) == message

@@ -67,11 +67,21 @@ def digits(pixels=16, train=80, other=32):
 
 TINY = digits()  # sizes in multiples of 32 numbers: torch rounds what is left over in another way
 WIDE = digits(784, train=300)
-ABOUT = {"source": "random", "sha256": {"train": "0" * 64, "valid": "1" * 64, "test": "2" * 64}, "images": None}
+ABOUT = {
+    "source": "random",
+    "sha256": {"train": "0" * 64, "valid": "1" * 64, "test": "2" * 64},
+    "images": None,
+}
 
 
 def config(model="vae", node="bernoulli", estimator="st", lr=1e-2, **changes):
-    return Config(model, node, estimator, lr, **{"steps": 20, "batch": 8, "eval_every": 10, "anneal_every": 4} | changes)
+    return Config(
+        model,
+        node,
+        estimator,
+        lr,
+        **{"steps": 20, "batch": 8, "eval_every": 10, "anneal_every": 4} | changes,
+    )
 
 
 def trained(configs, data=TINY, size=None, steps=None):
@@ -89,7 +99,12 @@ def same(a: dict, b: dict) -> list[str]:
 
 def all_of(ensemble, e):
     """Everything a run leaves: state, curve, figures."""
-    return ensemble.state(e), vars(ensemble.curves[e]), float(valid_bound(ensemble, 5)[e]), final_figures(ensemble, 5)[e]
+    return (
+        ensemble.state(e),
+        vars(ensemble.curves[e]),
+        float(valid_bound(ensemble, 5)[e]),
+        final_figures(ensemble, 5)[e],
+    )
 
 
 # One run, by hand
@@ -104,13 +119,19 @@ def train_noise(seed):
 @pytest.mark.parametrize(("model", "node"), [("vae", "categorical"), ("sbn", "bernoulli")])
 def test_members_train_as_torchs_sgd_would(model, node, estimator):
     rates, start = (1e-2, 3e-3), 12  # steps
-    configs = [config(model, node, estimator, lr, seed=3, steps=start, eval_every=start, anneal_rate=0.05) for lr in rates]
+    configs = [
+        config(model, node, estimator, lr, seed=3, steps=start, eval_every=start, anneal_rate=0.05)
+        for lr in rates
+    ]
     ensemble = trained(configs)
     for e, c in enumerate(configs):
         kind = DiscreteVAE if model == "vae" else StochasticBinaryNetwork
         lone = kind(node, size=SIZE[node], seeds=[3], data=16)
         optimizer = torch.optim.SGD(lone.parameters(), lr=c.lr, momentum=0.9)
-        baseline = {"sf": Baseline(16 if model == "vae" else 8, seeds=[3]), "muprop": Baseline(moving_average=False)}
+        baseline = {
+            "sf": Baseline(16 if model == "vae" else 8, seeds=[3]),
+            "muprop": Baseline(moving_average=False),
+        }
         noise, losses = train_noise(3), []
         for step in range(start):
             order = torch.randperm(80, generator=stream("order", 3, step // 10))
@@ -121,7 +142,9 @@ def test_members_train_as_torchs_sgd_would(model, node, estimator):
             if estimator in baseline:
                 options["baseline"] = baseline[estimator]
             if estimator == "sf":
-                options["baseline"] = partial(options["baseline"], x=x if model == "vae" else x[:, :8])
+                options["baseline"] = partial(
+                    options["baseline"], x=x if model == "vae" else x[:, :8]
+                )
             loss = ESTIMATORS[estimator](partial(lone.loss, x), uniform=noise, **options)
             optimizer.zero_grad()
             loss.mean().backward()
@@ -133,14 +156,24 @@ def test_members_train_as_torchs_sgd_would(model, node, estimator):
             torch.testing.assert_close(ensemble.state(e)[f"model.{k}"], v, rtol=1e-6, atol=1e-6)
         assert ensemble.curves[e].train == [pytest.approx(sum(losses) / start, abs=1e-3)]
         assert ensemble.curves[e].step == [start]
-    assert not torch.allclose(ensemble.state(0)["model." + k], ensemble.state(1)["model." + k])  # the rate matters
+    assert not torch.allclose(
+        ensemble.state(0)["model." + k], ensemble.state(1)["model." + k]
+    )  # the rate matters
 
 
 def test_temperature_schedule():
     c = Config("vae", "categorical", "gumbel_softmax", 1e-3, anneal_rate=1e-4)
     assert [c.tau(t) for t in (0, 499)] == [1.0, 1.0]
-    assert [c.tau(t) for t in (500, 999, 1000)] == [math.exp(-0.05), math.exp(-0.05), math.exp(-0.1)]
-    assert [c.tau(t) for t in (6500, 7000, 10**6)] == [math.exp(-0.65), 0.5, 0.5]  # ln 2 / 1e-4 = 6931
+    assert [c.tau(t) for t in (500, 999, 1000)] == [
+        math.exp(-0.05),
+        math.exp(-0.05),
+        math.exp(-0.1),
+    ]
+    assert [c.tau(t) for t in (6500, 7000, 10**6)] == [
+        math.exp(-0.65),
+        0.5,
+        0.5,
+    ]  # ln 2 / 1e-4 = 6931
     assert Config("sbn", "categorical", "gumbel_softmax", 1e-3).tau(10**6) == 1
 
 
@@ -165,29 +198,43 @@ def spy(monkeypatch, name):
 
 def test_members_get_their_own_temperatures_at_every_step(monkeypatch):
     calls = spy(monkeypatch, "gumbel_softmax")
-    configs = [config("vae", "categorical", "gumbel_softmax", anneal_rate=r) for r in (0.0, 0.01, 0.2)]
+    configs = [
+        config("vae", "categorical", "gumbel_softmax", anneal_rate=r) for r in (0.0, 0.01, 0.2)
+    ]
     trained(configs)
-    expected = [[max(0.5, math.exp(-c.anneal_rate * (t // 4 * 4))) for c in configs] for t in range(20)]
-    torch.testing.assert_close(torch.stack([options["tau"] for _, options in calls]), torch.tensor(expected))
+    expected = [
+        [max(0.5, math.exp(-c.anneal_rate * (t // 4 * 4))) for c in configs] for t in range(20)
+    ]
+    torch.testing.assert_close(
+        torch.stack([options["tau"] for _, options in calls]), torch.tensor(expected)
+    )
 
 
 @pytest.mark.parametrize("node", NODES)
 def test_slope_grows_by_epoch_and_shapes_kl_and_evaluation(monkeypatch, node):
     calls = spy(monkeypatch, "annealed_st")
-    c = config("vae", node, "annealed_st", steps=30, slope_rate=0.7, slope_max=2.0)  # ten steps an epoch
+    c = config(
+        "vae", node, "annealed_st", steps=30, slope_rate=0.7, slope_max=2.0
+    )  # ten steps an epoch
     ensemble = trained([c], steps=30)
     slopes = torch.cat([options["slope"] for _, options in calls])
     torch.testing.assert_close(slopes, torch.tensor([1.0] * 10 + [1.7] * 10 + [2.0] * 10))
     assert ensemble.model.slope.tolist() == [2.0]
     x = TINY["test"].float().unsqueeze(0)
     logits = ensemble.model.encoder(x)
-    q = Bernoulli(logits, 2.0) if node == "bernoulli" else Categorical(logits.unflatten(-1, SIZE[node]), 2.0)
+    q = (
+        Bernoulli(logits, 2.0)
+        if node == "bernoulli"
+        else Categorical(logits.unflatten(-1, SIZE[node]), 2.0)
+    )
     divergence = kl(q, ensemble.model.prior()).sum(-1)
     z = q.sample()
     rest = ensemble.model.loss(x, lambda _: z) - divergence
     without = copy.deepcopy(ensemble.model)
     without.slope = None
-    torch.testing.assert_close(rest + kl(without.posterior(x), without.prior()).sum(-1), without.loss(x, lambda _: z))
+    torch.testing.assert_close(
+        rest + kl(without.posterior(x), without.prior()).sum(-1), without.loss(x, lambda _: z)
+    )
     assert not torch.allclose(without.loss(x, lambda _: z), rest + divergence)
     figures = final_figures(ensemble, 5)
     ensemble.model.slope = None
@@ -195,11 +242,19 @@ def test_slope_grows_by_epoch_and_shapes_kl_and_evaluation(monkeypatch, node):
 
 
 def test_an_epoch_visits_every_image_once_in_a_new_order(monkeypatch):
-    numbered = TINY | {"train": torch.tensor([[i >> b & 1 for b in range(16)] for i in range(80)], dtype=torch.uint8)}
+    numbered = TINY | {
+        "train": torch.tensor(
+            [[i >> b & 1 for b in range(16)] for i in range(80)], dtype=torch.uint8
+        )
+    }
     calls = spy(monkeypatch, "st")
-    trained([config(seed=s, lr=lr, steps=20) for s, lr in ((0, 1e-2), (1, 1e-2), (0, 1e-3))], numbered)
+    trained(
+        [config(seed=s, lr=lr, steps=20) for s, lr in ((0, 1e-2), (1, 1e-2), (0, 1e-3))], numbered
+    )
     assert {tuple(x.shape) for x, _ in calls} == {(3, 8, 16)}
-    shown = torch.cat([(x * 2 ** torch.arange(16)).sum(-1) for x, _ in calls], 1).long()  # [3, 20 * 8]
+    shown = torch.cat(
+        [(x * 2 ** torch.arange(16)).sum(-1) for x, _ in calls], 1
+    ).long()  # [3, 20 * 8]
     epochs = shown.unflatten(1, (2, 80))
     assert all(sorted(order.tolist()) == list(range(80)) for member in epochs for order in member)
     assert torch.equal(epochs[0], epochs[2])  # one seed, one order
@@ -210,7 +265,9 @@ def test_an_epoch_visits_every_image_once_in_a_new_order(monkeypatch):
 @pytest.mark.parametrize(("model", "node"), list(product(MODELS, NODES)))
 def test_loss_falls_on_digits(model, node):
     data = load_data(images=100)[0]
-    ensemble = train([Config(model, node, "gumbel_softmax", 1e-3, steps=60, eval_every=20)], data, progress=False)
+    ensemble = train(
+        [Config(model, node, "gumbel_softmax", 1e-3, steps=60, eval_every=20)], data, progress=False
+    )
     curve = ensemble.curves[0]
     assert curve.step == [20, 40, 60]
     start = 784 * math.log(2) if model == "vae" else 392 * math.log(2)
@@ -246,8 +303,21 @@ def test_options_reach_model_and_estimator(monkeypatch):
 @pytest.mark.parametrize(("model", "node", "estimator"), CELLS)
 def test_a_member_equals_its_lone_run(model, node, estimator):
     """At full size, where other numbers of members could mean other kernels, and beside a run that diverges."""
-    configs = [config(model, node, estimator, lr, seed=s, anneal_rate=r, batch=100, steps=5, eval_every=3, slope_rate=0.5)
-               for lr, s, r in ((1e-3, 0, 0.0), (3e38, 1, 0.0), (3e-3, 1, 0.1), (1e-4, 0, 0.2))]
+    configs = [
+        config(
+            model,
+            node,
+            estimator,
+            lr,
+            seed=s,
+            anneal_rate=r,
+            batch=100,
+            steps=5,
+            eval_every=3,
+            slope_rate=0.5,
+        )
+        for lr, s, r in ((1e-3, 0, 0.0), (3e38, 1, 0.0), (3e-3, 1, 0.1), (1e-4, 0, 0.2))
+    ]
     size = (200,) if node == "bernoulli" else (20, 10)
     mixed = trained(configs, WIDE, size)
     assert [d is not None for d in mixed.diverged] == [False, True, False, False]
@@ -277,8 +347,10 @@ def test_a_bernoulli_vaes_prior_has_the_same_bits_anywhere_in_an_ensemble():
 
 @pytest.mark.parametrize(("model", "node", "estimator"), CELLS)
 def test_continued_from_a_checkpoint_equals_uninterrupted(tmp_path, model, node, estimator):
-    configs = [config(model, node, estimator, lr, seed=s, anneal_rate=0.01, steps=20, slope_rate=0.5)
-               for lr, s in ((1e-2, 0), (1e-3, 1))]
+    configs = [
+        config(model, node, estimator, lr, seed=s, anneal_rate=0.01, steps=20, slope_rate=0.5)
+        for lr, s in ((1e-2, 0), (1e-3, 1))
+    ]
     store = Checkpoints(tmp_path)
     store.save(trained(configs))
     longer = [c.longer(40) for c in configs]
@@ -315,20 +387,28 @@ def test_training_does_not_touch_torchs_global_generator():
 
 @pytest.mark.parametrize("node", NODES)
 def test_final_figures_against_enumeration(node):
-    ensemble = trained([config("vae", node, "gumbel_softmax", 3e-2, anneal_rate=0.02, seed=s) for s in (0, 1)])
+    ensemble = trained(
+        [config("vae", node, "gumbel_softmax", 3e-2, anneal_rate=0.02, seed=s) for s in (0, 1)]
+    )
     model = copy.deepcopy(ensemble.model).double()
     x = TINY["test"].double().expand(2, -1, -1)
     with torch.no_grad():
-        losses = ESTIMATORS["exact"](partial(model.loss, x)).mean(-1)  # the negated bound for m = 1, exactly
+        losses = ESTIMATORS["exact"](partial(model.loss, x)).mean(
+            -1
+        )  # the negated bound for m = 1, exactly
         q, p = model.posterior(x), model.prior()
-        log_p = torch.stack([p.log_prob(z).sum(-1) - kl_free_nll(model, x, z.expand_as(q.mean)) for z in q.states()])
+        log_p = torch.stack(
+            [p.log_prob(z).sum(-1) - kl_free_nll(model, x, z.expand_as(q.mean)) for z in q.states()]
+        )
         exact = -log_p.logsumexp(0).mean(-1)
     figures = final_figures(ensemble, 400)
     for e in (0, 1):
         assert figures[e]["single"] == pytest.approx(losses[e].item(), abs=0.6)
         assert figures[e]["nll"] == pytest.approx(exact[e].item(), abs=0.05)
         assert figures[e]["nll"] < losses[e].item()
-        assert figures[e]["nll_part"] == pytest.approx(figures[e]["nll"], abs=0.05)  # here the part is all of it
+        assert figures[e]["nll_part"] == pytest.approx(
+            figures[e]["nll"], abs=0.05
+        )  # here the part is all of it
         assert figures[e]["nll_relaxed"] != figures[e]["nll_part"]
     assert float(valid_bound(ensemble, 400)[0]) == pytest.approx(figures[0]["nll"], abs=2)
 
@@ -341,12 +421,16 @@ def kl_free_nll(model, x, z):
 
 def test_figures_are_over_all_images_and_the_part_is_no_prefix(monkeypatch):
     data = TINY | {"test": torch.arange(130).unsqueeze(1).expand(130, 16).byte()}
-    ensemble = Ensemble([config("vae", "categorical", "gumbel_softmax", anneal_rate=1e-3)] * 2, data, size=(2, 3))
+    ensemble = Ensemble(
+        [config("vae", "categorical", "gumbel_softmax", anneal_rate=1e-3)] * 2, data, size=(2, 3)
+    )
     ensemble.step = 400
     asked = []
 
     def bound(x, m, *, tau, uniform, chunk):
-        asked.append((m, None if tau is None else tau.tolist(), x.shape[1], chunk // x.shape[:2].numel()))
+        asked.append(
+            (m, None if tau is None else tau.tolist(), x.shape[1], chunk // x.shape[:2].numel())
+        )
         return x[..., 0]
 
     monkeypatch.setattr(ensemble.model, "bound", bound)
@@ -355,14 +439,21 @@ def test_figures_are_over_all_images_and_the_part_is_no_prefix(monkeypatch):
     assert figures[0] == figures[1]
     assert figures[0]["nll"] == figures[0]["single"] == -129 / 2
     part = figures[0]["nll_part"]
-    assert part == figures[0]["nll_relaxed"] == figures[0]["single_part"] == figures[0]["single_relaxed"]
+    assert (
+        part
+        == figures[0]["nll_relaxed"]
+        == figures[0]["single_part"]
+        == figures[0]["single_relaxed"]
+    )
     assert abs(part) > 39
     tau = pytest.approx([math.exp(-0.4)] * 2)
     assert {m for m, *_ in asked} == {1, 7}
     assert [t for _, t, *_ in asked if t is not None] == [tau] * 2
     assert sum(n for m, t, n, _ in asked if m == 7 and t is None) == 130 + 40
     monkeypatch.setattr(ensemble.model, "bound", lambda x, m, **_: x.sum(-1) * m)
-    assert valid_bound(ensemble, 3)[0] == pytest.approx(-3 * TINY["valid"].float().sum(-1).mean().item())
+    assert valid_bound(ensemble, 3)[0] == pytest.approx(
+        -3 * TINY["valid"].float().sum(-1).mean().item()
+    )
 
 
 # Configs
@@ -370,37 +461,61 @@ def test_figures_are_over_all_images_and_the_part_is_no_prefix(monkeypatch):
 
 def test_keys_are_unique_and_trajectories_forget_the_steps():
     base = config()
-    others = {"model": "sbn", "node": "categorical", "estimator": "sf", "lr": 1e-5, "seed": 1, "steps": 40, "batch": 10,
-              "eval_every": 20, "momentum": 0.5, "anneal_rate": 1e-5, "anneal_every": 2, "tau_min": 0.1, "slope_rate": 0.1,
-              "slope_max": 9.0, "baseline_lr": 0.1, "learned_prior": False, "kl": "sampled", "data_bias": True,
-              "darn_form": "printed"}
+    others = {
+        "model": "sbn",
+        "node": "categorical",
+        "estimator": "sf",
+        "lr": 1e-5,
+        "seed": 1,
+        "steps": 40,
+        "batch": 10,
+        "eval_every": 20,
+        "momentum": 0.5,
+        "anneal_rate": 1e-5,
+        "anneal_every": 2,
+        "tau_min": 0.1,
+        "slope_rate": 0.1,
+        "slope_max": 9.0,
+        "baseline_lr": 0.1,
+        "learned_prior": False,
+        "kl": "sampled",
+        "data_bias": True,
+        "darn_form": "printed",
+    }
     assert set(others) == set(base.to_dict())
     changed = [Config(**base.to_dict() | {name: value}) for name, value in others.items()]
     assert len({c.key for c in [base, *changed]}) == len(changed) + 1
-    assert [n for n, c in zip(others, changed, strict=True) if c.trajectory == base.trajectory] == ["steps"]
+    assert [n for n, c in zip(others, changed, strict=True) if c.trajectory == base.trajectory] == [
+        "steps"
+    ]
     assert Config(**json.loads(json.dumps(base.to_dict()))) == base
     assert (base.cell, base.row) == ("vae-bernoulli-st", "vae-bernoulli")
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"model": "gan"}, "model must be one of vae, sbn, got 'gan'"),
-    ({"node": "gaussian"}, "node must be one of bernoulli, categorical, got 'gaussian'"),
-    ({"estimator": "rebar"}, "estimator must be one of sf, darn, .*, got 'rebar'"),
-    ({"kl": "x"}, "kl must be one of analytic, sampled, got 'x'"),
-    ({"darn_form": "x"}, "darn_form must be one of sample, printed, got 'x'"),
-    ({"lr": 0}, "lr must be positive, got 0"),
-    ({"lr": math.nan}, "lr must be positive, got nan"),
-    ({"steps": -1}, "steps must be positive, got -1"),
-    ({"model": "sbn", "kl": "sampled"}, "belong to the VAE"),
-    ({"model": "sbn", "learned_prior": False}, "belong to the VAE"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "gan"}, "model must be one of vae, sbn, got 'gan'"),
+        ({"node": "gaussian"}, "node must be one of bernoulli, categorical, got 'gaussian'"),
+        ({"estimator": "rebar"}, "estimator must be one of sf, darn, .*, got 'rebar'"),
+        ({"kl": "x"}, "kl must be one of analytic, sampled, got 'x'"),
+        ({"darn_form": "x"}, "darn_form must be one of sample, printed, got 'x'"),
+        ({"lr": 0}, "lr must be positive, got 0"),
+        ({"lr": math.nan}, "lr must be positive, got nan"),
+        ({"steps": -1}, "steps must be positive, got -1"),
+        ({"model": "sbn", "kl": "sampled"}, "belong to the VAE"),
+        ({"model": "sbn", "learned_prior": False}, "belong to the VAE"),
+    ],
+)
 def test_config_errors(changes, message):
     with pytest.raises(ValueError, match=message):
         config(**changes)
 
 
 def test_an_ensemble_refuses_runs_that_cannot_share_a_program():
-    with pytest.raises(ValueError, match="may differ in anneal_rate, lr, seed, steps only, but batch is 8 and 10"):
+    with pytest.raises(
+        ValueError, match="may differ in anneal_rate, lr, seed, steps only, but batch is 8 and 10"
+    ):
         Ensemble([config(), config(batch=10)], TINY)
     with pytest.raises(ValueError, match="at least one config"):
         Ensemble([], TINY)
@@ -437,7 +552,9 @@ def once(configs, test=True):
 
 def execute(tmp_path, *plans, folder="table1", **options):
     records = Records(tmp_path / folder)
-    run_stages([*plans], records, SCALE, device="cpu", checkpoints=tmp_path / "checkpoints", **options)
+    run_stages(
+        [*plans], records, SCALE, device="cpu", checkpoints=tmp_path / "checkpoints", **options
+    )
     return records
 
 
@@ -459,7 +576,11 @@ def test_a_record_holds_what_the_numbers_depend_on(tmp_path, jobs):
     assert record["code"] == records_module.code_hash()
     assert record["data"] == ABOUT
     assert record["evaluation"] == {"images": None, "samples": 3, "valid_samples": 2}
-    assert (record["torch"], record["threads"], record["matmul_precision"]) == (torch.__version__, 1, "medium")
+    assert (record["torch"], record["threads"], record["matmul_precision"]) == (
+        torch.__version__,
+        1,
+        "medium",
+    )
     assert record["minutes"] >= 0
     assert record["device"]
     assert record["diverged"] is None
@@ -472,10 +593,16 @@ def test_finished_runs_are_skipped(tmp_path, jobs):
     records = execute(tmp_path, once(configs))
     assert jobs[1:] == [[configs[3].key]]
     assert [r for r in without_times(records) if r["key"] != configs[3].key] == first
-    stamps = [r["date"] for r in records.all()], (tmp_path / "table1" / "vae-bernoulli-st.jsonl").stat().st_mtime_ns
+    stamps = (
+        [r["date"] for r in records.all()],
+        (tmp_path / "table1" / "vae-bernoulli-st.jsonl").stat().st_mtime_ns,
+    )
     again = execute(tmp_path, once(configs))
     assert len(jobs) == 2
-    assert ([r["date"] for r in again.all()], (tmp_path / "table1" / "vae-bernoulli-st.jsonl").stat().st_mtime_ns) == stamps
+    assert (
+        [r["date"] for r in again.all()],
+        (tmp_path / "table1" / "vae-bernoulli-st.jsonl").stat().st_mtime_ns,
+    ) == stamps
 
 
 def test_a_plan_gets_its_records_in_order_and_runs_are_tested_when_asked(tmp_path, jobs):
@@ -487,27 +614,45 @@ def test_a_plan_gets_its_records_in_order_and_runs_are_tested_when_asked(tmp_pat
         answers.append((yield [c.longer(30) for c in configs], False))
 
     records = execute(tmp_path, plan())
-    assert [[r["key"] for r in answer] for answer in answers] == \
-        [[c.key for c in configs], [c.key for c in configs[::-1]], [c.longer(30).key for c in configs]]
-    assert [[r["test"] is None for r in answer] for answer in answers] == [[True] * 2, [False] * 2, [True] * 2]
+    assert [[r["key"] for r in answer] for answer in answers] == [
+        [c.key for c in configs],
+        [c.key for c in configs[::-1]],
+        [c.longer(30).key for c in configs],
+    ]
+    assert [[r["test"] is None for r in answer] for answer in answers] == [
+        [True] * 2,
+        [False] * 2,
+        [True] * 2,
+    ]
     assert answers[1] == [records.cell("vae-bernoulli-st")[c.key] for c in configs[::-1]]
     assert answers[2][0]["curve"]["step"] == [10, 20, 30]
     assert answers[2][0]["curve"]["valid"][:2] == answers[0][0]["curve"]["valid"]
 
 
 def test_ensembles_hold_what_fits_together(tmp_path, jobs):
-    configs = [config(seed=s) for s in range(4)] + [config(kl="sampled"), config(estimator="sf"), config(steps=30)]
+    configs = [config(seed=s) for s in range(4)] + [
+        config(kl="sampled"),
+        config(estimator="sf"),
+        config(steps=30),
+    ]
     execute(tmp_path, once(configs), once([config("sbn")]))
     assert sorted(map(len, jobs)) == [1, 1, 1, 1, 1, 3]
-    assert sorted(k for job in jobs for k in job) == sorted([c.key for c in configs] + [config("sbn").key])
+    assert sorted(k for job in jobs for k in job) == sorted(
+        [c.key for c in configs] + [config("sbn").key]
+    )
 
 
 @pytest.mark.parametrize("estimator", TRAINED)
 @pytest.mark.parametrize("reports", [1, 2, 3])
-def test_interrupted_and_started_again_leaves_the_same_records(tmp_path, jobs, monkeypatch, estimator, reports):
+def test_interrupted_and_started_again_leaves_the_same_records(
+    tmp_path, jobs, monkeypatch, estimator, reports
+):
     model, node = ("vae", "categorical") if reports % 2 else ("sbn", "bernoulli")
     rate = 0.01 if model == "vae" else 0.0
-    configs = [config(model, node, estimator, lr, anneal_rate=rate, steps=25) for lr in (1e-2, 1e30, 1e-3, 1e-4)]
+    configs = [
+        config(model, node, estimator, lr, anneal_rate=rate, steps=25)
+        for lr in (1e-2, 1e30, 1e-3, 1e-4)
+    ]
 
     def plan():
         yield configs, False
@@ -532,7 +677,11 @@ def test_interrupted_and_started_again_leaves_the_same_records(tmp_path, jobs, m
     assert len(jobs) > before
     assert without_times(again) == without_times(straight)
     names = [p.name for p in (tmp_path / "straight" / "table1").iterdir()]
-    assert names == [p.name for p in (tmp_path / "killed" / "table1").iterdir()] == [f"{configs[0].cell}.jsonl"]
+    assert (
+        names
+        == [p.name for p in (tmp_path / "killed" / "table1").iterdir()]
+        == [f"{configs[0].cell}.jsonl"]
+    )
 
 
 def test_members_saved_at_different_steps_are_brought_together(tmp_path, jobs, monkeypatch):
@@ -607,7 +756,9 @@ def test_a_diverged_run_is_recorded_without_nan(tmp_path, jobs):
 
 def test_records_of_other_data_are_never_taken_for_finished(tmp_path, jobs, monkeypatch):
     execute(tmp_path, once([config()]))
-    monkeypatch.setattr(run, "load_data", lambda images: (TINY, ABOUT | {"source": "other", "images": images}))
+    monkeypatch.setattr(
+        run, "load_data", lambda images: (TINY, ABOUT | {"source": "other", "images": images})
+    )
     message = r"table1 holds runs on other data: .*'random' \(images: all\), here it is 'other'.* folder of their own"
     with pytest.raises(ValueError, match=message):
         execute(tmp_path, once([config(seed=1)]))
@@ -627,8 +778,17 @@ def test_an_error_in_a_job_surfaces(tmp_path, jobs, monkeypatch):
 
 
 def record(key="k", cell="vae-bernoulli-st", code="c", **changes):
-    return {"key": key, "cell": cell, "config": {"lr": 0.1, "seed": 0}, "diverged": None, "valid_bound": 1.5,
-            "test": {"nll": 2.5}, "curve": {"step": [1]}, "code": code, "data": ABOUT} | changes
+    return {
+        "key": key,
+        "cell": cell,
+        "config": {"lr": 0.1, "seed": 0},
+        "diverged": None,
+        "valid_bound": 1.5,
+        "test": {"nll": 2.5},
+        "curve": {"step": [1]},
+        "code": code,
+        "data": ABOUT,
+    } | changes
 
 
 @pytest.fixture
@@ -664,6 +824,7 @@ def test_records_are_written_as_a_whole_or_not_at_all(records, monkeypatch):
     before = (records.folder / "vae-bernoulli-st.jsonl").read_bytes()
     for name in ("replace", "fsync"):
         with monkeypatch.context() as patch:
+
             def fail(*_):
                 raise OSError("disk full")
 
@@ -680,7 +841,9 @@ def test_a_damaged_line_is_named_with_its_remedy(records, line):
     records.add([record("a")])
     path = records.folder / "vae-bernoulli-st.jsonl"
     path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(ValueError, match=r"vae-bernoulli-st.jsonl line 2 is no record .*version control, or delete"):
+    with pytest.raises(
+        ValueError, match=r"vae-bernoulli-st.jsonl line 2 is no record .*version control, or delete"
+    ):
         records.all()
 
 
@@ -697,7 +860,9 @@ def test_frame(records):
 
 def test_stale_records_are_flagged_and_listed_ones_are_not(records, tmp_path, jobs):
     now = records_module.code_hash()
-    records.add([record("now", code=now), record("old", code="1" * 64), record("listed", code="2" * 64)])
+    records.add(
+        [record("now", code=now), record("old", code="1" * 64), record("listed", code="2" * 64)]
+    )
     assert records.stale() == ["listed", "old"]
     reasons = {"2" * 64: "a variable was renamed"}
     (records.folder.parent / records_module.EQUIVALENT).write_text(json.dumps(reasons))
@@ -738,20 +903,38 @@ def hashed(source):
     return repr(records_module._canonical(ast.parse(source)))
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ('"""Module."""', '"""Another\n\nmodule."""'), ('    """Class."""\n', ""), ("# imported", ""),
-    ("Function.", "Something."), ("y * 2", "y*2"), ("(y * 2)", "(\n            y * 2,\n            )"), ("1.0", "1.00"),
-    ("\n\n    def", "\n    # why\n    def"),
-])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""Module."""', '"""Another\n\nmodule."""'),
+        ('    """Class."""\n', ""),
+        ("# imported", ""),
+        ("Function.", "Something."),
+        ("y * 2", "y*2"),
+        ("(y * 2)", "(\n            y * 2,\n            )"),
+        ("1.0", "1.00"),
+        ("\n\n    def", "\n    # why\n    def"),
+    ],
+)
 def test_code_hash_ignores_words_and_layout(old, new):
     assert old in SOURCE
     assert hashed(SOURCE.replace(old, new)) == hashed(SOURCE)
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("1.0", "1"), ("1.0", "1.5"), ("y * 2", "y + 2"), ("y * 2", "2 * y"), ("> 0", ">= 0"), ("None", "0"),
-    ("math.exp", "math.expm1"), ("        return None\n", ""), ("y)", "y=0)"),
-])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1.0", "1"),
+        ("1.0", "1.5"),
+        ("y * 2", "y + 2"),
+        ("y * 2", "2 * y"),
+        ("> 0", ">= 0"),
+        ("None", "0"),
+        ("math.exp", "math.expm1"),
+        ("        return None\n", ""),
+        ("y)", "y=0)"),
+    ],
+)
 def test_code_hash_sees_code(old, new):
     assert old in SOURCE
     assert hashed(SOURCE.replace(old, new)) != hashed(SOURCE)
@@ -770,16 +953,31 @@ def test_code_hash_covers_the_numeric_modules_and_no_others(package):
     folder, code_hash = package
     before = code_hash()
     assert before == records_module.code_hash()
-    numeric = ["functional.py", "distributions.py", "program.py", "baselines.py", "models.py", "estimators/pathwise.py",
-               "estimators/new.py", "experiment/config.py", "experiment/train.py", "experiment/evaluate.py"]
-    for path in [*sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.py")), "estimators/new.py"]:
+    numeric = [
+        "functional.py",
+        "distributions.py",
+        "program.py",
+        "baselines.py",
+        "models.py",
+        "estimators/pathwise.py",
+        "estimators/new.py",
+        "experiment/config.py",
+        "experiment/train.py",
+        "experiment/evaluate.py",
+    ]
+    for path in [
+        *sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.py")),
+        "estimators/new.py",
+    ]:
         text = (folder / path).read_text() if (folder / path).exists() else None
         (folder / path).write_text((text or "") + "\nCHANGED = 1\n")
         assert (code_hash() != before) == (path in numeric or path.startswith("estimators/")), path
         (folder / path).write_text(text) if text is not None else (folder / path).unlink()
     assert code_hash() == before
     text = (folder / "models.py").read_text()
-    (folder / "models.py").write_text("# A comment.\n" + text.replace('"""Flat logits', '"""The flat logits'))
+    (folder / "models.py").write_text(
+        "# A comment.\n" + text.replace('"""Flat logits', '"""The flat logits')
+    )
     assert code_hash() == before
 
 
@@ -803,7 +1001,10 @@ def test_kept_weights_give_the_trained_model_back(tmp_path, jobs, monkeypatch, e
     expected = ensemble.model.loss(x.unsqueeze(0), lambda q: q.mean)[0]
     torch.testing.assert_close(model.loss(x, lambda q: q.mean), expected, rtol=1e-3, atol=1e-2)
     shutil.rmtree(tmp_path / "checkpoints")
-    with pytest.raises(FileNotFoundError, match=r"saved state of .* is not on this machine; delete its line .* run `py"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"saved state of .* is not on this machine; delete its line .* run `py",
+    ):
         weights_module.keep(configs[0].cell, records, checkpoints=tmp_path / "checkpoints")
     with pytest.raises(ValueError, match="vae-bernoulli-sf has no finished final run"):
         weights_module.keep("vae-bernoulli-sf", records)
@@ -829,9 +1030,13 @@ def committed(request):
 
 def test_committed_records_are_not_stale(committed):
     stale = committed.stale()
-    assert not stale, f"{len(stale)} records of older code; run them again, or list its hash with a reason in " \
-                      f"results/{records_module.EQUIVALENT}"
-    assert all(len(code) == 64 and len(reason) > 20 for code, reason in committed.equivalent().items())
+    assert not stale, (
+        f"{len(stale)} records of older code; run them again, or list its hash with a reason in "
+        f"results/{records_module.EQUIVALENT}"
+    )
+    assert all(
+        len(code) == 64 and len(reason) > 20 for code, reason in committed.equivalent().items()
+    )
 
 
 def test_committed_records_are_whole_and_of_the_real_digits(committed):
@@ -844,7 +1049,11 @@ def test_committed_records_are_whole_and_of_the_real_digits(committed):
         for r in runs:
             c = Config(**r["config"])
             assert (r["key"], r["cell"], path.stem) == (c.key, c.cell, c.cell)
-            assert r["data"] == {"source": "larochelle-murray", "sha256": PIXELS, "images": scale["images"]}
+            assert r["data"] == {
+                "source": "larochelle-murray",
+                "sha256": PIXELS,
+                "images": scale["images"],
+            }
             assert r["evaluation"] == scale
             assert r["curve"]["step"] == list(range(c.eval_every, c.steps + 1, c.eval_every))
             numbers = [r["valid_bound"], *(r["test"] or {}).values()]

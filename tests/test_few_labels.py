@@ -41,7 +41,9 @@ def x():
 
 def fixed(seed):
     """The noise of z: the same in every call, so that only y differs."""
-    return lambda like: torch.rand(like.shape[-2:], dtype=like.dtype, generator=stream("z", seed)).expand(like.shape)
+    return lambda like: torch.rand(
+        like.shape[-2:], dtype=like.dtype, generator=stream("z", seed)
+    ).expand(like.shape)
 
 
 def uniform(generator, like):
@@ -55,8 +57,12 @@ def test_equation_9_averages_to_equation_10(model, x):
     program = partial(model.unlabelled, x, uniform=fixed(0))
     q = model.posterior(x)
     by_hand = sum(
-        q.mean[:, 0, k] * model.labelled(x, torch.eye(K, dtype=x.dtype)[k].expand(4, K), uniform=fixed(0)) for k in range(K)
-    ) + (q.mean * q.log_probs).sum((-2, -1))  # the sum over classes of q(y|x) L(x, y), minus the entropy: equation 10
+        q.mean[:, 0, k]
+        * model.labelled(x, torch.eye(K, dtype=x.dtype)[k].expand(4, K), uniform=fixed(0))
+        for k in range(K)
+    ) + (q.mean * q.log_probs).sum(
+        (-2, -1)
+    )  # the sum over classes of q(y|x) L(x, y), minus the entropy: equation 10
     exact = ESTIMATORS["exact"](program)
     torch.testing.assert_close(exact, by_hand)
     noise = partial(uniform, stream("y"))
@@ -66,7 +72,9 @@ def test_equation_9_averages_to_equation_10(model, x):
     assert ((draws.mean(0) - exact).abs() < 4 * error).all()
 
 
-def test_straight_through_has_an_unbiased_value_and_gumbel_softmax_less_bias_at_lower_temperature(model, x):
+def test_straight_through_has_an_unbiased_value_and_gumbel_softmax_less_bias_at_lower_temperature(
+    model, x
+):
     program = partial(model.unlabelled, x, uniform=fixed(0))
     weights = list(model.class_network.parameters())
     exact = ESTIMATORS["exact"](program)
@@ -78,10 +86,15 @@ def test_straight_through_has_an_unbiased_value_and_gumbel_softmax_less_bias_at_
         for _ in range(n):
             loss = ESTIMATORS[name](program, tau=tau, uniform=noise)
             values.append(loss.detach())
-            slopes += torch.cat([g.flatten() for g in torch.autograd.grad(loss.mean(), weights)]) / n
+            slopes += (
+                torch.cat([g.flatten() for g in torch.autograd.grad(loss.mean(), weights)]) / n
+            )
         values = torch.stack(values)
-        bias[name, tau] = ((values.mean(0) - exact).detach().abs(), (slopes - right).norm() / right.norm(),
-                           values.std(0) / math.sqrt(n))
+        bias[name, tau] = (
+            (values.mean(0) - exact).detach().abs(),
+            (slopes - right).norm() / right.norm(),
+            values.std(0) / math.sqrt(n),
+        )
     value, _, error = bias["st_gumbel_softmax", 1.0]
     assert (value < 4 * error).all()
     high, low = bias["gumbel_softmax", 5.0], bias["gumbel_softmax", 0.5]
@@ -110,10 +123,19 @@ def test_marginalisation_in_one_pass_equals_a_loop(model, x):
 
 def test_the_paper_s_layers():
     model = SemiSupervisedVAE(10)
-    count = [sum(isinstance(m, kind) for m in net.modules()) for net, kind in (
-        (model.class_network, torch.nn.Conv2d), (model.style_network, torch.nn.Conv2d),
-        (model.decoder, torch.nn.ConvTranspose2d))]
-    assert [count[0], count[1] + 1, count[2]] == [3, 3, 4]  # the first layer of q(z|x,y) is apart, since it adds y
+    count = [
+        sum(isinstance(m, kind) for m in net.modules())
+        for net, kind in (
+            (model.class_network, torch.nn.Conv2d),
+            (model.style_network, torch.nn.Conv2d),
+            (model.decoder, torch.nn.ConvTranspose2d),
+        )
+    ]
+    assert [count[0], count[1] + 1, count[2]] == [
+        3,
+        3,
+        4,
+    ]  # the first layer of q(z|x,y) is apart, since it adds y
 
 
 def test_seeds_make_the_model_and_leave_the_callers_generator_alone():
@@ -124,13 +146,25 @@ def test_seeds_make_the_model_and_leave_the_callers_generator_alone():
     assert not torch.equal(first["decoder.0.weight"], other["decoder.0.weight"])
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: SemiSupervisedVAE(1), "at least 2 classes and 1 dimension of style are needed, got 1 and 16"),
-    (lambda: SemiSupervisedVAE(3).posterior(torch.zeros(2, 28, 28)), r"need the shape \[B, 784\], got \(2, 28, 28\)"),
-    (lambda: FewLabels("st", 1.0), "method must be one of marginalisation, .*, got 'st'"),
-    (lambda: FewLabels("supervised", 0.0), "alpha must be positive, got 0.0"),
-    (lambda: labelled_rows(torch.tensor([0, 0, 1]), 2, 0), "2 labelled images of each class are wanted, but a class has 1"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: SemiSupervisedVAE(1),
+            "at least 2 classes and 1 dimension of style are needed, got 1 and 16",
+        ),
+        (
+            lambda: SemiSupervisedVAE(3).posterior(torch.zeros(2, 28, 28)),
+            r"need the shape \[B, 784\], got \(2, 28, 28\)",
+        ),
+        (lambda: FewLabels("st", 1.0), "method must be one of marginalisation, .*, got 'st'"),
+        (lambda: FewLabels("supervised", 0.0), "alpha must be positive, got 0.0"),
+        (
+            lambda: labelled_rows(torch.tensor([0, 0, 1]), 2, 0),
+            "2 labelled images of each class are wanted, but a class has 1",
+        ),
+    ],
+)
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
@@ -168,13 +202,17 @@ def digits(n, seed):
     return Labelled(images.flatten(1), labels)
 
 
-DATA = {name: digits(n, s) for s, (name, n) in enumerate((("train", 300), ("valid", 60), ("test", 60)))}
+DATA = {
+    name: digits(n, s) for s, (name, n) in enumerate((("train", 300), ("valid", 60), ("test", 60)))
+}
 ABOUT = {"source": "mnist", "sha256": {name: f"{name:0<64}" for name in DATA}, "images": None}
 SCALE = Scale()
 
 
 def config(method="gumbel_softmax", **changes):
-    options = dict(alpha=5.0, steps=8, eval_every=4, batch=20, labelled_batch=20, channels=(2, 3, 3), style=2)
+    options = dict(
+        alpha=5.0, steps=8, eval_every=4, batch=20, labelled_batch=20, channels=(2, 3, 3), style=2
+    )
     return FewLabels(method, **{**options, **changes})
 
 
@@ -194,13 +232,16 @@ def test_a_run_taken_up_again_gives_the_same_record(tmp_path, jobs, method):
     whole = Records(tmp_path / "whole")
     run_stages([once([config(method)])], whole, SCALE, device="cpu", checkpoints=tmp_path / "a")
     parts = Records(tmp_path / "parts")
-    run_stages([once([config(method, steps=4)])], parts, SCALE, device="cpu", checkpoints=tmp_path / "b")
+    run_stages(
+        [once([config(method, steps=4)])], parts, SCALE, device="cpu", checkpoints=tmp_path / "b"
+    )
     store = run.Checkpoints(tmp_path / "b", ABOUT, run.TableTwo.code())
     assert store.step(config(method)) == 4, "the second part would start anew"
     run_stages([once([config(method)])], parts, SCALE, device="cpu", checkpoints=tmp_path / "b")
     first, second = (r.cell(method)[config(method).key] for r in (whole, parts))
-    assert {k: v for k, v in first.items() if k not in ("minutes", "date")} == \
-        {k: v for k, v in second.items() if k not in ("minutes", "date")}
+    assert {k: v for k, v in first.items() if k not in ("minutes", "date")} == {
+        k: v for k, v in second.items() if k not in ("minutes", "date")
+    }
     assert first["code"] == run.few_labels_hash()
     assert first["diverged"] is None
     assert len(first["curve"]["accuracy"]) == 2
@@ -219,7 +260,9 @@ def test_methods_differ_in_their_unlabelled_term_alone(jobs):
     one = FewLabelsRun([config("supervised")], DATA)
     _, labelled, y = batch
     x = binarise(labelled, one.noise("noise"))
-    assert torch.equal(one.objective(batch, one.noise("noise")), 5.0 * one.model.classification(x, y).mean())
+    assert torch.equal(
+        one.objective(batch, one.noise("noise")), 5.0 * one.model.classification(x, y).mean()
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -240,19 +283,35 @@ def test_temperature_falls_in_steps():
 
 
 def test_a_diverged_run_is_recorded_as_such(tmp_path, jobs):
-    run_stages([once([config(lr=1e30)])], Records(tmp_path), SCALE, device="cpu", checkpoints=tmp_path / "c")
+    run_stages(
+        [once([config(lr=1e30)])],
+        Records(tmp_path),
+        SCALE,
+        device="cpu",
+        checkpoints=tmp_path / "c",
+    )
     (record,) = Records(tmp_path).all()
     assert record["diverged"] == 4
     assert record["test"]["elbo"] is None
 
 
 def test_batches_larger_than_the_data():
-    with pytest.raises(ValueError, match="batch 301 or labelled_batch 20 is larger than its set: there are 300 images"):
+    with pytest.raises(
+        ValueError,
+        match="batch 301 or labelled_batch 20 is larger than its set: there are 300 images",
+    ):
         FewLabelsRun([config(batch=301)], DATA)
 
 
 def test_keys_tell_configs_apart():
-    variants = [config(), config(seed=1), config(alpha=1.0), config(steps=9), config(style=3), config("supervised")]
+    variants = [
+        config(),
+        config(seed=1),
+        config(alpha=1.0),
+        config(steps=9),
+        config(style=3),
+        config("supervised"),
+    ]
     assert len({c.key for c in variants}) == len(variants)
     assert FewLabels(**config().to_dict()) == config()
 
@@ -262,22 +321,41 @@ def test_keys_tell_configs_apart():
 
 def record(method, alpha, seed, steps, accuracy, elbo=-110.0, source="mnist"):
     c = FewLabels(method, alpha, seed=seed, steps=steps)
-    return {"key": c.key, "cell": c.cell, "config": c.to_dict(), "diverged": None, "valid": {"accuracy": accuracy},
-            "test": {"accuracy": accuracy - 1, "elbo": elbo, "single": elbo - 1},
-            "data": {"source": source, "images": None}}
+    return {
+        "key": c.key,
+        "cell": c.cell,
+        "config": c.to_dict(),
+        "diverged": None,
+        "valid": {"accuracy": accuracy},
+        "test": {"accuracy": accuracy - 1, "elbo": elbo, "single": elbo - 1},
+        "data": {"source": source, "images": None},
+    }
 
 
 def test_the_search_keeps_the_best_alphas_on_validation():
     budget = table2.Budget(((10, 2), (20, 1)), 50, 2, alphas=(1.0, 2.0, 3.0))
     plan = table2.stages("gumbel_softmax", budget)
     first, test = plan.send(None)
-    assert ([c.alpha for c in first], {c.steps for c in first}, test) == ([1.0, 2.0, 3.0], {10}, True)
-    second, _ = plan.send([record("gumbel_softmax", c.alpha, 0, 10, a) for c, a in zip(first, (80, 90, 85), strict=True)])
+    assert ([c.alpha for c in first], {c.steps for c in first}, test) == (
+        [1.0, 2.0, 3.0],
+        {10},
+        True,
+    )
+    second, _ = plan.send(
+        [
+            record("gumbel_softmax", c.alpha, 0, 10, a)
+            for c, a in zip(first, (80, 90, 85), strict=True)
+        ]
+    )
     assert [c.alpha for c in second] == [2.0, 3.0]
-    final, _ = plan.send([record("gumbel_softmax", c.alpha, 0, 20, a) for c, a in zip(second, (80, 95), strict=True)])
+    final, _ = plan.send(
+        [record("gumbel_softmax", c.alpha, 0, 20, a) for c, a in zip(second, (80, 95), strict=True)]
+    )
     assert [(c.alpha, c.seed, c.steps) for c in final] == [(3.0, 0, 50), (3.0, 1, 50)]
     assert {c.anneal_rate * c.steps for c in final} == {table2.COOLING}
-    assert final[0].trajectory == second[1].trajectory, "the search's runs are not the beginning of the final ones"
+    assert final[0].trajectory == second[1].trajectory, (
+        "the search's runs are not the beginning of the final ones"
+    )
 
 
 def test_alpha_does_not_matter_without_the_generative_half():
@@ -286,11 +364,17 @@ def test_alpha_does_not_matter_without_the_generative_half():
 
 def test_the_rows_of_table_2_are_final_runs_at_the_alpha_that_validation_chose(tmp_path):
     records = Records(tmp_path)
-    records.add([record("gumbel_softmax", 1.0, 0, 10, 99.0), record("gumbel_softmax", 2.0, 0, 10, 98.0)]
-                + [record("gumbel_softmax", 2.0, s, 50, 90.0 + s) for s in range(3)]
-                + [record("gumbel_softmax", 3.0, s, 50, 95.0, source="embedded-5000") for s in range(4)])
+    records.add(
+        [record("gumbel_softmax", 1.0, 0, 10, 99.0), record("gumbel_softmax", 2.0, 0, 10, 98.0)]
+        + [record("gumbel_softmax", 2.0, s, 50, 90.0 + s) for s in range(3)]
+        + [record("gumbel_softmax", 3.0, s, 50, 95.0, source="embedded-5000") for s in range(4)]
+    )
     found = table2.row(records, "gumbel_softmax")
-    assert (found.alpha, found.steps, found.figure("accuracy")) == (2.0, 50, {0: 89.0, 1: 90.0, 2: 91.0})
+    assert (found.alpha, found.steps, found.figure("accuracy")) == (
+        2.0,
+        50,
+        {0: 89.0, 1: 90.0, 2: 91.0},
+    )
     assert table2.row(records, "marginalisation") is None
     alphas = table2.alphas(records, "gumbel_softmax")
     assert alphas.attrs["steps"] == 10
@@ -305,14 +389,20 @@ def test_the_rows_of_table_2_are_final_runs_at_the_alpha_that_validation_chose(t
 def test_speed_is_measured_with_memory_and_recorded_once(tmp_path, monkeypatch):
     budget = replace(table2.BUDGETS["smoke"], classes=(5, 10), repeats=2, seconds=0.01)
     monkeypatch.setattr(table2, "load_data", lambda: (DATA, ABOUT))
-    here = SimpleNamespace(Pool=lambda _: nullcontext(SimpleNamespace(apply=lambda function, given: function(*given))))
+    here = SimpleNamespace(
+        Pool=lambda _: nullcontext(SimpleNamespace(apply=lambda function, given: function(*given)))
+    )
     monkeypatch.setattr(table2.multiprocessing, "get_context", lambda _: here)  # in this process
     monkeypatch.setattr(table2, "FewLabels", partial(FewLabels, batch=20, labelled_batch=20))
     table2.measure_speed(Records(tmp_path), budget, device="cpu")
     runs = Records(tmp_path).all()
-    assert [r["key"] for r in runs] == [f"ssl-classes-{k}_repeat={i}" for k in (10, 5) for i in (0, 1)]
+    assert [r["key"] for r in runs] == [
+        f"ssl-classes-{k}_repeat={i}" for k in (10, 5) for i in (0, 1)
+    ]
     for test in (r["test"] for r in runs):
-        assert test["ratio"] == pytest.approx(test["gumbel_softmax"] / test["marginalisation"], rel=1e-3)
+        assert test["ratio"] == pytest.approx(
+            test["gumbel_softmax"] / test["marginalisation"], rel=1e-3
+        )
     found = table2.speed(Records(tmp_path))
     growth = found["marginalisation MB"] / found["gumbel_softmax MB"]
     assert 1.5 < growth[5] < growth[10] < 10
@@ -323,7 +413,9 @@ def test_speed_is_measured_with_memory_and_recorded_once(tmp_path, monkeypatch):
 
 def test_memory_held_for_the_way_back_counts_each_tensor_once():
     x = torch.ones(1000, requires_grad=True)
-    assert table2.held_for_backward(lambda: (x.exp() * 2).sum()) == 4000  # exp keeps its result alone
+    assert (
+        table2.held_for_backward(lambda: (x.exp() * 2).sum()) == 4000
+    )  # exp keeps its result alone
     assert table2.held_for_backward(lambda: (x.exp().exp() + x.sin()).sum()) == 3 * 4000
 
 

@@ -12,12 +12,24 @@ from scipy import stats
 
 from gslib import functional
 from gslib._checks import unchecked
-from gslib.functional import bernoulli_nll, gumbel, gumbel_softmax, logistic, noise_like, softplus, stream
+from gslib.functional import (
+    bernoulli_nll,
+    gumbel,
+    gumbel_softmax,
+    logistic,
+    noise_like,
+    softplus,
+    stream,
+)
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 dtype_table = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-STUBS = {"u = 0": torch.zeros_like, "u = 1": torch.ones_like, "u = 1/2": lambda t: torch.full_like(t, 0.5)}
+STUBS = {
+    "u = 0": torch.zeros_like,
+    "u = 1": torch.ones_like,
+    "u = 1/2": lambda t: torch.full_like(t, 0.5),
+}
 
 
 def fixed(u):
@@ -28,7 +40,9 @@ def fixed(u):
 
 
 @pytest.mark.parametrize("dim", [0, 1, 2, -1, -2, -3])
-@pytest.mark.parametrize("classes", [2, 5, 40])  # below and above the length where the softmax changes its kernel
+@pytest.mark.parametrize(
+    "classes", [2, 5, 40]
+)  # below and above the length where the softmax changes its kernel
 @pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
 def test_equation_2_and_its_gradient(dim, classes, hard):
     shape = [3, 4, 5]
@@ -48,8 +62,16 @@ def test_equation_2_and_its_gradient(dim, classes, hard):
 
 def test_it_takes_torchs_arguments():
     logits = torch.randn(4, 6)
-    for positional, named in [((), {}), ((0.5,), {}), ((0.5, True), {}), ((), {"tau": 2, "hard": True, "dim": 0})]:
-        assert gumbel_softmax(logits, *positional, **named).shape == F.gumbel_softmax(logits, *positional, **named).shape
+    for positional, named in [
+        ((), {}),
+        ((0.5,), {}),
+        ((0.5, True), {}),
+        ((), {"tau": 2, "hard": True, "dim": 0}),
+    ]:
+        assert (
+            gumbel_softmax(logits, *positional, **named).shape
+            == F.gumbel_softmax(logits, *positional, **named).shape
+        )
 
 
 def test_tau_per_ensemble_member_broadcasts_from_the_left():
@@ -57,7 +79,9 @@ def test_tau_per_ensemble_member_broadcasts_from_the_left():
     for shape in [(3,), (3, 1), (3, 1, 1)]:
         y = gumbel_softmax(logits, tau.reshape(shape), uniform=fixed(u))
         for e in range(3):
-            torch.testing.assert_close(y[e], gumbel_softmax(logits[e], tau[e].item(), uniform=fixed(u[e])))
+            torch.testing.assert_close(
+                y[e], gumbel_softmax(logits[e], tau[e].item(), uniform=fixed(u[e]))
+            )
 
 
 def test_a_learned_tau_gets_its_gradient():
@@ -102,7 +126,9 @@ def test_noise_is_finite_at_the_ends(noise):
 @dtype_table
 def test_noise_is_drawn_wide_and_inside(dtype):
     asked = []
-    u = noise_like(torch.zeros(3, 2, dtype=dtype), lambda t: asked.append(t.dtype) or torch.rand_like(t))
+    u = noise_like(
+        torch.zeros(3, 2, dtype=dtype), lambda t: asked.append(t.dtype) or torch.rand_like(t)
+    )
     assert asked == [torch.float64 if dtype == torch.float64 else torch.float32] == [u.dtype]
     assert ((u > 0) & (u < 1)).all()
 
@@ -114,7 +140,9 @@ def test_noise_has_its_distribution(noise, law):
 
 
 def test_streams_are_equal_for_equal_keys_only():
-    draws = [torch.rand(4, generator=stream(*key)) for key in [("a", 1), ("a", 1), ("a", 2), ("b", 1)]]
+    draws = [
+        torch.rand(4, generator=stream(*key)) for key in [("a", 1), ("a", 1), ("a", 2), ("b", 1)]
+    ]
     assert draws[0].equal(draws[1])
     assert not any(draws[0].equal(d) for d in draws[2:])
 
@@ -140,12 +168,16 @@ def counts(hard_samples):
 def test_rare_classes_are_drawn_as_often_as_they_should(dtype):
     probs = torch.tensor([1e-3, 0.299, 0.7], dtype=torch.float64)
     logits = probs.log().to(dtype)
-    expected = logits.double().softmax(-1)  # the type rounds the logits; the draws must follow what is left
+    expected = logits.double().softmax(
+        -1
+    )  # the type rounds the logits; the draws must follow what is left
     observed = counts(gumbel_softmax(logits.expand(300_000, 3), hard=True))
     assert stats.chisquare(observed, expected.numpy() * 300_000).pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("dtype", "tau"), [(torch.float32, 1e8), (torch.bfloat16, 100.0), (torch.float16, 1e4)])
+@pytest.mark.parametrize(
+    ("dtype", "tau"), [(torch.float32, 1e8), (torch.bfloat16, 100.0), (torch.float16, 1e4)]
+)
 def test_no_temperature_makes_ties(dtype, tau):
     observed = counts(gumbel_softmax(torch.zeros(100_000, 10, dtype=dtype), tau, hard=True))
     assert stats.chisquare(observed).pvalue > 1e-3
@@ -156,7 +188,13 @@ def test_no_temperature_makes_ties(dtype, tau):
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 
 
-@given(shape=shapes, data=st.data(), hard=st.booleans(), tau=st.floats(0.01, 100), seed=st.integers(0, 2**31))
+@given(
+    shape=shapes,
+    data=st.data(),
+    hard=st.booleans(),
+    tau=st.floats(0.01, 100),
+    seed=st.integers(0, 2**31),
+)
 def test_samples_lie_on_the_simplex(shape, data, hard, tau, seed):
     torch.manual_seed(seed)
     dim = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -170,7 +208,9 @@ def test_samples_lie_on_the_simplex(shape, data, hard, tau, seed):
         assert ((y == 0) | (y == 1)).all()
         assert (y.sum(dim) == 1).all()
     else:
-        torch.testing.assert_close(y.double().sum(dim), torch.ones_like(logits.double().sum(dim)), rtol=0, atol=0.02)
+        torch.testing.assert_close(
+            y.double().sum(dim), torch.ones_like(logits.double().sum(dim)), rtol=0, atol=0.02
+        )
 
 
 @given(scale=st.sampled_from([1.0, 1e2, 1e4, 1e30]), hard=st.booleans(), seed=st.integers(0, 2**31))
@@ -183,7 +223,9 @@ def test_extreme_logits_stay_finite(scale, hard, seed):
     assert logits.grad.isfinite().all()
 
 
-@given(data=st.data(), classes=st.sampled_from([3, 20]), hard=st.booleans(), seed=st.integers(0, 2**31))
+@given(
+    data=st.data(), classes=st.sampled_from([3, 20]), hard=st.booleans(), seed=st.integers(0, 2**31)
+)
 def test_masked_classes_are_never_drawn(data, classes, hard, seed):
     torch.manual_seed(seed)
     mask = torch.tensor(data.draw(st.lists(st.booleans(), min_size=classes, max_size=classes)))
@@ -223,10 +265,16 @@ def test_hard_samples_are_exactly_one_hot_and_carry_the_soft_gradient(dtype):
 @pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
 def test_compiled_in_one_graph_it_gives_the_same(hard):
     logits, u = torch.randn(6, 5, requires_grad=True), torch.rand(6, 5)
-    compiled = torch.compile(lambda x, u: gumbel_softmax(x, 0.5, hard, uniform=lambda t: u), fullgraph=True)
-    torch.testing.assert_close(compiled(logits, u), gumbel_softmax(logits, 0.5, hard, uniform=lambda t: u))
+    compiled = torch.compile(
+        lambda x, u: gumbel_softmax(x, 0.5, hard, uniform=lambda t: u), fullgraph=True
+    )
+    torch.testing.assert_close(
+        compiled(logits, u), gumbel_softmax(logits, 0.5, hard, uniform=lambda t: u)
+    )
     (ours,) = torch.autograd.grad(compiled(logits, u)[:, 0].sum(), logits)
-    (eager,) = torch.autograd.grad(gumbel_softmax(logits, 0.5, hard, uniform=lambda t: u)[:, 0].sum(), logits)
+    (eager,) = torch.autograd.grad(
+        gumbel_softmax(logits, 0.5, hard, uniform=lambda t: u)[:, 0].sum(), logits
+    )
     torch.testing.assert_close(ours, eager)
 
 
@@ -281,15 +329,24 @@ def test_softplus_is_torchs():
     torch.testing.assert_close(softplus(x), F.softplus(x), rtol=1e-6, atol=2e-7)
     (ours,), (theirs,) = (torch.autograd.grad(f(x).sum(), x) for f in (softplus, F.softplus))
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
-    assert torch.autograd.gradcheck(softplus, torch.randn(9, dtype=torch.float64, requires_grad=True))
-    assert torch.autograd.gradgradcheck(softplus, torch.randn(9, dtype=torch.float64, requires_grad=True))
+    assert torch.autograd.gradcheck(
+        softplus, torch.randn(9, dtype=torch.float64, requires_grad=True)
+    )
+    assert torch.autograd.gradgradcheck(
+        softplus, torch.randn(9, dtype=torch.float64, requires_grad=True)
+    )
 
 
 @pytest.mark.parametrize("pixels", [1, 97, 784])
 @pytest.mark.parametrize("scale", [1.0, 200.0])
 def test_bernoulli_nll_is_binary_cross_entropy(pixels, scale):
-    logits, x = (torch.randn(5, pixels) * scale).requires_grad_(), (torch.rand(5, pixels) < 0.4).float()
-    expected = F.binary_cross_entropy_with_logits(logits.double(), x.double(), reduction="none").sum(-1)
+    logits, x = (
+        (torch.randn(5, pixels) * scale).requires_grad_(),
+        (torch.rand(5, pixels) < 0.4).float(),
+    )
+    expected = F.binary_cross_entropy_with_logits(
+        logits.double(), x.double(), reduction="none"
+    ).sum(-1)
     ours = bernoulli_nll(logits, x)
     torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-6)
     (gradient,), (reference,) = (torch.autograd.grad(y.sum(), logits) for y in (ours, expected))
@@ -298,9 +355,13 @@ def test_bernoulli_nll_is_binary_cross_entropy(pixels, scale):
 
 @dtype_table
 def test_bernoulli_nll_in_every_type(dtype):
-    logits = (torch.randn(5, 784) * 0.1).to(dtype).requires_grad_()  # sigmoids near 1/2: their product is the smallest
+    logits = (
+        (torch.randn(5, 784) * 0.1).to(dtype).requires_grad_()
+    )  # sigmoids near 1/2: their product is the smallest
     x = (torch.rand(5, 784) < 0.4).to(dtype)
-    expected = F.binary_cross_entropy_with_logits(logits.double(), x.double(), reduction="none").sum(-1)
+    expected = F.binary_cross_entropy_with_logits(
+        logits.double(), x.double(), reduction="none"
+    ).sum(-1)
     torch.testing.assert_close(bernoulli_nll(logits, x).double(), expected, rtol=1e-5, atol=0)
     bernoulli_nll(logits, x).sum().backward()
     assert logits.grad.dtype == dtype
@@ -316,11 +377,23 @@ BAD = {
     "tau nan": ((OK, math.nan), ValueError, "got nan"),
     "tau infinite": ((OK, math.inf), ValueError, "got inf"),
     "tau tensor": ((OK, torch.tensor([0.5, 0.0])), ValueError, r"got \[0\.5, 0\.0\]"),
-    "nan": ((torch.tensor([[0.0, math.nan, 1.0]]),), ValueError, r"1 NaN or \+inf value.*\(1, 3\).*learning rate"),
+    "nan": (
+        (torch.tensor([[0.0, math.nan, 1.0]]),),
+        ValueError,
+        r"1 NaN or \+inf value.*\(1, 3\).*learning rate",
+    ),
     "+inf": ((torch.tensor([[0.0, math.inf, 1.0]]),), ValueError, r"1 NaN or \+inf value"),
-    "masked row": ((torch.full((2, 3), -math.inf),), ValueError, r"2 row\(s\) of logits are -inf.*at least one class"),
+    "masked row": (
+        (torch.full((2, 3), -math.inf),),
+        ValueError,
+        r"2 row\(s\) of logits are -inf.*at least one class",
+    ),
     "no class": ((torch.zeros(2, 0),), ValueError, r"\(2, 0\) have no class along dim -1"),
-    "integers": ((torch.zeros(2, 3, dtype=torch.long),), TypeError, r"floating point, got torch\.int64; call \.float\(\)"),
+    "integers": (
+        (torch.zeros(2, 3, dtype=torch.long),),
+        TypeError,
+        r"floating point, got torch\.int64; call \.float\(\)",
+    ),
     "a list": (([0.0, 1.0],), TypeError, r"must be a torch\.Tensor, got list"),
     "dim": ((OK, 1.0, False, 2), IndexError, r"dim 2 is out of range.*\(2, 3\).*-2 to 1"),
     "scalar": ((torch.tensor(0.0),), IndexError, "dim -1 is out of range"),
@@ -334,7 +407,9 @@ def test_bad_input_is_named_with_its_remedy(arguments, error, message):
 
 
 def test_noise_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"uniform returned shape \(3,\) for a tensor of shape \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"uniform returned shape \(3,\) for a tensor of shape \(2, 3\)"
+    ):
         gumbel_softmax(OK, uniform=lambda t: torch.rand(3))
 
 

@@ -31,7 +31,9 @@ def variance():
     return read((ROOT / "book" / "_static" / "variance-data.js").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("place", "program"), list(enumerate(interactive.TITLES)), ids=list(interactive.TITLES))
+@pytest.mark.parametrize(
+    ("place", "program"), list(enumerate(interactive.TITLES)), ids=list(interactive.TITLES)
+)
 def test_the_gradients_are_those_that_gslib_computes(variance, place, program):
     written, some = variance["programs"][place], [0, 13, 20, 40]
     assert written["title"] == interactive.TITLES[program]
@@ -56,7 +58,9 @@ def test_bias_and_spread_agree_with_the_bench(name, measured):
     for program in interactive.TITLES:
         (bias,), (spread,) = measured[program][name]
         p = bench[program]
-        assert p.bias / p.exact_norm == pytest.approx(bias, abs=4 * p.standard_error / p.exact_norm + 1e-9)
+        assert p.bias / p.exact_norm == pytest.approx(
+            bias, abs=4 * p.standard_error / p.exact_norm + 1e-9
+        )
         assert p.variance**0.5 / p.exact_norm == pytest.approx(spread, rel=0.1, abs=1e-9)
         assert bias == 0 or name not in ("sf", "muprop")
 
@@ -97,8 +101,12 @@ def test_codes_are_those_of_ten_digits(model):
     model, data = model
     codes = torch.tensor(data["codes"])
     assert codes.shape == (10, 20)
-    assert torch.equal(torch.nn.functional.one_hot(codes, 10).sum(-1), torch.ones(10, 20, dtype=torch.long))
-    images = torch.frombuffer(bytearray(interactive.base64.b64decode(data["images"])), dtype=torch.uint8).view(10, 784)
+    assert torch.equal(
+        torch.nn.functional.one_hot(codes, 10).sum(-1), torch.ones(10, 20, dtype=torch.long)
+    )
+    images = torch.frombuffer(
+        bytearray(interactive.base64.b64decode(data["images"])), dtype=torch.uint8
+    ).view(10, 784)
     assert torch.equal(model.posterior(images.float()).logits.argmax(-1)[:, data["units"]], codes)
     truth = gslib.data.mnist("test")
     for digit, image in enumerate(images):

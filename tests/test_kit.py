@@ -30,7 +30,9 @@ from gslib import plots  # noqa: E402
 from gslib.experiment import Records, summary  # noqa: E402
 from notebooks import BRANCH, address  # noqa: E402
 
-DRAWN = [(label, name, claim) for label, drawn in kit.kits().items() for name, claim in drawn.items()]
+DRAWN = [
+    (label, name, claim) for label, drawn in kit.kits().items() for name, claim in drawn.items()
+]
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,9 @@ def data(figure):
 
 
 def points(rows, kind):
-    return [(row["series"], row["x"], row["y"], row["upper"]) for row in rows if row["kind"] == kind]
+    return [
+        (row["series"], row["x"], row["y"], row["upper"]) for row in rows if row["kind"] == kind
+    ]
 
 
 def test_data_has_all_that_is_drawn():
@@ -62,11 +66,23 @@ def test_data_has_all_that_is_drawn():
     ax.fill_between([0, 1, 2], [0, 1, 2], [3, 4, 5], label="_a, b")
     ax.stairs([6, 7], [0, 1, 2], label="outline")
     rows = data(figure)
-    assert points(rows, "line")[:3] == [("a, b", "0", "2", ""), ("a, b", "1.23457", "", ""), ("best", "", "5", "")]
-    assert points(rows, "bar") == [("up", "1", "3", ""), ("up", "2", "4", ""), ("across", "7", "1", "")]
+    assert points(rows, "line")[:3] == [
+        ("a, b", "0", "2", ""),
+        ("a, b", "1.23457", "", ""),
+        ("best", "", "5", ""),
+    ]
+    assert points(rows, "bar") == [
+        ("up", "1", "3", ""),
+        ("up", "2", "4", ""),
+        ("across", "7", "1", ""),
+    ]
     assert points(rows, "dot") == [("cloud", "8", "9", "")]
     assert points(rows, "stroke") == [("stem", "1", "0", ""), ("stem", "1", "2", "")]
-    assert points(rows, "band") == [("a, b", "0", "0", "3"), ("a, b", "1", "1", "4"), ("a, b", "2", "2", "5")]
+    assert points(rows, "band") == [
+        ("a, b", "0", "0", "3"),
+        ("a, b", "1", "1", "4"),
+        ("a, b", "2", "2", "5"),
+    ]
     assert points(rows, "step") == [("outline", "0.5", "6", ""), ("outline", "1.5", "7", "")]
 
 
@@ -78,7 +94,9 @@ def test_data_names_panels_and_axes():
     figure.supxlabel("step")
     rows = data(figure)
     assert [(row["panel"], row["title"], row["step"], row["y"]) for row in rows] == [
-        ("1", "panel 0", "0", "0"), ("2", "panel 1", "0", "1")]
+        ("1", "panel 0", "0", "0"),
+        ("2", "panel 1", "0", "1"),
+    ]
 
 
 def test_a_picture_and_a_graph_have_no_data():
@@ -89,12 +107,17 @@ def test_a_picture_and_a_graph_have_no_data():
 
 def test_data_of_learning_curves_are_the_mean_and_the_range_over_seeds():
     curves = {0: [100.0, 90.0], 1: [102.0, None]}
-    runs = {seed: {"curve": {"step": [1000, 2000], "test": losses}} for seed, losses in curves.items()}
+    runs = {
+        seed: {"curve": {"step": [1000, 2000], "test": losses}} for seed, losses in curves.items()
+    }
     rows = data(plots.learning_curves({"st": summary.Cell("x", 2000, runs)}).figure)
     x, y = "training steps, in thousands", "test loss (nats)"
     assert [(row["kind"], row["series"], row[x], row[y], row["upper"]) for row in rows] == [
-        ("line", "ST", "1", "101", ""), ("line", "ST", "2", "90", ""),
-        ("band", "ST", "1", "100", "102"), ("band", "ST", "2", "90", "90")]
+        ("line", "ST", "1", "101", ""),
+        ("line", "ST", "2", "90", ""),
+        ("band", "ST", "1", "100", "102"),
+        ("band", "ST", "2", "90", "90"),
+    ]
 
 
 def test_the_same_figure_is_the_same_pdf():
@@ -119,7 +142,11 @@ def test_no_label_of_a_chapter_takes_the_name_of_a_figure_of_the_paper():
         assert labels & {name for _, name, _ in DRAWN} == set()
 
 
-@pytest.mark.parametrize(("name", "claim"), [(name, claim) for _, name, claim in DRAWN], ids=[name for _, name, _ in DRAWN])
+@pytest.mark.parametrize(
+    ("name", "claim"),
+    [(name, claim) for _, name, claim in DRAWN],
+    ids=[name for _, name, _ in DRAWN],
+)
 def test_bibtex_of_a_figure(name, claim):
     ((key, entry),) = parse_string(kit.bibtex(name, claim), "bibtex").entries.items()
     version, released = citation.edition()
@@ -130,7 +157,9 @@ def test_bibtex_of_a_figure(name, claim):
     assert entry.fields["url"] == citation.site(f"{name}.html")
 
 
-@pytest.mark.parametrize("claim", [c for c in ledger.load() if c.kind == "figure" and c.rows], ids=lambda c: c.id)
+@pytest.mark.parametrize(
+    "claim", [c for c in ledger.load() if c.kind == "figure" and c.rows], ids=lambda c: c.id
+)
 def test_the_runs_of_a_figure_are_those_that_it_draws(claim):
     records = Records(ROOT / "results" / "table1")
     cells = [cell for row in claim.rows for cell in summary.row(records, row)[1].values()]
@@ -138,23 +167,43 @@ def test_the_runs_of_a_figure_are_those_that_it_draws(claim):
     drawn = {run["key"] for cell in cells for run in cell.runs.values()}
     assert {key for keys in named.values() for key in keys} == drawn
     for path, keys in named.items():
-        assert set(keys) <= {json.loads(line)["key"] for line in (ROOT / path).read_text().splitlines()}
+        assert set(keys) <= {
+            json.loads(line)["key"] for line in (ROOT / path).read_text().splitlines()
+        }
 
 
 def test_runs_of_other_records_are_named_by_folder_and_cell(tmp_path, monkeypatch):
     monkeypatch.setattr(kit, "ROOT", tmp_path)
-    Records(tmp_path / "results" / "speed").add([{"key": f"{cell}_seed=0", "cell": cell} for cell in ("ten", "hundred")])
-    claim = ledger.Claim("figure-9", "figure", "", "Figure 9", "figure_verdict", "", records="results/speed")
-    both = {"results/speed/ten.jsonl": ["ten_seed=0"], "results/speed/hundred.jsonl": ["hundred_seed=0"]}
+    Records(tmp_path / "results" / "speed").add(
+        [{"key": f"{cell}_seed=0", "cell": cell} for cell in ("ten", "hundred")]
+    )
+    claim = ledger.Claim(
+        "figure-9", "figure", "", "Figure 9", "figure_verdict", "", records="results/speed"
+    )
+    both = {
+        "results/speed/ten.jsonl": ["ten_seed=0"],
+        "results/speed/hundred.jsonl": ["hundred_seed=0"],
+    }
     assert kit.runs(claim) == both
-    one = ledger.Claim("figure-9", "figure", "", "Figure 9", "figure_verdict", "", records="results/speed", cell="ten")
+    one = ledger.Claim(
+        "figure-9",
+        "figure",
+        "",
+        "Figure 9",
+        "figure_verdict",
+        "",
+        records="results/speed",
+        cell="ten",
+    )
     assert kit.runs(one) == {"results/speed/ten.jsonl": ["ten_seed=0"]}
 
 
 def block(name, *endings):
     """The kit of a figure as text, with files of these endings, and what the figure draws."""
     drawn = next(drawn for drawn in kit.kits().values() if name in drawn)
-    return "\n".join(node.astext() for node in kit.block(drawn, dict.fromkeys(endings, b""), "../")), drawn
+    return "\n".join(
+        node.astext() for node in kit.block(drawn, dict.fromkeys(endings, b""), "../")
+    ), drawn
 
 
 def test_a_block_has_files_bibtex_runs_and_three_lines():
@@ -162,8 +211,13 @@ def test_a_block_has_files_bibtex_runs_and_three_lines():
     for ending in ("svg", "pdf", "csv", "bib"):
         assert f'href="../_static/figures/figure-3a.{ending}"' in text
     assert len(kit.again("figure-3a").splitlines()) == 3
-    for part in (kit.bibtex("figure-3a", drawn["figure-3a"]), kit.again("figure-3a"), 'href="../figure-3a.html"',
-                 f"{address()}/blob/{BRANCH}/results/table1/sbn-bernoulli-st.jsonl", "python -m gslib run sbn-bernoulli"):
+    for part in (
+        kit.bibtex("figure-3a", drawn["figure-3a"]),
+        kit.again("figure-3a"),
+        'href="../figure-3a.html"',
+        f"{address()}/blob/{BRANCH}/results/table1/sbn-bernoulli-st.jsonl",
+        "python -m gslib run sbn-bernoulli",
+    ):
         assert part in text
 
 
@@ -178,7 +232,10 @@ def test_a_block_says_what_there_is_not():
 def test_two_figures_of_the_paper_in_one_of_ours_share_a_block():
     text, _ = block("figure-1b", "svg")
     assert "Figures 1a and 1b" in text
-    assert len(parse_string(text[text.index("@misc"):text.index("<p>To draw")], "bibtex").entries) == 2
+    assert (
+        len(parse_string(text[text.index("@misc") : text.index("<p>To draw")], "bibtex").entries)
+        == 2
+    )
 
 
 CELL = "from gslib import plots\nimport matplotlib.pyplot as plt\nplots.use_style()\nplt.plot([1, 2], [3, 4]);"
@@ -187,11 +244,19 @@ CELL = "from gslib import plots\nimport matplotlib.pyplot as plt\nplots.use_styl
 @pytest.fixture
 def chapter(tmp_path, monkeypatch):
     """A book of one chapter with one figure, which draws anew the paper's Figure 2; its cells beyond it fail."""
-    figure = {"cell_type": "code", "id": "a", "metadata": {"mystnb": {"figure": {"name": "fig-choices-graphs"}}},
-              "source": CELL, "outputs": [], "execution_count": None}
+    figure = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {"mystnb": {"figure": {"name": "fig-choices-graphs"}}},
+        "source": CELL,
+        "outputs": [],
+        "execution_count": None,
+    }
     beyond = figure | {"id": "b", "metadata": {}, "source": "1 / 0"}
     (tmp_path / "notebooks").mkdir()
-    text = json.dumps({"cells": [figure, beyond], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    text = json.dumps(
+        {"cells": [figure, beyond], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    )
     (tmp_path / "notebooks" / "01_one.ipynb").write_text(text)
     monkeypatch.setattr(kit, "ROOT", tmp_path)
     monkeypatch.setenv("GSLIB_KIT", "")
@@ -200,10 +265,15 @@ def chapter(tmp_path, monkeypatch):
 
 def test_a_figure_is_drawn_again(chapter):
     written = kit.draw("figure-2", chapter / "out")
-    assert {path.name for path in written} == {f"figure-2.{ending}" for ending in ("svg", "pdf", "csv", "bib")}
+    assert {path.name for path in written} == {
+        f"figure-2.{ending}" for ending in ("svg", "pdf", "csv", "bib")
+    }
     assert ElementTree.parse(chapter / "out" / "figure-2.svg").getroot().tag.endswith("}svg")
     assert (chapter / "out" / "figure-2.pdf").read_bytes().startswith(b"%PDF-")
-    assert (chapter / "out" / "figure-2.csv").read_text().splitlines()[1:] == ["1,,,line,1,3,", "1,,,line,2,4,"]
+    assert (chapter / "out" / "figure-2.csv").read_text().splitlines()[1:] == [
+        "1,,,line,1,3,",
+        "1,,,line,2,4,",
+    ]
 
 
 def test_outputs_are_plain_where_no_kit_is_made(chapter):
@@ -237,8 +307,11 @@ def test_the_edition_stands_in_one_place(tmp_path):
         (shutil.copytree if (ROOT / path).is_dir() else shutil.copy)(ROOT / path, tmp_path / path)
     project = tmp_path / "pyproject.toml"
     version, released = citation.edition()
-    project.write_text(project.read_text().replace(f'version = "{version}"', 'version = "9.8.7"')
-                       .replace(f"released = {released}", "released = 2031-02-03"))
+    project.write_text(
+        project.read_text()
+        .replace(f'version = "{version}"', 'version = "9.8.7"')
+        .replace(f"released = {released}", "released = 2031-02-03")
+    )
     tool = [sys.executable, tmp_path / "book" / "tools" / "citation.py"]
     (tmp_path / "CITATION.cff").write_text((ROOT / "CITATION.cff").read_text())
     assert subprocess.run([*tool, "--check"], check=False).returncode == 1
@@ -246,9 +319,17 @@ def test_the_edition_stands_in_one_place(tmp_path):
     assert subprocess.run([*tool, "--check"], check=False).returncode == 0
     found = yaml.safe_load((tmp_path / "CITATION.cff").read_text())
     assert (found["version"], found["date-released"]) == ("9.8.7", date(2031, 2, 3))
-    assert (found["preferred-citation"]["edition"], found["preferred-citation"]["year"]) == ("9.8.7", 2031)
-    said = subprocess.run([sys.executable, "-c", "import citation as c; print(c.bibtex(), c.in_words())"], check=True,
-                          cwd=tmp_path / "book" / "tools", capture_output=True, text=True).stdout
+    assert (found["preferred-citation"]["edition"], found["preferred-citation"]["year"]) == (
+        "9.8.7",
+        2031,
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", "import citation as c; print(c.bibtex(), c.in_words())"],
+        check=True,
+        cwd=tmp_path / "book" / "tools",
+        capture_output=True,
+        text=True,
+    ).stdout
     assert "edition 9.8.7}" in said
     assert "year = {2031}" in said
     assert "Edition 9.8.7, 3 February 2031" in said
@@ -256,10 +337,23 @@ def test_the_edition_stands_in_one_place(tmp_path):
 
 def test_the_edition_is_typed_nowhere_else():
     typed = re.compile(rf"(?<![\d.]){re.escape(citation.edition()[0])}(?![\d.])")
-    files = [path for folder in ("book", "gslib", "notebooks") for path in (ROOT / folder).rglob("*.*")
-             if path.suffix in (".py", ".md", ".yml", ".ipynb", ".css", ".js")]
-    named = {path.name for path in [*files, *ROOT.glob("*.*")] if path.is_file() and typed.search(path.read_text("utf-8"))}
-    assert named == {"pyproject.toml", "CITATION.cff", "errata.md", "citation.py"}  # the last gives an example
+    files = [
+        path
+        for folder in ("book", "gslib", "notebooks")
+        for path in (ROOT / folder).rglob("*.*")
+        if path.suffix in (".py", ".md", ".yml", ".ipynb", ".css", ".js")
+    ]
+    named = {
+        path.name
+        for path in [*files, *ROOT.glob("*.*")]
+        if path.is_file() and typed.search(path.read_text("utf-8"))
+    }
+    assert named == {
+        "pyproject.toml",
+        "CITATION.cff",
+        "errata.md",
+        "citation.py",
+    }  # the last gives an example
     assert len(typed.findall((ROOT / "pyproject.toml").read_text())) == 1
 
 
@@ -269,7 +363,10 @@ def test_footers_name_the_edition(monkeypatch):
     context = {"pathto": lambda page: f"../{page}.html", "theme_extra_footer": "Code: MIT."}
     kit.footer(app, "notebooks/x", "page.html", context, None)
     assert context["theme_extra_footer"].startswith("Code: MIT.")
-    assert '<a href="../book/errata.html">Edition 9.8.7, 3 February 2031</a>' in context["theme_extra_footer"]
+    assert (
+        '<a href="../book/errata.html">Edition 9.8.7, 3 February 2031</a>'
+        in context["theme_extra_footer"]
+    )
 
 
 def test_the_page_of_errata_begins_with_this_edition():
@@ -283,12 +380,28 @@ def test_citation_file_is_current_and_complete():
     assert text == citation.cff(), "run python book/tools/citation.py"
     found = yaml.safe_load(text)
     assert found["cff-version"] == "1.2.0"
-    known = {"cff-version", "message", "title", "abstract", "type", "authors", "version", "date-released", "license", "url",
-             "repository-code", "keywords", "preferred-citation", "references"}  # of the schema's top level
+    known = {
+        "cff-version",
+        "message",
+        "title",
+        "abstract",
+        "type",
+        "authors",
+        "version",
+        "date-released",
+        "license",
+        "url",
+        "repository-code",
+        "keywords",
+        "preferred-citation",
+        "references",
+    }  # of the schema's top level
     assert set(found) == known
     for entry in (found, found["preferred-citation"], *found["references"]):
         assert {"type", "title", "authors"} <= set(entry)
-        assert all(isinstance(entry.get(name, ""), str) for name in ("title", "version", "edition", "url"))
+        assert all(
+            isinstance(entry.get(name, ""), str) for name in ("title", "version", "edition", "url")
+        )
     assert found["repository-code"] == address()
     assert found["url"] == citation.site()
 
@@ -304,10 +417,13 @@ def test_bibtex_of_book_and_paper():
     assert entries["gumbel-softmax-book"].fields["url"] == citation.site()
 
 
-@pytest.mark.parametrize(("repository", "page"), [
-    ("https://github.com/some-one/book", "https://some-one.github.io/book/figure-2.html"),
-    ("https://example.org/some-one/book", "https://example.org/some-one/book"),
-])
+@pytest.mark.parametrize(
+    ("repository", "page"),
+    [
+        ("https://github.com/some-one/book", "https://some-one.github.io/book/figure-2.html"),
+        ("https://example.org/some-one/book", "https://example.org/some-one/book"),
+    ],
+)
 def test_addresses_to_cite_derive_from_the_one_address(monkeypatch, repository, page):
     monkeypatch.setattr(citation, "address", lambda: repository)
     assert citation.site("figure-2.html") == page
@@ -317,10 +433,18 @@ def test_moving_the_book_moves_its_citation(tmp_path):
     for path in ("book", "pyproject.toml", "README.md", "CITATION.cff"):
         (shutil.copytree if (ROOT / path).is_dir() else shutil.copy)(ROOT / path, tmp_path / path)
     tools = tmp_path / "book" / "tools"
-    subprocess.run([sys.executable, tools / "notebooks.py", "--address", "https://github.com/a/b"], check=True)
+    subprocess.run(
+        [sys.executable, tools / "notebooks.py", "--address", "https://github.com/a/b"], check=True
+    )
     found = yaml.safe_load((tmp_path / "CITATION.cff").read_text())
-    assert (found["repository-code"], found["url"]) == ("https://github.com/a/b", "https://a.github.io/b/")
-    assert subprocess.run([sys.executable, tools / "citation.py", "--check"], check=False).returncode == 0
+    assert (found["repository-code"], found["url"]) == (
+        "https://github.com/a/b",
+        "https://a.github.io/b/",
+    )
+    assert (
+        subprocess.run([sys.executable, tools / "citation.py", "--check"], check=False).returncode
+        == 0
+    )
 
 
 # --- the workflow
@@ -328,7 +452,9 @@ def test_moving_the_book_moves_its_citation(tmp_path):
 
 @pytest.fixture(scope="module")
 def workflow():
-    found = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8"))
+    found = yaml.safe_load(
+        (ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
+    )
     return found | {"on": found.pop(True)}  # YAML 1.1 reads the word "on" as true
 
 
@@ -337,11 +463,18 @@ def steps(job):
 
 
 def test_workflow_does_what_the_gate_does(workflow):
-    targets = [re.findall(r"^\s*make (\w+)", text, re.MULTILINE) for text in
-               ((ROOT / ".ci" / "run").read_text(), "\n".join(steps(workflow["jobs"]["build"])))]
+    targets = [
+        re.findall(r"^\s*make (\w+)", text, re.MULTILINE)
+        for text in (
+            (ROOT / ".ci" / "run").read_text(),
+            "\n".join(steps(workflow["jobs"]["build"])),
+        )
+    ]
     assert targets[0] == ["lint", "test", "book", "browser"]
     assert targets[1] == [*targets[0], "pdf"]
-    assert set(targets[1]) <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(targets[1]) <= set(
+        re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
 
 
 def test_workflow_may_do_no_more_than_it_must(workflow):
@@ -356,15 +489,22 @@ def test_workflow_deploys_main_alone(workflow):
     assert workflow["on"]["push"]["branches"] == [BRANCH]
     deploy = workflow["jobs"]["deploy"]
     assert deploy["needs"] == "build"
-    assert deploy["if"] == f"github.event_name != 'pull_request' && github.ref == 'refs/heads/{BRANCH}'"
+    assert (
+        deploy["if"]
+        == f"github.event_name != 'pull_request' && github.ref == 'refs/heads/{BRANCH}'"
+    )
     assert {"group", "cancel-in-progress"} == set(workflow["concurrency"])
 
 
 def test_workflow_uses_official_actions_by_version_and_caches_pip(workflow):
     used = [step for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
-    assert [step["uses"] for step in used if not re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"])] == []
+    assert [
+        step["uses"] for step in used if not re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"])
+    ] == []
     python = next(step["with"] for step in used if step["uses"].startswith("actions/setup-python"))
     assert python["cache"] == "pip"
     assert all((ROOT / path).is_file() for path in python["cache-dependency-path"].split())
-    upload = next(step["with"] for step in used if step["uses"].startswith("actions/upload-pages-artifact"))
+    upload = next(
+        step["with"] for step in used if step["uses"].startswith("actions/upload-pages-artifact")
+    )
     assert upload["path"] == "_build/html"

@@ -21,8 +21,11 @@ pdf = pytest.importorskip("pdf")
 
 
 def test_every_term_that_a_chapter_prints_in_bold_is_in_the_glossary():
-    missing = [f"{page}: {phrase}" for page, phrase in glossary.in_bold()
-               if glossary.key(phrase) not in glossary.NO_TERMS and glossary.entry_of(phrase) is None]
+    missing = [
+        f"{page}: {phrase}"
+        for page, phrase in glossary.in_bold()
+        if glossary.key(phrase) not in glossary.NO_TERMS and glossary.entry_of(phrase) is None
+    ]
     assert missing == [], "add them to book/glossary.md, or to NO_TERMS in book/tools/glossary.py"
 
 
@@ -36,7 +39,9 @@ def test_every_entry_of_the_glossary_is_explained_in_a_chapter():
 def test_entries_are_once_each_and_short():
     terms = [glossary.key(term) for group in glossary.entries() for term in group]
     assert len(terms) == len(set(terms)) > 100
-    definitions = re.findall(r"^\S.*\n((?:  .*\n)+)", glossary.FILE.read_text(encoding="utf-8"), re.M)
+    definitions = re.findall(
+        r"^\S.*\n((?:  .*\n)+)", glossary.FILE.read_text(encoding="utf-8"), re.M
+    )
     assert [d for d in definitions if len(d.split()) > 50 or not d.strip().endswith(".")] == []
 
 
@@ -48,10 +53,19 @@ def test_the_lists_about_spelling_name_what_there_is():
 
 
 def test_first_uses_are_linked_outside_headings_code_and_bold():
-    document = nodes.Element("", *[
-        nodes.title("", "Softmax"), nodes.literal_block("", "softmax"),
-        nodes.paragraph("", "", nodes.strong("", "softmax"), nodes.Text(" or the softmax of two logits, again softmax.")),
-    ])
+    document = nodes.Element(
+        "",
+        *[
+            nodes.title("", "Softmax"),
+            nodes.literal_block("", "softmax"),
+            nodes.paragraph(
+                "",
+                "",
+                nodes.strong("", "softmax"),
+                nodes.Text(" or the softmax of two logits, again softmax."),
+            ),
+        ],
+    )
     glossary.link_first_uses(document, "notebooks/x", {"simplex"})
     links = [link.astext() for link in document.findall() if link.tagname == "pending_xref"]
     assert links == ["softmax", "logits"]
@@ -65,16 +79,26 @@ def test_first_uses_are_linked_outside_headings_code_and_bold():
 
 def test_reading_time_counts_words_code_and_formulas_but_no_output():
     def document(**counts):
-        parts = {"words": nodes.paragraph("", "word " * counts.get("words", 0)),
-                 "lines": nodes.literal_block("", "line\n\n" * counts.get("lines", 0)),
-                 "output": nodes.container("", nodes.literal_block("", "line\n" * counts.get("output", 0)),
-                                           nb_element="cell_code_output")}
-        return nodes.Element("", *parts.values(), *[nodes.math_block("", "x")] * counts.get("formulas", 0))
+        parts = {
+            "words": nodes.paragraph("", "word " * counts.get("words", 0)),
+            "lines": nodes.literal_block("", "line\n\n" * counts.get("lines", 0)),
+            "output": nodes.container(
+                "",
+                nodes.literal_block("", "line\n" * counts.get("output", 0)),
+                nb_element="cell_code_output",
+            ),
+        }
+        return nodes.Element(
+            "", *parts.values(), *[nodes.math_block("", "x")] * counts.get("formulas", 0)
+        )
 
     assert aids.reading_minutes(document(words=10 * aids.WORDS)) == 10
     assert aids.reading_minutes(document(words=10 * aids.WORDS + 1)) == 11
     assert aids.reading_minutes(document(lines=3 * aids.LINES, output=999)) == 3
-    assert aids.reading_minutes(document(words=aids.WORDS, lines=aids.LINES, formulas=aids.FORMULAS)) == 3
+    assert (
+        aids.reading_minutes(document(words=aids.WORDS, lines=aids.LINES, formulas=aids.FORMULAS))
+        == 3
+    )
 
 
 def test_the_rate_of_reading_is_stated_in_the_book():
@@ -82,8 +106,10 @@ def test_the_rate_of_reading_is_stated_in_the_book():
     assert f"{aids.WORDS} words, {aids.LINES} lines of code or {aids.FORMULAS} formulas" in text
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 second"), (33.6, "34 seconds"), (89, "89 seconds"),
-                                               (100, "2 minutes")])
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "1 second"), (33.6, "34 seconds"), (89, "89 seconds"), (100, "2 minutes")],
+)
 def test_run_time_is_said_in_whole_units(seconds, said):
     assert aids.run_time(seconds) == said
 
@@ -91,16 +117,21 @@ def test_run_time_is_said_in_whole_units(seconds, said):
 # --- previews
 
 
-@pytest.mark.parametrize(("name", "shows", "hides"), [
-    ("equation-eq-a", r"\[ y \]", "headerlink"),
-    ("fig-a", 'src="_images/a.svg"', "Data"),
-    ("term-logit", "A number.", "<dd"),
-])
+@pytest.mark.parametrize(
+    ("name", "shows", "hides"),
+    [
+        ("equation-eq-a", r"\[ y \]", "headerlink"),
+        ("fig-a", 'src="_images/a.svg"', "Data"),
+        ("term-logit", "A number.", "<dd"),
+    ],
+)
 def test_a_preview_is_what_the_link_leads_to(name, shows, hides):
     page = BeautifulSoup(
         r'<div class="math" id="equation-eq-a"><span class="eqno">(1)<a class="headerlink">#</a></span>\[ y \]</div>'
         '<figure id="fig-a"><img src="../_images/a.svg" loading="lazy"><details>Data</details></figure>'
-        '<dl><dt id="term-logit">logit</dt><dd><p>A number.</p></dd></dl>', "html.parser")
+        '<dl><dt id="term-logit">logit</dt><dd><p>A number.</p></dd></dl>',
+        "html.parser",
+    )
     html = aids.preview(page, name, "notebooks")
     assert shows in html
     assert hides not in html
@@ -133,18 +164,28 @@ def test_the_pdf_has_all_pages_in_order_with_links_inside_it(tmp_path, monkeypat
     (tmp_path / "notebooks" / "01_a.html").write_text(
         '<article class="bd-article"><h1 id="a">A<a class="headerlink">#</a></h1><details>s</details>'
         '<img src="../_images/a.svg"><a href="#a">1</a><a href="../book/b.html#c">2</a><a href="../genindex.html">3</a>'
-        '<a href="https://x.org">4</a></article>')
+        '<a href="https://x.org">4</a></article>'
+    )
     body = pdf.article("notebooks/01_a", {"notebooks/01_a", "book/b"})
-    assert [a["href"] for a in body.find_all("a")] == ["#notebooks-01_a--a", "#book-b--c", "https://x.org"]
+    assert [a["href"] for a in body.find_all("a")] == [
+        "#notebooks-01_a--a",
+        "#book-b--c",
+        "https://x.org",
+    ]
     assert body.find("h1")["id"] == "notebooks-01_a--a"
     assert body.find("details").has_attr("open")
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    listed = [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    listed = [
+        toc["root"],
+        *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"]),
+    ]
     assert [page for _, page in pdf.order()] == listed
 
 
 def test_make_pdf_builds_the_book_and_prints_it():
-    said = subprocess.run(["make", "-n", "pdf"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["make", "-n", "pdf"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert "jupyter-book build" in said
     assert "book/tools/pdf.py" in said
 

@@ -13,10 +13,17 @@ ROW = "vae-bernoulli"
 
 def record(config, valid, test=None):
     steps = [50_000, config.steps]
-    return {"key": config.key, "cell": config.cell, "config": config.to_dict(), "valid_bound": valid,
-            "test": None if test is None else {"nll": test, "single": test and test + 10}, "diverged": None,
-            "evaluation": {"images": None, "samples": SAMPLES}, "data": {"source": summary.SOURCE},
-            "curve": {"step": steps, "test": [150.0, test]}}
+    return {
+        "key": config.key,
+        "cell": config.cell,
+        "config": config.to_dict(),
+        "valid_bound": valid,
+        "test": None if test is None else {"nll": test, "single": test and test + 10},
+        "diverged": None,
+        "evaluation": {"images": None, "samples": SAMPLES},
+        "data": {"source": summary.SOURCE},
+        "curve": {"step": steps, "test": [150.0, test]},
+    }
 
 
 @pytest.fixture
@@ -25,12 +32,23 @@ def records(tmp_path):
     found = Records(tmp_path)
     for name, values in {"sf": [112.0, 112.2, 112.4], "muprop": [109.0, 109.2, None]}.items():
         configs = [Config("vae", "bernoulli", name, lr=3e-3, seed=s) for s in range(3)]
-        found.add([record(c, 115.0, v) for c, v in zip(configs, values, strict=True)]
-                  if None not in values else
-                  [record(c, 115.0, v) if v else record(c, None) | {"test": {"nll": None, "single": None}}
-                   for c, v in zip(configs, values, strict=True)])
+        found.add(
+            [record(c, 115.0, v) for c, v in zip(configs, values, strict=True)]
+            if None not in values
+            else [
+                record(c, 115.0, v)
+                if v
+                else record(c, None) | {"test": {"nll": None, "single": None}}
+                for c, v in zip(configs, values, strict=True)
+            ]
+        )
     rates = {1e-4: 140.0, 3e-3: 120.0, 1e-2: None}
-    found.add([record(Config("vae", "bernoulli", "st", lr=lr, steps=20_000), bound) for lr, bound in rates.items()])
+    found.add(
+        [
+            record(Config("vae", "bernoulli", "st", lr=lr, steps=20_000), bound)
+            for lr, bound in rates.items()
+        ]
+    )
     return found
 
 
@@ -55,7 +73,12 @@ def test_runs_beyond_the_papers_rates_are_shown_apart(records):
 
 def test_a_cell_whose_seeds_all_diverged_has_run(tmp_path):
     found = Records(tmp_path)
-    found.add([record(Config("vae", "bernoulli", "st", lr=3e-3), None) | {"test": {"nll": None, "single": None}}])
+    found.add(
+        [
+            record(Config("vae", "bernoulli", "st", lr=3e-3), None)
+            | {"test": {"nll": None, "single": None}}
+        ]
+    )
     line = summary.comparison(found, ROW).loc["st"]
     assert (line["verdict"], line["diverged"], line["seeds"]) == (summary.DIVERGED, 1, 0)
 
@@ -100,7 +123,9 @@ def test_figures_and_curves_of_a_cell(records):
 def test_curves_are_drawn_for_what_is_there(records):
     ax = plots.learning_curves(summary.row(records, ROW)[1])
     assert [line.get_label() for line in ax.lines] == ["SF", "MuProp"]
-    assert ax.lines[1].get_ydata()[-1] == pytest.approx(109.1)  # of the two seeds that did not diverge
+    assert ax.lines[1].get_ydata()[-1] == pytest.approx(
+        109.1
+    )  # of the two seeds that did not diverge
     assert [text.get_text() for text in plots.learning_curves({}).texts] == ["not run yet"]
 
 

@@ -35,7 +35,10 @@ def reading_minutes(doctree) -> int:
     while waiting:
         node = waiting.pop()
         skip = isinstance(node, nodes.Element) and (
-            "solution" in node.tagname or node.get("nb_element") == "cell_code_output" or "tag_setup" in node["classes"])
+            "solution" in node.tagname
+            or node.get("nb_element") == "cell_code_output"
+            or "tag_setup" in node["classes"]
+        )
         if skip or isinstance(node, (nodes.raw, nodes.comment, nodes.citation)):
             continue
         if isinstance(node, nodes.math_block):
@@ -53,7 +56,9 @@ def reading_minutes(doctree) -> int:
 
 def run_time(seconds: float) -> str:
     """34 seconds, or 3 minutes from 90 seconds on."""
-    n, unit = (round(seconds / 60), "minute") if seconds >= 90 else (max(1, round(seconds)), "second")
+    n, unit = (
+        (round(seconds / 60), "minute") if seconds >= 90 else (max(1, round(seconds)), "second")
+    )
     return f"{n} {unit}{'s' if n > 1 else ''}"
 
 
@@ -69,7 +74,9 @@ def show_times(app, doctree):
         device = "GPU" if torch.cuda.is_available() else "CPU"
         text += f" · {run_time(ran)} to run ({os.environ.get('GSLIB_BUDGET', 'smoke')}, {device})"
     title = next(iter(doctree.findall(nodes.title)))
-    title.parent.insert(title.parent.index(title) + 1, nodes.paragraph("", text, classes=["chapter-time"]))
+    title.parent.insert(
+        title.parent.index(title) + 1, nodes.paragraph("", text, classes=["chapter-time"])
+    )
 
 
 # --- where it is in the paper ----------------------------------------------------------------------------------------
@@ -82,13 +89,26 @@ def note_paper(app, doctree):
         return
     app.env.note_dependency(str(concordance.FILE))
     chapter = page.removeprefix("notebooks/")
-    places = {label: entry["paper"] for entry in reversed(concordance.entries())
-              for label in entry["sections"].get(chapter, ())}
+    places = {
+        label: entry["paper"]
+        for entry in reversed(concordance.entries())
+        for label in entry["sections"].get(chapter, ())
+    }
     for formula in list(doctree.findall(nodes.math_block)):
         if place := places.get(formula.get("label")):
-            link = addnodes.pending_xref("", nodes.inline("", place), refdomain="std", reftype="doc", refexplicit=True,
-                                         reftarget="/book/concordance", refdoc=page, refwarn=True)
-            note = nodes.container("", nodes.paragraph("", "In the paper: ", link), classes=["margin", "paper-note"])
+            link = addnodes.pending_xref(
+                "",
+                nodes.inline("", place),
+                refdomain="std",
+                reftype="doc",
+                refexplicit=True,
+                reftarget="/book/concordance",
+                refdoc=page,
+                refwarn=True,
+            )
+            note = nodes.container(
+                "", nodes.paragraph("", "In the paper: ", link), classes=["margin", "paper-note"]
+            )
             formula.parent.insert(formula.parent.index(formula), note)
 
 
@@ -114,7 +134,11 @@ def preview(page: BeautifulSoup, name: str, folder: str) -> str:
         for attribute in ("id", "href", "title", "loading"):
             element.attrs.pop(attribute, None)
     inside = target.decode_contents().strip()
-    return f'<div class="math notranslate nohighlight">{inside}</div>' if name.startswith("equation-") else inside
+    return (
+        f'<div class="math notranslate nohighlight">{inside}</div>'
+        if name.startswith("equation-")
+        else inside
+    )
 
 
 def write_previews(app, exception):
@@ -138,8 +162,12 @@ def write_previews(app, exception):
                 where = other.relative_to(folder.resolve()).as_posix()
                 if f"{where}#{name}" not in found:
                     found[f"{where}#{name}"] = preview(page(other), name, os.path.dirname(where))
-    text = json.dumps({key: html for key, html in sorted(found.items()) if html}, ensure_ascii=False, indent=0)
-    (folder / "_static" / "previews.js").write_text(f"window.bookPreviews = {text};\n", encoding="utf-8")
+    text = json.dumps(
+        {key: html for key, html in sorted(found.items()) if html}, ensure_ascii=False, indent=0
+    )
+    (folder / "_static" / "previews.js").write_text(
+        f"window.bookPreviews = {text};\n", encoding="utf-8"
+    )
     note_pdf(folder)
 
 
@@ -148,7 +176,9 @@ def note_pdf(folder: Path) -> None:
     file = folder / PDF
     pages = [*folder.glob("notebooks/*.html"), *folder.glob("book/*.html")]
     fresh = file.exists() and all(path.stat().st_mtime <= file.stat().st_mtime for path in pages)
-    (folder / "_static" / "pdf.js").write_text(f"window.bookPdf = {json.dumps(PDF if fresh else '')};\n", encoding="utf-8")
+    (folder / "_static" / "pdf.js").write_text(
+        f"window.bookPdf = {json.dumps(PDF if fresh else '')};\n", encoding="utf-8"
+    )
 
 
 def setup(app):

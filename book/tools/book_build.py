@@ -20,7 +20,14 @@ from sphinx.util import logging
 from notebooks import ROOT, address
 
 LOGGER = logging.getLogger(__name__)
-MATHJAX = ["tex-chtml.js", "a11y", "input/tex/extensions", "output/chtml/fonts", "sre", "ui"]  # 7 MB of the 24
+MATHJAX = [
+    "tex-chtml.js",
+    "a11y",
+    "input/tex/extensions",
+    "output/chtml/fonts",
+    "sre",
+    "ui",
+]  # 7 MB of the 24
 
 
 class AuthorYear(BaseLabelStyle):
@@ -28,7 +35,10 @@ class AuthorYear(BaseLabelStyle):
 
     def format_labels(self, sorted_entries):
         for entry in sorted_entries:
-            names = [" ".join([*person.prelast_names, *person.last_names]) for person in entry.persons["author"]]
+            names = [
+                " ".join([*person.prelast_names, *person.last_names])
+                for person in entry.persons["author"]
+            ]
             first = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
             yield f"{first.replace('{', '').replace('}', '')}, {entry.fields['year']}"
 
@@ -46,7 +56,10 @@ def fingerprint():
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     settings = [os.environ.get(name, "") for name in ("GSLIB_BUDGET", "GSLIB_DATA")]
-    settings += [platform.python_version(), *(version(name) for name in ("torch", "numpy", "matplotlib"))]
+    settings += [
+        platform.python_version(),
+        *(version(name) for name in ("torch", "numpy", "matplotlib")),
+    ]
     digest.update("\n".join(settings).encode())
     return digest.hexdigest()[:12]
 
@@ -61,7 +74,11 @@ def configure(app, config):
             if old != cache:
                 shutil.rmtree(old)
     url = address()
-    config.html_theme_options |= {"repository_url": url, "use_repository_button": True, "use_issues_button": True}
+    config.html_theme_options |= {
+        "repository_url": url,
+        "use_repository_button": True,
+        "use_issues_button": True,
+    }
     pages.write()
     links = {"address": f"<{url}>", "issues": f"<{url}/issues>", "edition": citation.in_words()}
     config.myst_substitutions = {**config.myst_substitutions, **links}
@@ -77,7 +94,9 @@ def escape(app, what, name, obj, options, lines):
             parts[::2] = [re.sub(r"\*(?=[A-Z]\b|,)|\|", r"\\\g<0>", part) for part in parts[::2]]
             lines[i] = "".join(parts)
     if what == "property":
-        lines.insert(0, "\\ ")  # napoleon takes "words: words" in a property's first line for its type
+        lines.insert(
+            0, "\\ "
+        )  # napoleon takes "words: words" in a property's first line for its type
 
 
 def check_images(app, doctree):
@@ -89,21 +108,31 @@ def check_images(app, doctree):
         figure = image.parent
         while figure is not None and not isinstance(figure, nodes.figure):
             figure = figure.parent
-        if page.startswith("notebooks/") and (figure is None or not any(figure.findall(nodes.caption))):
-            LOGGER.warning("figure without a caption: %s", image["uri"], location=(page, image.line))
+        if page.startswith("notebooks/") and (
+            figure is None or not any(figure.findall(nodes.caption))
+        ):
+            LOGGER.warning(
+                "figure without a caption: %s", image["uri"], location=(page, image.line)
+            )
 
 
 def renew_static(app, env, added, changed, removed):
     """Sphinx copies the style and the scripts only when it reads a page: read the first where one of them changed."""
-    copies = ((path, Path(app.outdir, "_static", path.name)) for path in (ROOT / "book" / "_static").iterdir())
+    copies = (
+        (path, Path(app.outdir, "_static", path.name))
+        for path in (ROOT / "book" / "_static").iterdir()
+    )
     fresh = all(copy.is_file() and copy.read_bytes() == path.read_bytes() for path, copy in copies)
     return [] if fresh else [app.config.root_doc]
 
 
 def mend_roles(app, page, template, context, doctree):
     """Docutils marks references as a list of what is no list item, which confuses screen readers."""
-    for wrong, right in (('<div role="list" class="citation-list">', '<div class="citation-list">'),
-                         (' role="doc-biblioentry"', ""), (' role="doc-backlink"', "")):
+    for wrong, right in (
+        ('<div role="list" class="citation-list">', '<div class="citation-list">'),
+        (' role="doc-biblioentry"', ""),
+        (' role="doc-backlink"', ""),
+    ):
         context["body"] = context.get("body", "").replace(wrong, right)
 
 
@@ -121,7 +150,9 @@ def copy_mathjax(app, exception):
 
 
 def setup(app):
-    app.add_config_value("comments_config", {}, "")  # Jupyter Book sets it, for an extension that we leave out
+    app.add_config_value(
+        "comments_config", {}, ""
+    )  # Jupyter Book sets it, for an extension that we leave out
     register_plugin("pybtex.style.formatting", "book", BookStyle)
     app.connect("config-inited", configure, priority=1)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon

@@ -32,15 +32,25 @@ def rate(value: float) -> str:
 
 
 def rungs(budget: str) -> str:
-    return ", ".join(f"the best {keep} after {steps:,} steps" for steps, keep in plan.BUDGETS[budget].rungs)
+    return ", ".join(
+        f"the best {keep} after {steps:,} steps" for steps, keep in plan.BUDGETS[budget].rungs
+    )
 
 
 # What the expressions between [[ and ]] in choices.yml may use.
 NAMES = {
-    "gslib": gslib, "config": config, "Config": config.Config, "evaluate": evaluate, "plan": plan, "verdict": verdict,
-    "FewLabels": few_labels.FewLabels, "table2": table2,
-    "default": default, "rungs": rungs,
-    "rate": rate, "listed": lambda values: " or ".join(map(rate, values)),
+    "gslib": gslib,
+    "config": config,
+    "Config": config.Config,
+    "evaluate": evaluate,
+    "plan": plan,
+    "verdict": verdict,
+    "FewLabels": few_labels.FewLabels,
+    "table2": table2,
+    "default": default,
+    "rungs": rungs,
+    "rate": rate,
+    "listed": lambda values: " or ".join(map(rate, values)),
     "pick": lambda condition, yes, no: yes if condition else no,
     "uniform_mean": lambda k: gslib.Categorical(torch.zeros(1, k)).uniform_mean,
 }
@@ -54,6 +64,7 @@ def sections() -> list[dict]:
 
 def fill(text: str) -> str:
     """Put in the values of gslib: [[Config.batch]], or with a format, [[Config.lr:g]]."""
+
     def value(match):
         return format(eval(match[1], dict(NAMES)), match[2] or "")
 
@@ -71,10 +82,16 @@ def prices(spec: dict | None) -> list[str]:
     lines = defaultdict(list)
     for cell, runs in sorted(_recorded(spec["cells"]).items()):
         figures = spec.get("figures")
-        found = _figures(runs, *figures) if figures else _pairs(runs, spec["change"], spec.get("from", {}))
+        found = (
+            _figures(runs, *figures)
+            if figures
+            else _pairs(runs, spec["change"], spec.get("from", {}))
+        )
         if found:
             # Most seeds first, then the figure of the table, then the longest runs, then what validation prefers.
-            best = max(found, key=lambda g: (len(found[g]), g.measure == "test", g.steps, -found[g][0][1]))
+            best = max(
+                found, key=lambda g: (len(found[g]), g.measure == "test", g.steps, -found[g][0][1])
+            )
             ours = verdict.interval([difference for difference, _ in found[best]])
             digits = 0 if abs(ours.mean) >= 100 else 1 if abs(ours.mean) >= 10 else 2
             spread = f" ± {ours.half_width:.{digits}f}" if ours.n > 1 else ""
@@ -96,21 +113,28 @@ class Group(NamedTuple):
 
 def _group(run: dict, config: dict, measure: str) -> Group:
     images = run["evaluation"]["images"]
-    return Group(frozenset((k, v) for k, v in config.items() if k != "seed"), config["steps"],
-                 "all" if images is None else f"{images:,}", measure)
+    return Group(
+        frozenset((k, v) for k, v in config.items() if k != "seed"),
+        config["steps"],
+        "all" if images is None else f"{images:,}",
+        measure,
+    )
 
 
 def _recorded(prefix: str) -> dict[str, list[dict]]:
     found = defaultdict(list)
     for path in sorted((ROOT / "results").glob(f"*/{prefix}*.jsonl")):
         runs = Records(path.parent).cell(path.stem).values()
-        found[path.stem] += [r for r in runs if "config" in r and r["data"]["source"] == summary.SOURCE]
+        found[path.stem] += [
+            r for r in runs if "config" in r and r["data"]["source"] == summary.SOURCE
+        ]
     return {cell: runs for cell, runs in found.items() if len(cell.split("-")) == 3}
 
 
 def _pairs(runs: list[dict], change: dict, start: dict) -> dict[Group, list[tuple[float, float]]]:
     """Differences of runs that were evaluated alike and whose configs differ in the changed fields alone, each with the
     bound on validation of the run without the change."""
+
     def same(run, settings):
         return frozenset(settings.items()), frozenset(run["evaluation"].items())
 
@@ -120,19 +144,25 @@ def _pairs(runs: list[dict], change: dict, start: dict) -> dict[Group, list[tupl
         if any(r["config"].get(k) != v for k, v in change.items()):
             continue
         origin = r["config"] | {k: start.get(k, summary.STANDARD.get(k)) for k in change}
-        if origin["lr"] not in config.LEARNING_RATES:  # a choice is priced within the paper's protocol
+        if (
+            origin["lr"] not in config.LEARNING_RATES
+        ):  # a choice is priced within the paper's protocol
             continue
         other = standard.get(same(r, origin))
         if other is None or None in (r["valid_bound"], other["valid_bound"]):
             continue
         if r["test"] and other["test"] and None not in (r["test"]["nll"], other["test"]["nll"]):
-            found[_group(r, origin, "test")].append((r["test"]["nll"] - other["test"]["nll"], other["valid_bound"]))
+            found[_group(r, origin, "test")].append(
+                (r["test"]["nll"] - other["test"]["nll"], other["valid_bound"])
+            )
         difference = r["valid_bound"] - other["valid_bound"]
         found[_group(r, origin, "validation")].append((difference, other["valid_bound"]))
     return found
 
 
-def _figures(runs: list[dict], changed: str, standard: str) -> dict[Group, list[tuple[float, float]]]:
+def _figures(
+    runs: list[dict], changed: str, standard: str
+) -> dict[Group, list[tuple[float, float]]]:
     found = defaultdict(list)
     for r in filter(summary.final, runs):
         if None not in (r["test"][changed], r["test"][standard]):
@@ -153,9 +183,18 @@ def page(chapter_link) -> str:
             found = prices(choice.get("price"))
             cost = f"{NOT_PRICED if choice.get('price') else NO_PRICE}."
             if found:  # a list inside the list's item
-                cost = "\n  - ".join([f"in nats; positive: {choice['price']['meaning']} gives the worse number.", *found])
-            parts += [f"(choice-{choice['id']})=", f"### {choice['title']}\n", f"**Here:** {fill(choice['here'])}\n",
-                      f"- *The paper:* {choice['paper']}"]
+                cost = "\n  - ".join(
+                    [
+                        f"in nats; positive: {choice['price']['meaning']} gives the worse number.",
+                        *found,
+                    ]
+                )
+            parts += [
+                f"(choice-{choice['id']})=",
+                f"### {choice['title']}\n",
+                f"**Here:** {fill(choice['here'])}\n",
+                f"- *The paper:* {choice['paper']}",
+            ]
             if choice.get("authors"):
                 parts.append(f"- *Public code and earlier papers:* {choice['authors']}")
             parts += [f"- *Why:* {choice['why']}", f"- *Price:* {cost}\n"]

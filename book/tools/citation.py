@@ -94,7 +94,9 @@ def bibtex(title: str = TITLE, suffix: str = "", path: str = "") -> str:
     """The BibTeX entry of the book, or of a part with a page of its own."""
     version, released = edition()
     how = f"{'In: ' + TITLE + ', an' if suffix else 'An'} open, executable book, edition {version}"
-    return BIBTEX.format(key=KEY + suffix, author=AUTHOR, title=title, how=how, year=released.year, url=site(path))
+    return BIBTEX.format(
+        key=KEY + suffix, author=AUTHOR, title=title, how=how, year=released.year, url=site(path)
+    )
 
 
 def paper() -> str:
@@ -106,7 +108,14 @@ def paper() -> str:
 def cff() -> str:
     """The text of CITATION.cff."""
     version, released = edition()
-    return CFF.format(title=TITLE, author=AUTHOR, version=version, released=released, address=address(), site=site())
+    return CFF.format(
+        title=TITLE,
+        author=AUTHOR,
+        version=version,
+        released=released,
+        address=address(),
+        site=site(),
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -31,7 +31,9 @@ def labels(cells: list[dict]) -> frozenset[str]:
     for cell in cells:
         if cell["cell_type"] == "markdown":
             text = "".join(cell["source"])
-            found |= set(re.findall(r"\$\$ *\(([\w-]+)\)", text)) | set(re.findall(r"^\(([\w-]+)\)=", text, re.M))
+            found |= set(re.findall(r"\$\$ *\(([\w-]+)\)", text)) | set(
+                re.findall(r"^\(([\w-]+)\)=", text, re.M)
+            )
             found |= set(re.findall(r"^:(?:label|name): *([\w-]+)", text, re.M))
     return frozenset(found)
 
@@ -55,10 +57,17 @@ def node_ids() -> set[str]:
     found = set()
     for path in sorted((ROOT / "tests").glob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            within = [("", [node])] if isinstance(node, ast.FunctionDef) else (
-                [(f"{node.name}::", node.body)] if isinstance(node, ast.ClassDef) else [])
-            found |= {f"tests/{path.name}::{prefix}{f.name}" for prefix, body in within for f in body
-                      if isinstance(f, ast.FunctionDef) and f.name.startswith("test_")}
+            within = (
+                [("", [node])]
+                if isinstance(node, ast.FunctionDef)
+                else ([(f"{node.name}::", node.body)] if isinstance(node, ast.ClassDef) else [])
+            )
+            found |= {
+                f"tests/{path.name}::{prefix}{f.name}"
+                for prefix, body in within
+                for f in body
+                if isinstance(f, ast.FunctionDef) and f.name.startswith("test_")
+            }
     return found
 
 
@@ -72,10 +81,16 @@ def with_equations() -> dict[str, str]:
         for name, thing in members:
             if name.startswith("_") or getattr(thing, "__module__", None) != module.name:
                 continue
-            inner = [(f"{name}.{k}", v) for k, v in vars(thing).items() if k[0] != "_"] if inspect.isclass(thing) else []
+            inner = (
+                [(f"{name}.{k}", v) for k, v in vars(thing).items() if k[0] != "_"]
+                if inspect.isclass(thing)
+                else []
+            )
             for path, one in [(name, thing), *inner]:
                 doc = inspect.getdoc(one.fget if isinstance(one, property) else one) or ""
-                if (callable(one) or isinstance(one, property)) and re.search(r"equations? \d", doc):
+                if (callable(one) or isinstance(one, property)) and re.search(
+                    r"equations? \d", doc
+                ):
                     found[f"{module.name}.{path}"] = doc
     return found
 
@@ -94,7 +109,9 @@ def documented(name: str) -> bool:
 def code_link(name: str) -> str:
     """A name of gslib without its module, linked to the API reference where that has it."""
     parts = name.split(".")
-    while len(parts) > 1 and inspect.ismodule(resolve(".".join(name.split(".")[: -len(parts) + 1]))):
+    while len(parts) > 1 and inspect.ismodule(
+        resolve(".".join(name.split(".")[: -len(parts) + 1]))
+    ):
         parts = parts[1:]
     short = ".".join(parts)
     return f"{{py:obj}}`{short} <{name}>`" if documented(name) else f"`{short}`"
@@ -103,11 +120,14 @@ def code_link(name: str) -> str:
 def readable(test: str) -> str:
     """tests/test_models.py::test_shapes as words: models: shapes."""
     file, *names = test.removeprefix("tests/test_").split("::")
-    return f"{file.removesuffix('.py')}: " + ", ".join(n.removeprefix("test_").replace("_", " ") for n in names)
+    return f"{file.removesuffix('.py')}: " + ", ".join(
+        n.removeprefix("test_").replace("_", " ") for n in names
+    )
 
 
 def page(chapters: dict, chapter_link, label_link, table) -> str:
     """The four tables in Markdown."""
+
     def places(chapter: str, wanted: list[str]) -> list[str]:
         have = chapters.get(chapter, {"labels": ()})["labels"]
         return [label_link(label) for label in wanted if label in have]
@@ -124,18 +144,45 @@ def page(chapters: dict, chapter_link, label_link, table) -> str:
             for value in entry[key]:
                 group[value].append(entry)
 
-    paper_rows = [[f"**{e['paper']}.** {e['what']}",
-                   lines(", ".join([chapter_link(c), *places(c, wanted)]) for c, wanted in e["sections"].items()),
-                   lines(map(code_link, e["gslib"])), lines(map(readable, e["tests"]))] for e in entries()]
-    chapter_rows = [[chapter_link(c), f"**{e['paper']}.** {e['what']}", lines(places(c, e["sections"][c]))]
-                    for c in sorted(by_chapter) for e in by_chapter[c]]
-    code_rows = [[code_link(name), papers(group), lines(chapter_link(c) for e in group for c in e["sections"]),
-                  lines(readable(t) for e in group for t in e["tests"])] for name, group in sorted(by_code.items())]
-    test_rows = [[readable(test), papers(group), lines(code_link(n) for e in group for n in e["gslib"])]
-                 for test, group in sorted(by_test.items())]
-    return "\n".join([
-        "## From the paper\n", table(["Paper", "Chapter", "gslib", "Tests"], paper_rows),
-        "## From the chapters\n", table(["Chapter", "Paper", "There"], chapter_rows),
-        "## From the code\n", table(["gslib", "Paper", "Chapter", "Tests"], code_rows),
-        "## From the tests\n", table(["Test", "Paper", "gslib"], test_rows),
-    ])
+    paper_rows = [
+        [
+            f"**{e['paper']}.** {e['what']}",
+            lines(
+                ", ".join([chapter_link(c), *places(c, wanted)])
+                for c, wanted in e["sections"].items()
+            ),
+            lines(map(code_link, e["gslib"])),
+            lines(map(readable, e["tests"])),
+        ]
+        for e in entries()
+    ]
+    chapter_rows = [
+        [chapter_link(c), f"**{e['paper']}.** {e['what']}", lines(places(c, e["sections"][c]))]
+        for c in sorted(by_chapter)
+        for e in by_chapter[c]
+    ]
+    code_rows = [
+        [
+            code_link(name),
+            papers(group),
+            lines(chapter_link(c) for e in group for c in e["sections"]),
+            lines(readable(t) for e in group for t in e["tests"]),
+        ]
+        for name, group in sorted(by_code.items())
+    ]
+    test_rows = [
+        [readable(test), papers(group), lines(code_link(n) for e in group for n in e["gslib"])]
+        for test, group in sorted(by_test.items())
+    ]
+    return "\n".join(
+        [
+            "## From the paper\n",
+            table(["Paper", "Chapter", "gslib", "Tests"], paper_rows),
+            "## From the chapters\n",
+            table(["Chapter", "Paper", "There"], chapter_rows),
+            "## From the code\n",
+            table(["gslib", "Paper", "Chapter", "Tests"], code_rows),
+            "## From the tests\n",
+            table(["Test", "Paper", "gslib"], test_rows),
+        ]
+    )

@@ -18,14 +18,27 @@ FILE = ROOT / "book" / "glossary.md"
 PAGE = "book/glossary"
 
 SPELLINGS = {  # bold phrase of a chapter, in lower case and singular -> entry
-    "binary concrete": "binary Concrete distribution", "centred": "centred logits", "classe": "class",
-    "concrete": "Concrete distribution", "enumerate": "enumeration", "exponential": "exponential distribution",
-    "gaussian": "Gaussian distribution", "input-dependent": "input-dependent baseline",
-    "kendall'": "Kendall's coefficient", "logistic": "logistic distribution", "monte carlo": "Monte Carlo estimate",
-    "paired difference": "paired differences", "pathwise": "pathwise estimator", "relax": "relaxation",
-    "score-function": "score-function estimator", "spearman'": "Spearman's coefficient",
-    "standard gumbel distribution": "Gumbel distribution", "straight-through": "straight-through estimator",
-    "test": "test split", "the score function": "score-function estimator", "training": "training split",
+    "binary concrete": "binary Concrete distribution",
+    "centred": "centred logits",
+    "classe": "class",
+    "concrete": "Concrete distribution",
+    "enumerate": "enumeration",
+    "exponential": "exponential distribution",
+    "gaussian": "Gaussian distribution",
+    "input-dependent": "input-dependent baseline",
+    "kendall'": "Kendall's coefficient",
+    "logistic": "logistic distribution",
+    "monte carlo": "Monte Carlo estimate",
+    "paired difference": "paired differences",
+    "pathwise": "pathwise estimator",
+    "relax": "relaxation",
+    "score-function": "score-function estimator",
+    "spearman'": "Spearman's coefficient",
+    "standard gumbel distribution": "Gumbel distribution",
+    "straight-through": "straight-through estimator",
+    "test": "test split",
+    "the score function": "score-function estimator",
+    "training": "training split",
     "validation": "validation split",
 }
 NO_TERMS = {"idea", "formula", "properties"}
@@ -33,15 +46,43 @@ NO_TERMS = {"idea", "formula", "properties"}
 EXPLAINED = {"Kullback-Leibler divergence": "notebooks/07_discrete_vae"}
 # Everyday words: they are in the glossary, but a chapter does not link them.
 EVERYDAY = {
-    "accuracy", "action", "class", "continuous", "derivative", "slope", "evidence", "example", "input", "learning", "loss",
-    "margin", "masking", "model", "parameter", "pixel", "program", "record", "sample", "sampler", "score", "seed",
-    "separable", "shape", "split", "target", "token", "uniform", "weight",
+    "accuracy",
+    "action",
+    "class",
+    "continuous",
+    "derivative",
+    "slope",
+    "evidence",
+    "example",
+    "input",
+    "learning",
+    "loss",
+    "margin",
+    "masking",
+    "model",
+    "parameter",
+    "pixel",
+    "program",
+    "record",
+    "sample",
+    "sampler",
+    "score",
+    "seed",
+    "separable",
+    "shape",
+    "split",
+    "target",
+    "token",
+    "uniform",
+    "weight",
 }
 
 
 def entries() -> list[list[str]]:
     """The terms of each entry of the glossary, the main one first."""
-    block = re.search(r"^```\{glossary\}\n(?::\w+:\n)*(.*?)^```$", FILE.read_text(encoding="utf-8"), re.S | re.M)[1]
+    block = re.search(
+        r"^```\{glossary\}\n(?::\w+:\n)*(.*?)^```$", FILE.read_text(encoding="utf-8"), re.S | re.M
+    )[1]
     found = [re.findall(r"^\S.*$", part, re.M) for part in re.split(r"\n\s*\n", block)]
     return [terms for terms in found if terms]
 
@@ -64,7 +105,9 @@ def in_bold() -> list[tuple[str, str]]:
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             if cell["cell_type"] == "markdown":
-                bold = re.findall(r"(?<![\w)*])\*\*(?=\S)([^*]+?)(?<=\S)\*\*", "".join(cell["source"]))
+                bold = re.findall(
+                    r"(?<![\w)*])\*\*(?=\S)([^*]+?)(?<=\S)\*\*", "".join(cell["source"])
+                )
                 found += [(f"notebooks/{path.stem}", phrase) for phrase in bold]
     return found
 
@@ -125,21 +168,45 @@ def lead_back(doctree) -> None:
         if page := home.get(term):
             kind, target = ("ref", anchor(term)) if term in marked else ("doc", f"/{page}")
             number = int(re.search(r"/(\d+)_", page)[1])
-            link = addnodes.pending_xref("", nodes.inline("", f"Chapter\u00a0{number}"), refdomain="std", reftype=kind,
-                                         reftarget=target, refexplicit=True, refdoc=PAGE, refwarn=True)
+            link = addnodes.pending_xref(
+                "",
+                nodes.inline("", f"Chapter\u00a0{number}"),
+                refdomain="std",
+                reftype=kind,
+                reftarget=target,
+                refexplicit=True,
+                refdoc=PAGE,
+                refwarn=True,
+            )
             list(item.findall(nodes.paragraph))[-1].extend([nodes.Text(" "), link, nodes.Text(".")])
 
 
-NOT_TEXT = (nodes.title, nodes.rubric, nodes.caption, nodes.strong, nodes.literal, nodes.literal_block, nodes.math,
-            nodes.math_block, nodes.reference, nodes.raw, nodes.citation, nodes.table, addnodes.pending_xref)
+NOT_TEXT = (
+    nodes.title,
+    nodes.rubric,
+    nodes.caption,
+    nodes.strong,
+    nodes.literal,
+    nodes.literal_block,
+    nodes.math,
+    nodes.math_block,
+    nodes.reference,
+    nodes.raw,
+    nodes.citation,
+    nodes.table,
+    addnodes.pending_xref,
+)
 
 
 def running(text) -> bool:
     """Whether a piece of text is running text: no heading, code, formula, link or table, and in no exercise."""
     node = text.parent
     while node is not None:
-        if (isinstance(node, NOT_TEXT) or re.search("exercise|solution", node.tagname)
-                or node.get("nb_element") == "cell_code"):
+        if (
+            isinstance(node, NOT_TEXT)
+            or re.search("exercise|solution", node.tagname)
+            or node.get("nb_element") == "cell_code"
+        ):
             return False
         node = node.parent
     return True
@@ -147,7 +214,9 @@ def running(text) -> bool:
 
 def link_first_uses(doctree, page, defined) -> None:
     """The first use of a term that another chapter defines becomes a link."""
-    terms = {term.lower(): group[0] for group in entries() for term in group if term not in EVERYDAY}
+    terms = {
+        term.lower(): group[0] for group in entries() for term in group if term not in EVERYDAY
+    }
     longest_first = "|".join(map(re.escape, sorted(terms, key=len, reverse=True)))
     pattern = re.compile(rf"(?<![\w-])({longest_first})s?(?![\w-])", re.IGNORECASE)
     done = set(defined)
@@ -157,9 +226,17 @@ def link_first_uses(doctree, page, defined) -> None:
             if terms[match[1].lower()] not in done:
                 done.add(terms[match[1].lower()])
                 words = nodes.inline("", match[0], classes=["term-use"])
-                link = addnodes.pending_xref("", words, refdomain="std", reftype="term", reftarget=match[1],
-                                             refexplicit=True, refdoc=page, refwarn=True)
-                pieces += [nodes.Text(text[at:match.start()]), link]
+                link = addnodes.pending_xref(
+                    "",
+                    words,
+                    refdomain="std",
+                    reftype="term",
+                    reftarget=match[1],
+                    refexplicit=True,
+                    refdoc=page,
+                    refwarn=True,
+                )
+                pieces += [nodes.Text(text[at : match.start()]), link]
                 at = match.end()
         if pieces:
             text.parent.replace(text, [*pieces, nodes.Text(text[at:])])

@@ -68,24 +68,34 @@ def enumerated(name, program, truth):
     Uniform noise close to 0 or 1 forces a state; a second run reads off how probable it is.
     """
     kinds = [q for q, _ in nodes(program)]
-    choice = torch.cartesian_prod(*[torch.arange(q.n_states()) for q in kinds]).reshape(-1, len(kinds))
+    choice = torch.cartesian_prod(*[torch.arange(q.n_states()) for q in kinds]).reshape(
+        -1, len(kinds)
+    )
     states = [q.states()[column] for q, column in zip(kinds, choice.unbind(-1), strict=True)]
     edge = 1e-12
     noise = iter([edge + (1 - 2 * edge) * z for z in states])
-    estimates = gradients(name, program, len(choice), lambda logits: next(noise).reshape(logits.shape))
+    estimates = gradients(
+        name, program, len(choice), lambda logits: next(noise).reshape(logits.shape)
+    )
 
     parameters, build = PROGRAMS[program]
     trace, forced = Trace(), iter(states)
-    build(*[p.expand(len(choice), *p.shape) for p in parameters])(trace.recording(lambda q: next(forced)))
+    build(*[p.expand(len(choice), *p.shape) for p in parameters])(
+        trace.recording(lambda q: next(forced))
+    )
     return moments(estimates, trace.log_prob().exp(), truth)
 
 
 def sampled(name, program, truth, tau):
     """Bias and standard deviation of a relaxed estimator, from evenly spread (scrambled Sobol) uniform noise."""
     sizes = [z.numel() for _, z in nodes(program)]
-    u = torch.quasirandom.SobolEngine(sum(sizes), scramble=True, seed=SEED).draw(POINTS, dtype=torch.float64)
+    u = torch.quasirandom.SobolEngine(sum(sizes), scramble=True, seed=SEED).draw(
+        POINTS, dtype=torch.float64
+    )
     noise = iter(u.split(sizes, -1))
-    estimates = gradients(name, program, len(u), lambda logits: next(noise).reshape(logits.shape), tau=tau)
+    estimates = gradients(
+        name, program, len(u), lambda logits: next(noise).reshape(logits.shape), tau=tau
+    )
     return moments(estimates, torch.full((POINTS,), 1 / POINTS, dtype=u.dtype), truth)
 
 
@@ -95,8 +105,13 @@ def measure(program, taus=TAUS):
     found = {name: [enumerated(name, program, truth)] for name in DISCRETE}
     found |= {name: [sampled(name, program, truth, tau) for tau in taus] for name in RELAXED}
     # Five digits; what is left of an exact zero is rounding.
-    return {name: [[float(f"{x:.5g}") if x > 1e-9 else 0.0 for x in column] for column in zip(*pairs, strict=True)]
-            for name, pairs in found.items()}
+    return {
+        name: [
+            [float(f"{x:.5g}") if x > 1e-9 else 0.0 for x in column]
+            for column in zip(*pairs, strict=True)
+        ]
+        for name, pairs in found.items()
+    }
 
 
 def script(variable, data):
@@ -107,10 +122,21 @@ def script(variable, data):
 def variance():
     """All that variance.js draws, with the book's colours and lines."""
     dashes = {"-": "", "--": "9 5", "-.": "9 4 2 4", ":": "2 4"}
-    lines = {name: {"label": plots.LABELS[name], "color": plots.COLORS[name], "dash": dashes[plots.LINESTYLES[name]]}
-             for name in (*RELAXED, *DISCRETE)}
+    lines = {
+        name: {
+            "label": plots.LABELS[name],
+            "color": plots.COLORS[name],
+            "dash": dashes[plots.LINESTYLES[name]],
+        }
+        for name in (*RELAXED, *DISCRETE)
+    }
     programs = [{"title": title, "found": measure(name)} for name, title in TITLES.items()]
-    return {"points": POINTS, "taus": [float(f"{tau:.4g}") for tau in TAUS], "lines": lines, "programs": programs}
+    return {
+        "points": POINTS,
+        "taus": [float(f"{tau:.4g}") for tau in TAUS],
+        "lines": lines,
+        "programs": programs,
+    }
 
 
 def draw_variance(data, path):
@@ -124,7 +150,9 @@ def draw_variance(data, path):
         for ax, values in zip(axes, measures, strict=True):
             ax.plot(taus, values.clamp(min=FLOOR), **plots.estimator_style(name, marker=""))
     for ax, title in zip(axes, ("bias", "standard deviation", "error, both together"), strict=True):
-        ax.set(xscale="log", yscale="log", ylim=(FLOOR, 10), title=title, xlabel=r"temperature $\tau$")
+        ax.set(
+            xscale="log", yscale="log", ylim=(FLOOR, 10), title=title, xlabel=r"temperature $\tau$"
+        )
         ax.set_yticks([FLOOR, 0.01, 0.1, 1, 10], ["0", "0.01", "0.1", "1", "10"])
         ax.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
         ax.yaxis.set_minor_locator(NullLocator())
@@ -141,7 +169,11 @@ MODEL = "vae-categorical-gumbel_softmax"
 
 def kept():
     """The file of the model's weights, which may not be there yet."""
-    return Path(os.environ.get("GSLIB_RESULTS") or ROOT / "results") / "weights" / f"{MODEL}.safetensors"
+    return (
+        Path(os.environ.get("GSLIB_RESULTS") or ROOT / "results")
+        / "weights"
+        / f"{MODEL}.safetensors"
+    )
 
 
 def packed(numbers, kind):
@@ -189,7 +221,11 @@ def decode(data, codes):
     """Pixel probabilities [..., 784] of codes [..., 20], from the packed data, as latent.js computes them."""
     bias, scale, templates = (
         torch.frombuffer(bytearray(base64.b64decode(data[name])), dtype=kind)
-        for name, kind in (("bias", torch.float32), ("scale", torch.float32), ("templates", torch.int16))
+        for name, kind in (
+            ("bias", torch.float32),
+            ("scale", torch.float32),
+            ("templates", torch.int16),
+        )
     )
     templates = templates.view(20, 10, 784) * scale.view(20, 10, 1)
     return (bias + templates[torch.arange(20), codes].sum(-2)).sigmoid()
@@ -218,8 +254,6 @@ def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
-
-
 
 
 def configure(app, config):

@@ -28,7 +28,11 @@ from gslib.experiment import Records, summary
 from notebooks import BRANCH, ROOT, address
 
 FOLDER = "_static/figures"  # of the built book
-NAMES = {"image/svg+xml": "svg", "application/pdf": "pdf", "text/plain": "csv"}  # of an output -> of a file
+NAMES = {
+    "image/svg+xml": "svg",
+    "application/pdf": "pdf",
+    "text/plain": "csv",
+}  # of an output -> of a file
 STUB = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -72,8 +76,15 @@ def runs(claim: ledger.Claim) -> dict[str, list[str]]:
     """File of records -> the keys of the runs that a figure draws."""
     if claim.rows:
         folder = ledger.raw()["table1"]["records"]
-        cells = [cell for row in claim.rows for cell in summary.row(Records(ROOT / folder), row)[1].values()]
-        return {f"{folder}/{cell.name}.jsonl": [run["key"] for run in cell.runs.values()] for cell in cells}
+        cells = [
+            cell
+            for row in claim.rows
+            for cell in summary.row(Records(ROOT / folder), row)[1].values()
+        ]
+        return {
+            f"{folder}/{cell.name}.jsonl": [run["key"] for run in cell.runs.values()]
+            for cell in cells
+        }
     found = defaultdict(list)
     for run in Records(ROOT / claim.records).all() if claim.records else ():
         if run["cell"] in (claim.cells or (claim.cell or run["cell"],)):
@@ -100,7 +111,9 @@ def save(folder: Path, name: str, files: dict[str, bytes]) -> None:
 def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
     """The files of a figure as its cell put them out, by their endings; of a picture from a file, the SVG."""
     found = {}
-    for part in figure.findall(lambda node: node.get("mime_type") in NAMES if isinstance(node, nodes.Element) else False):
+    for part in figure.findall(
+        lambda node: node.get("mime_type") in NAMES if isinstance(node, nodes.Element) else False
+    ):
         image = next(iter(part.findall(nodes.image)), None)
         content = (source / image["uri"]).read_bytes() if image else part.astext().strip().encode()
         found[NAMES[part["mime_type"]]] = content if image or not content else content + b"\n"
@@ -113,16 +126,33 @@ def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
 def block(drawn: dict[str, ledger.Claim], files: dict[str, bytes], top: str) -> list[nodes.Node]:
     """The kit below a figure; top: the way to the first page from here."""
     name, claim = next(iter(drawn.items()))
-    links = [f'<a href="{top}{FOLDER}/{name}.{ending}" download>{words}</a>'
-             for ending, words in (("svg", "SVG"), ("pdf", "PDF"), ("csv", "data (CSV)"), ("bib", "BibTeX"))
-             if ending in files or ending == "bib"]
+    links = [
+        f'<a href="{top}{FOLDER}/{name}.{ending}" download>{words}</a>'
+        for ending, words in (
+            ("svg", "SVG"),
+            ("pdf", "PDF"),
+            ("csv", "data (CSV)"),
+            ("bib", "BibTeX"),
+        )
+        if ending in files or ending == "bib"
+    ]
     lasting = " ".join(f'<a href="{top}{name}.html">{name}.html</a>' for name in drawn)
-    start = [f'<details class="figure-kit"><summary>Figure kit: {title(drawn)}</summary>',
-             f'<p class="figure-kit-files">{" ".join(links)}</p>',
-             f"<p>Address to cite, which stays when chapters move: {lasting}. {_data(claim, files)}</p>"]
-    entry = nodes.literal_block(text := "\n".join(bibtex(*one) for one in drawn.items()), text, language="bibtex")
+    start = [
+        f'<details class="figure-kit"><summary>Figure kit: {title(drawn)}</summary>',
+        f'<p class="figure-kit-files">{" ".join(links)}</p>',
+        f"<p>Address to cite, which stays when chapters move: {lasting}. {_data(claim, files)}</p>",
+    ]
+    entry = nodes.literal_block(
+        text := "\n".join(bibtex(*one) for one in drawn.items()), text, language="bibtex"
+    )
     lines = nodes.literal_block(text := again(name), text, language="bash")
-    return [raw(*start), entry, raw("<p>To draw it again:</p>"), lines, raw(_records(claim), "</details>")]
+    return [
+        raw(*start),
+        entry,
+        raw("<p>To draw it again:</p>"),
+        lines,
+        raw(_records(claim), "</details>"),
+    ]
 
 
 def raw(*lines: str) -> nodes.raw:
@@ -132,20 +162,36 @@ def raw(*lines: str) -> nodes.raw:
 def _data(claim: ledger.Claim, files: dict) -> str:
     if "csv" in files:
         return "The data are the lines, dots, bars and bands as drawn."
-    return "Its runs are still to come, so there are no data." if claim.rows else "It is a drawing and has no data."
+    return (
+        "Its runs are still to come, so there are no data."
+        if claim.rows
+        else "It is a drawing and has no data."
+    )
 
 
 def _records(claim: ledger.Claim) -> str:
     found = runs(claim)
     train = "".join(f" <code>{escape(summary.command(row))}</code>" for row in claim.rows)
     if not found:
-        return f"<p>No run is recorded yet; to run:{train}</p>" if train else (
-            "<p>No recorded run is behind it: the chapter computes all that it shows.</p>")
-    lines = [f'<li><a href="{address()}/blob/{BRANCH}/{path}">{Path(path).name}</a>: '
-             + ", ".join(f"<code>{escape(key.removeprefix(Path(path).stem + '_'))}</code>" for key in keys) + "</li>"
-             for path, keys in found.items()]
-    start = "<p>Run records behind it, by their keys, which begin with the name of the file:</p><ul>"
-    return "\n".join([start, *lines, "</ul>", f"<p>To train them again:{train}</p>" if train else ""])
+        return (
+            f"<p>No run is recorded yet; to run:{train}</p>"
+            if train
+            else ("<p>No recorded run is behind it: the chapter computes all that it shows.</p>")
+        )
+    lines = [
+        f'<li><a href="{address()}/blob/{BRANCH}/{path}">{Path(path).name}</a>: '
+        + ", ".join(
+            f"<code>{escape(key.removeprefix(Path(path).stem + '_'))}</code>" for key in keys
+        )
+        + "</li>"
+        for path, keys in found.items()
+    ]
+    start = (
+        "<p>Run records behind it, by their keys, which begin with the name of the file:</p><ul>"
+    )
+    return "\n".join(
+        [start, *lines, "</ul>", f"<p>To train them again:{train}</p>" if train else ""]
+    )
 
 
 class Anchors(SphinxTransform):
@@ -170,9 +216,17 @@ class Kits(SphinxPostTransform):
     def run(self, **_):
         for figure in list(self.document.findall(nodes.figure)):
             if drawn := of(figure):
-                files = {ending: content for ending, content in outputs(figure, Path(self.env.srcdir)).items() if content}
+                files = {
+                    ending: content
+                    for ending, content in outputs(figure, Path(self.env.srcdir)).items()
+                    if content
+                }
                 for name, claim in drawn.items():
-                    save(Path(self.app.outdir, FOLDER), name, files | {"bib": bibtex(name, claim).encode()})
+                    save(
+                        Path(self.app.outdir, FOLDER),
+                        name,
+                        files | {"bib": bibtex(name, claim).encode()},
+                    )
                 top = "../" * self.env.docname.count("/")
                 place = figure.parent.index(figure) + 1
                 figure.parent[place:place] = block(drawn, files, top)
@@ -180,9 +234,14 @@ class Kits(SphinxPostTransform):
 
 def configure(app, config):
     os.environ["GSLIB_KIT"] = "1"  # for the kernels that run the notebooks
-    config.kits = repr((kits(), citation.bibtex(), Path(__file__).read_text(encoding="utf-8")))  # write pages again
-    for name, text in {"book": f"```bibtex\n{citation.bibtex()}```\n", "paper": f"```bibtex\n{citation.paper()}```\n",
-                       "figures": listing()}.items():
+    config.kits = repr(
+        (kits(), citation.bibtex(), Path(__file__).read_text(encoding="utf-8"))
+    )  # write pages again
+    for name, text in {
+        "book": f"```bibtex\n{citation.bibtex()}```\n",
+        "paper": f"```bibtex\n{citation.paper()}```\n",
+        "figures": listing(),
+    }.items():
         pages.save(pages.GENERATED / f"cite-{name}.md", text)
 
 
@@ -193,7 +252,9 @@ def listing() -> str:
     for label, drawn in kits().items():
         for name, claim in drawn.items():
             there = [pages.label_link(label), f'<a href="../{name}.html">{name}.html</a>']
-            rows.append([claim.location, claim.claim, *(there if label in have else ["not drawn yet", "–"])])
+            rows.append(
+                [claim.location, claim.claim, *(there if label in have else ["not drawn yet", "–"])]
+            )
     return pages.table(["Figure", "What it shows", "Ours", "Address"], rows)
 
 
@@ -202,7 +263,8 @@ def footer(app, page, template, context, doctree):
     if {"book/errata", "book/cite"} <= app.env.found_docs:
         edition, cite = (context["pathto"](f"book/{name}") for name in ("errata", "cite"))
         context["theme_extra_footer"] = (context.get("theme_extra_footer") or "") + (
-            f' <a href="{edition}">{citation.in_words()}</a>. <a href="{cite}">How to cite</a>.')
+            f' <a href="{edition}">{citation.in_words()}</a>. <a href="{cite}">How to cite</a>.'
+        )
 
 
 def stubs(app, exception):
@@ -211,7 +273,9 @@ def stubs(app, exception):
         labels = app.env.get_domain("std").anonlabels
         for name in (name for drawn in kits().values() for name in drawn if name in labels):
             page, anchor = labels[name][:2]
-            text = STUB.format(url=f"{app.builder.get_target_uri(page)}#{anchor}", title=title([name]))
+            text = STUB.format(
+                url=f"{app.builder.get_target_uri(page)}#{anchor}", title=title([name])
+            )
             Path(app.outdir, f"{name}.html").write_text(text, encoding="utf-8")
 
 
@@ -237,7 +301,9 @@ def draw(name: str, folder: Path) -> list[Path]:
     label = next((label for label, drawn in kits().items() if name in drawn), None)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, 4)
-        labels = [cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in notebook.cells]
+        labels = [
+            cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in notebook.cells
+        ]
         if label and label in labels:
             break
     else:
@@ -245,8 +311,14 @@ def draw(name: str, folder: Path) -> list[Path]:
         raise SystemExit(f"the book draws no {name!r}; it knows {known}")
     notebook.cells = notebook.cells[: labels.index(label) + 1]
     os.environ["GSLIB_KIT"] = "1"
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
-    data = next(output.data for output in notebook.cells[-1].outputs if "image/svg+xml" in output.get("data", {}))
+    NotebookClient(
+        notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
+    data = next(
+        output.data
+        for output in notebook.cells[-1].outputs
+        if "image/svg+xml" in output.get("data", {})
+    )
     found = {NAMES[kind]: content.encode() for kind, content in data.items() if kind in NAMES}
     found["pdf"] = base64.b64decode(found["pdf"])
     found["bib"] = bibtex(name, kits()[label][name]).encode()

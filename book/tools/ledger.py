@@ -18,12 +18,16 @@ from notebooks import ROOT
 CLAIMS = ROOT / "book" / "claims.yml"
 NOT_RUN = summary.NOT_RUN
 VERDICTS = {  # verdict -> (sign, how it counts in the summary)
-    "reproduced": ("✓", "reproduced"), "holds": ("✓", "reproduced"), "drawn": ("✓", "reproduced"),
+    "reproduced": ("✓", "reproduced"),
+    "holds": ("✓", "reproduced"),
+    "drawn": ("✓", "reproduced"),
     "better": ("▲", "better"),
-    "worse": ("▼", "not reproduced"), "contradicted": ("▼", "not reproduced"),
+    "worse": ("▼", "not reproduced"),
+    "contradicted": ("▼", "not reproduced"),
     summary.DIVERGED: ("▼", "not reproduced"),
     "undecided": ("?", "undecided"),
-    NOT_RUN: ("○", NOT_RUN), "not drawn yet": ("○", NOT_RUN),
+    NOT_RUN: ("○", NOT_RUN),
+    "not drawn yet": ("○", NOT_RUN),
 }
 
 
@@ -75,14 +79,38 @@ def load() -> list[Claim]:
     """Every claim of the ledger: cells of Table 1, numbers of Table 2, stated claims, figures."""
     one, two = raw()["table1"], raw()["table2"]
     claims = [
-        Claim(f"{row}-{name}", "cell", f"{about['title']}, {LABELS[name]}", one["location"], one["rule"], about["chapter"],
-              value, one["unit"], one["records"], f"{row}-{name}", figure=one["figure"])
-        for row, about in one["rows"].items() for name, value in zip(one["columns"], about["values"], strict=True)
+        Claim(
+            f"{row}-{name}",
+            "cell",
+            f"{about['title']}, {LABELS[name]}",
+            one["location"],
+            one["rule"],
+            about["chapter"],
+            value,
+            one["unit"],
+            one["records"],
+            f"{row}-{name}",
+            figure=one["figure"],
+        )
+        for row, about in one["rows"].items()
+        for name, value in zip(one["columns"], about["values"], strict=True)
     ]
     claims += [
-        Claim(f"table-2-{name}-{figure}", "bound" if figure == "elbo" else "accuracy", f"{about['title']}, {how['title']}",
-              two["location"], how["rule"], two["chapter"], about[figure], how["unit"], two["records"], name, figure=figure)
-        for name, about in two["rows"].items() for figure, how in two["figures"].items()
+        Claim(
+            f"table-2-{name}-{figure}",
+            "bound" if figure == "elbo" else "accuracy",
+            f"{about['title']}, {how['title']}",
+            two["location"],
+            how["rule"],
+            two["chapter"],
+            about[figure],
+            how["unit"],
+            two["records"],
+            name,
+            figure=figure,
+        )
+        for name, about in two["rows"].items()
+        for figure, how in two["figures"].items()
     ]
     claims += [Claim(**{"kind": "order", **entry}) for entry in raw()["orders"]]
     claims += [Claim(**entry) for entry in raw()["others"]]
@@ -100,7 +128,9 @@ def judge(claim: Claim, labels=frozenset()) -> Judged:
     """The verdict on a claim. labels: the figures that the chapters have."""
     rule = getattr(verdict, claim.rule)
     if claim.kind == "figure":
-        complete = all(len(rows(_table1())[row][1]) == len(raw()["table1"]["columns"]) for row in claim.rows)
+        complete = all(
+            len(rows(_table1())[row][1]) == len(raw()["table1"]["columns"]) for row in claim.rows
+        )
         return Judged(claim, rule(set(claim.labels) <= labels, complete))
     if claim.kind in ("order", "par"):
         return _judge_order(claim, rule)
@@ -115,7 +145,10 @@ def judge(claim: Claim, labels=frozenset()) -> Judged:
         seeds = sorted(set.intersection(*map(set, found)))
         if not seeds:
             return Judged(claim, NOT_RUN)
-        steps = [verdict.order_verdict([a[s] for s in seeds], [b[s] for s in seeds]) for a, b in pairwise(found)]
+        steps = [
+            verdict.order_verdict([a[s] for s in seeds], [b[s] for s in seeds])
+            for a, b in pairwise(found)
+        ]
         return Judged(claim, rule(steps))
     if claim.kind == "cell":
         row, _, estimator = claim.cell.rpartition("-")
@@ -126,7 +159,9 @@ def judge(claim: Claim, labels=frozenset()) -> Judged:
         values = list(cell.values.values())
         if not values:
             return Judged(claim, summary.DIVERGED, steps=steps, diverged=cell.diverged)
-        return Judged(claim, rule(values, claim.value), verdict.interval(values), steps, cell.diverged)
+        return Judged(
+            claim, rule(values, claim.value), verdict.interval(values), steps, cell.diverged
+        )
     values = list(_figures(claim.records, claim.cell, claim.figure).values())
     if not values:
         return Judged(claim, NOT_RUN)
@@ -154,12 +189,18 @@ def _judge_order(claim: Claim, rule) -> Judged:
                 one = verdict.order_verdict(ours, theirs)
             found.append(one)
             if one != "holds":
-                broken.setdefault((raw()["table1"]["rows"][row]["title"], one), []).append(LABELS[other])
-    details = [f"{title}: {one} against {', '.join(names)}" for (title, one), names in broken.items()]
+                broken.setdefault((raw()["table1"]["rows"][row]["title"], one), []).append(
+                    LABELS[other]
+                )
+    details = [
+        f"{title}: {one} against {', '.join(names)}" for (title, one), names in broken.items()
+    ]
     if "contradicted" in found:  # no further run can save it
         return Judged(claim, "contradicted", details=details)
     if missing:
-        details.insert(0, f"{missing} of {len(claim.rows) * len(claim.over)} comparisons have no runs yet")
+        details.insert(
+            0, f"{missing} of {len(claim.rows) * len(claim.over)} comparisons have no runs yet"
+        )
         return Judged(claim, NOT_RUN, details=details)
     return Judged(claim, verdict.claim_verdict(found), details=details)
 
@@ -170,9 +211,15 @@ def against_itself(claim: Claim) -> list[str]:
     for row in claim.rows:
         for other in claim.over:
             ours, theirs = paper(row, claim.better), paper(row, other)
-            if ours >= theirs if claim.kind == "order" else abs(ours - theirs) > verdict.margin_nats(ours):
-                broken.append(f"{raw()['table1']['rows'][row]['title']}: {LABELS[other]} {theirs}, "
-                              f"{LABELS[claim.better]} {ours}")
+            if (
+                ours >= theirs
+                if claim.kind == "order"
+                else abs(ours - theirs) > verdict.margin_nats(ours)
+            ):
+                broken.append(
+                    f"{raw()['table1']['rows'][row]['title']}: {LABELS[other]} {theirs}, "
+                    f"{LABELS[claim.better]} {ours}"
+                )
     return broken
 
 
@@ -194,8 +241,11 @@ def _figures(folder: str, cell: str, figure: str) -> dict[int, float]:
         found = table2.row(records, cell)
         return found.figure(figure) if found else {}
     runs = records.cell(cell).values()
-    return {run["config"]["seed"]: run["test"][figure] for run in runs
-            if run["test"] and math.isfinite(run["test"].get(figure) or math.nan)}
+    return {
+        run["config"]["seed"]: run["test"][figure]
+        for run in runs
+        if run["test"] and math.isfinite(run["test"].get(figure) or math.nan)
+    }
 
 
 def counts(judged: list[Judged]) -> dict[str, int]:

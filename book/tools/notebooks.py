@@ -28,7 +28,7 @@ COLAB_CELL = "[Open in Colab]({colab})"
 
 # Runs where nothing of the book is installed, so it may use the standard library only. GSLIB_SOURCE names another
 # source to install from, such as a local copy of the repository; the tests use it.
-SETUP_CELL = '''\
+SETUP_CELL = """\
 # Finds gslib, the module of this book, or installs it. torch and numpy stay as they are.
 import importlib.metadata, importlib.util, os, subprocess, sys
 
@@ -53,14 +53,16 @@ if not found("gslib.estimators"):
         del sys.modules[name]
     importlib.invalidate_caches()
 import gslib
-'''
+"""
 
 
 def address():
     """The repository's public address, from pyproject.toml."""
     found = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     if not found:
-        raise SystemExit('pyproject.toml: no line \'Repository = "https://…"\' below [project.urls]')
+        raise SystemExit(
+            "pyproject.toml: no line 'Repository = \"https://…\"' below [project.urls]"
+        )
     return found[1]
 
 
@@ -71,10 +73,14 @@ def colab(url, name):
 
 def normalise(notebook, name, url):
     """The normalised text of a notebook given as a dict; raises ValueError where its first cell is no title."""
-    cells = [c for c in notebook["cells"] if not {"setup", "colab"} & set(c["metadata"].get("tags", []))]
+    cells = [
+        c for c in notebook["cells"] if not {"setup", "colab"} & set(c["metadata"].get("tags", []))
+    ]
     title = "".join(cells[0]["source"]).strip() if cells else ""
     if not cells or cells[0]["cell_type"] != "markdown" or not re.fullmatch(r"# .+", title):
-        raise ValueError(f"{name}: the first cell must be the title alone, '# …', got {title[:60]!r}")
+        raise ValueError(
+            f"{name}: the first cell must be the title alone, '# …', got {title[:60]!r}"
+        )
     button = {"cell_type": "markdown", "metadata": {"tags": ["colab"]}}
     button["source"] = COLAB_CELL.format(colab=colab(url, name))
     prompt = {"code_prompt_show": "Set-up (show)", "code_prompt_hide": "Set-up (hide)"}
@@ -85,13 +91,20 @@ def normalise(notebook, name, url):
     seen = {}
     clean = []
     for cell in cells:
-        source = "\n".join(line.rstrip() for line in "".join(cell["source"]).splitlines()).strip("\n")
+        source = "\n".join(line.rstrip() for line in "".join(cell["source"]).splitlines()).strip(
+            "\n"
+        )
         if not source:
             continue
         digest = hashlib.sha256(f"{cell['cell_type']} {source}".encode()).hexdigest()[:8]
         seen[digest] = seen.get(digest, 0) + 1
-        metadata = {key: cell["metadata"][key] for key in ("mystnb", "tags") if cell["metadata"].get(key)}
-        new = {"cell_type": cell["cell_type"], "id": digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"}
+        metadata = {
+            key: cell["metadata"][key] for key in ("mystnb", "tags") if cell["metadata"].get(key)
+        }
+        new = {
+            "cell_type": cell["cell_type"],
+            "id": digest if seen[digest] == 1 else f"{digest}-{seen[digest]}",
+        }
         new |= {"metadata": metadata, "source": source.splitlines(keepends=True)}
         if cell["cell_type"] == "code":
             new |= {"execution_count": None, "outputs": []}
@@ -117,17 +130,28 @@ def normalise_all(folder, url, *, check=False):
 def move(new):
     """Write the address ``new`` wherever the present one stands, but in the notebooks, which are generated."""
     if not re.fullmatch(r"https://[^\s/]+/[^\s/]+/[^\s/]+(?<!\.git)", new):
-        raise SystemExit(f"--address wants https://host/owner/repository, without .git or a final slash, got {new!r}")
+        raise SystemExit(
+            f"--address wants https://host/owner/repository, without .git or a final slash, got {new!r}"
+        )
     old = address()
-    for path in [ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "CITATION.cff", *sorted(ROOT.glob("book/*.md"))]:
+    for path in [
+        ROOT / "pyproject.toml",
+        ROOT / "README.md",
+        ROOT / "CITATION.cff",
+        *sorted(ROOT.glob("book/*.md")),
+    ]:
         text = path.read_text(encoding="utf-8")
         if old in text:
             path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a notebook is not normalised")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if a notebook is not normalised"
+    )
     parser.add_argument("--address", metavar="URL", help="the repository's new public address")
     arguments = parser.parse_args()
     if arguments.address:
@@ -136,7 +160,9 @@ def main():
 
         citation.main([])
     changed = normalise_all(ROOT / "notebooks", address(), check=arguments.check)
-    verdict = "not normalised: run python book/tools/notebooks.py" if arguments.check else "normalised"
+    verdict = (
+        "not normalised: run python book/tools/notebooks.py" if arguments.check else "normalised"
+    )
     for name in changed:
         print(f"notebooks/{name}: {verdict}")
     return 1 if arguments.check and changed else 0

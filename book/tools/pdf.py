@@ -24,11 +24,20 @@ from bs4 import BeautifulSoup
 from notebooks import ROOT, address
 
 HTML = ROOT / "_build" / "html"
-SCREEN_ONLY = (".headerlink, .copybtn, script, .tag_setup, .figure-kit, .gs-controls, .backrefs, "
-               "a[href^='https://colab.research.google.com/']")
-FOOTER = ('<div style="width: 100%; text-align: center; font: 8px sans-serif; color: #444">'
-          '<span class="pageNumber"></span></div>')
-FLAGS = ["--disable-gpu", "--disable-quic", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND"]
+SCREEN_ONLY = (
+    ".headerlink, .copybtn, script, .tag_setup, .figure-kit, .gs-controls, .backrefs, "
+    "a[href^='https://colab.research.google.com/']"
+)
+FOOTER = (
+    '<div style="width: 100%; text-align: center; font: 8px sans-serif; color: #444">'
+    '<span class="pageNumber"></span></div>'
+)
+FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+]
 
 
 def chromium() -> str | None:
@@ -40,7 +49,9 @@ def chromium() -> str | None:
 def order() -> list[tuple[str, str]]:
     """(part, page) of all pages, as the table of contents has them."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    rest = [(part["caption"], chapter["file"]) for part in toc["parts"] for chapter in part["chapters"]]
+    rest = [
+        (part["caption"], chapter["file"]) for part in toc["parts"] for chapter in part["chapters"]
+    ]
     return [("", toc["root"]), *rest]
 
 
@@ -67,7 +78,11 @@ def article(page: str, pages: set[str]) -> BeautifulSoup:
         if re.match(r"[a-z]+:", link["href"]):
             continue
         file, anchor = urldefrag(unquote(link["href"]))
-        target = (path.parent / file).resolve().relative_to(HTML.resolve()).with_suffix("").as_posix() if file else page
+        target = (
+            (path.parent / file).resolve().relative_to(HTML.resolve()).with_suffix("").as_posix()
+            if file
+            else page
+        )
         if target in pages:
             link["href"] = f"#{name_of(target, anchor)}"
         else:
@@ -79,9 +94,14 @@ def article(page: str, pages: set[str]) -> BeautifulSoup:
 def whole() -> str:
     """The HTML of the book on one page."""
     index = BeautifulSoup((HTML / "book" / "intro.html").read_text(encoding="utf-8"), "html.parser")
-    styles = [link["href"].split("?")[0].removeprefix("../") for link in index.select("head link[rel=stylesheet]")]
+    styles = [
+        link["href"].split("?")[0].removeprefix("../")
+        for link in index.select("head link[rel=stylesheet]")
+    ]
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    mathjax = next(s.string for s in index.select("head script") if s.string and "window.MathJax" in s.string)
+    mathjax = next(
+        s.string for s in index.select("head script") if s.string and "window.MathJax" in s.string
+    )
     pages = {page for _, page in order()}
     contents, articles, last = [], [], ""
     for part, page in order():
@@ -112,8 +132,10 @@ def main() -> int:
         raise SystemExit("There is no built book to print: run `make book` first.")
     program = chromium()
     if not program:
-        raise SystemExit("Chromium prints the PDF, and it is not here: install it (Debian: apt-get install chromium), or "
-                         "set CHROMIUM to its program.")
+        raise SystemExit(
+            "Chromium prints the PDF, and it is not here: install it (Debian: apt-get install chromium), or "
+            "set CHROMIUM to its program."
+        )
     from playwright.sync_api import sync_playwright
 
     source = HTML.parent / "pdf" / "book.html"
@@ -125,9 +147,17 @@ def main() -> int:
         tab.set_default_timeout(600_000)
         tab.goto(source.as_uri(), wait_until="load")
         tab.evaluate("MathJax.startup.promise.then(() => document.fonts.ready).then(() => true)")
-        tab.pdf(path=HTML / PDF, format="A4", outline=True, tagged=True, print_background=True, display_header_footer=True,
-                header_template="<span></span>", footer_template=FOOTER,
-                margin={"top": "18mm", "bottom": "18mm", "left": "20mm", "right": "20mm"})
+        tab.pdf(
+            path=HTML / PDF,
+            format="A4",
+            outline=True,
+            tagged=True,
+            print_background=True,
+            display_header_footer=True,
+            header_template="<span></span>",
+            footer_template=FOOTER,
+            margin={"top": "18mm", "bottom": "18mm", "left": "20mm", "right": "20mm"},
+        )
         browser.close()
     note_pdf(HTML)
     print(f"The PDF is at {HTML / PDF}")

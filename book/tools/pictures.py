@@ -40,7 +40,15 @@ def simplex():
         points, classes = draws(tau, 250)
         ax.plot(*CORNERS[[0, 1, 2, 0]].T, color=GREY, linewidth=1.2)
         for k, marker in enumerate("os^"):
-            ax.plot(*points[classes == k].T, marker, color=COLORS[k], markersize=3, alpha=0.5, clip_on=False, mew=0)
+            ax.plot(
+                *points[classes == k].T,
+                marker,
+                color=COLORS[k],
+                markersize=3,
+                alpha=0.5,
+                clip_on=False,
+                mew=0,
+            )
         ax.set(aspect="equal", xlim=(-0.08, 1.08), ylim=(-0.08, 0.95))
         ax.text(0.5, -0.14, rf"$\tau$ = {tau:g}", ha="center", va="top")
         ax.set_axis_off()

@@ -17,10 +17,14 @@ from notebooks import ROOT
 
 UNIT = r"(?:nats?\b|%|per\s+cent\b|percentage\b|(?:[×x]|times|-?fold)(?=$|[\s,.;:)])|ms\b|milliseconds?\b|seconds?\b)"
 RESULT = re.compile(rf"(?<![\w.])[-−+]?\d+\.\d+\s*(?:±\s*\d+(?:\.\d+)?\s*)?{UNIT}")
-ALLOWED = re.compile(r"\{cite[^}]*\}|\bthe paper\b|\bpaper's\b|\bthe authors'|\{glue|\bsuppose\b", re.IGNORECASE)
+ALLOWED = re.compile(
+    r"\{cite[^}]*\}|\bthe paper\b|\bpaper's\b|\bthe authors'|\{glue|\bsuppose\b", re.IGNORECASE
+)
 NOT_PROSE = (
     r"^(`{3,}|~{3,})\{?(?:bibliography|code-cell|code|python|bash|text|math|list-table)\b.*?^\1\s*$",  # fenced code
-    r"\$\$.*?\$\$", r"(?<!\\)\$[^$\n]+\$", r"\]\([^)]*\)",
+    r"\$\$.*?\$\$",
+    r"(?<!\\)\$[^$\n]+\$",
+    r"\]\([^)]*\)",
 )
 CODE_OR_ROLE = re.compile(r"(\{[\w:]+\})?`[^`\n]*`")
 
@@ -48,10 +52,17 @@ def prose() -> dict[str, str]:
             if cell["cell_type"] == "markdown":
                 found[f"{path.name}, cell {i}"] = "".join(cell["source"])
             shown = cell["metadata"].get("mystnb", {})
-            caption = "\n\n".join(filter(None, [shown.get("figure", {}).get("caption"), shown.get("image", {}).get("alt")]))
+            caption = "\n\n".join(
+                filter(
+                    None,
+                    [shown.get("figure", {}).get("caption"), shown.get("image", {}).get("alt")],
+                )
+            )
             if caption:
                 found[f"{path.name}, cell {i}, caption"] = caption
-    found |= {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").glob("*.md"))}
+    found |= {
+        path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").glob("*.md"))
+    }
     found["choices.yml"] = (ROOT / "book" / "choices.yml").read_text(encoding="utf-8")
     return found
 

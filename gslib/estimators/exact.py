@@ -35,9 +35,15 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform | None =
     for q, _ in shapes:
         total *= q.n_states()
     if total > max_states:
-        raise ValueError(f"{total} joint states to enumerate, more than max_states = {max_states}; use a smaller node, "
-                         "an estimator that samples, or raise max_states if memory allows")
-    columns = torch.cartesian_prod(*[torch.arange(q.n_states()) for q, _ in shapes]).reshape(total, -1).unbind(-1)
+        raise ValueError(
+            f"{total} joint states to enumerate, more than max_states = {max_states}; use a smaller node, "
+            "an estimator that samples, or raise max_states if memory allows"
+        )
+    columns = (
+        torch.cartesian_prod(*[torch.arange(q.n_states()) for q, _ in shapes])
+        .reshape(total, -1)
+        .unbind(-1)
+    )
     plan, trace = iter(zip(shapes, columns, strict=True)), Trace()
 
     def enumerate_node(q) -> Tensor:
@@ -45,7 +51,9 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform | None =
         # A node below an enumerated one already carries the axis of states.
         shape = q.logits.shape if q.logits.ndim > probe.logits.ndim else (total, *q.logits.shape)
         states = q.states()[column.to(q.logits.device)]  # [S, N(, K)]
-        return states.reshape(total, *(1,) * (len(shape) - states.ndim), *states.shape[1:]).expand(shape)
+        return states.reshape(total, *(1,) * (len(shape) - states.ndim), *states.shape[1:]).expand(
+            shape
+        )
 
     f = check_loss(program(trace.recording(enumerate_node)), trace)
     return (trace.log_prob().exp() * f).sum(0)

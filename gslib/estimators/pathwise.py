@@ -9,7 +9,9 @@ from gslib.functional import Uniform, straight_through
 from gslib.program import Program
 
 
-def gumbel_softmax(program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None) -> Tensor:
+def gumbel_softmax(
+    program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None
+) -> Tensor:
     r"""Gumbel-Softmax: run the program on relaxed samples and back-propagate through them.
 
     Biased for the discrete loss, less so as tau falls, while the variance grows; one evaluation of the program.
@@ -31,7 +33,9 @@ def gumbel_softmax(program: Program, *, tau: float | Tensor = 1.0, uniform: Unif
     return program(lambda q: q.relaxed_sample(tau, uniform=uniform))
 
 
-def st_gumbel_softmax(program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None) -> Tensor:
+def st_gumbel_softmax(
+    program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None
+) -> Tensor:
     r"""Straight-through Gumbel-Softmax: discrete samples forward, the relaxed sample's gradient backward.
 
     Biased, its value is not; one evaluation of the program.
@@ -69,7 +73,9 @@ def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
     return program(lambda q: _st_sample(q, uniform))
 
 
-def annealed_st(program: Program, *, slope: float | Tensor = 1.0, uniform: Uniform | None = None) -> Tensor:
+def annealed_st(
+    program: Program, *, slope: float | Tensor = 1.0, uniform: Uniform | None = None
+) -> Tensor:
     r"""Slope-annealed straight-through: straight-through at nodes whose mean is a hard sigmoid of growing slope.
 
     Biased, towards none as the slope grows and the node becomes deterministic; one evaluation of the program.

@@ -10,7 +10,9 @@ from gslib.functional import Uniform, zero_valued
 from gslib.program import Program, Trace, check_loss
 
 
-def sf(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None) -> Tensor:
+def sf(
+    program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None
+) -> Tensor:
     r"""Score function (REINFORCE): push the probability of each sample up or down by how good its loss was.
 
     Unbiased for any baseline that does not look at z (with variance normalisation, parameters above the nodes up to a
@@ -34,7 +36,9 @@ def sf(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: 
     return _surrogate(f, trace, f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1), baseline)
 
 
-def muprop(program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None) -> Tensor:
+def muprop(
+    program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None
+) -> Tensor:
     r"""MuProp: the score function with a first-order Taylor expansion of f at the mean field as control variate.
 
     Unbiased; two evaluations of the program, the second on means.
@@ -58,7 +62,10 @@ def muprop(program: Program, *, baseline: float | Tensor | Baseline = 0.0, unifo
     f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
     f_mean, means, slopes = _expand(program, lambda q: q.mean)
     signals = _node_signals(f.detach() - f_mean, trace, means, slopes)
-    residuals = torch.stack([q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in zip(trace, slopes, strict=True)], -1)
+    residuals = torch.stack(
+        [q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in zip(trace, slopes, strict=True)],
+        -1,
+    )
     return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline, residuals)
 
 
@@ -102,12 +109,22 @@ def darn(
         return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline)
     samples = iter(trace)
     _, _, slopes = _expand(program, lambda q: _darn_sample(q, next(samples)[1]))
-    signals = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in zip(trace, slopes, strict=True)]
+    signals = [
+        q.per_unit(slope * (z - q.uniform_mean))
+        for (q, z), slope in zip(trace, slopes, strict=True)
+    ]
     log_probs = [q.log_prob(z) for q, z in trace]
     return _surrogate(f, trace, torch.cat(signals, -1), torch.cat(log_probs, -1), baseline)
 
 
-def _surrogate(f: Tensor, trace: Trace, signals: Tensor, log_probs: Tensor, baseline, residuals: Tensor | float = 0.0):
+def _surrogate(
+    f: Tensor,
+    trace: Trace,
+    signals: Tensor,
+    log_probs: Tensor,
+    baseline,
+    residuals: Tensor | float = 0.0,
+):
     """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) / scale; all [..., B, S].
 
     S counts the signals of an example: one in all, one per node or one per unit.
@@ -126,17 +143,26 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
     if not isinstance(scale, Tensor) or not f.requires_grad or not logits:
         return torch.zeros_like(f)
     slopes = torch.autograd.grad(f.sum(), logits, retain_graph=True, allow_unused=True)
-    terms = [(slope * x).flatten(f.ndim).sum(-1) for slope, x in zip(slopes, logits, strict=True) if slope is not None]
+    terms = [
+        (slope * x).flatten(f.ndim).sum(-1)
+        for slope, x in zip(slopes, logits, strict=True)
+        if slope is not None
+    ]
     return (1 / scale - 1).squeeze(-1) * sum(terms) if terms else torch.zeros_like(f)
 
 
-def _node_signals(excess: Tensor, trace: Trace, points: list[Tensor], slopes: list[Tensor]) -> Tensor:
+def _node_signals(
+    excess: Tensor, trace: Trace, points: list[Tensor], slopes: list[Tensor]
+) -> Tensor:
     """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes].
 
     A node's signal has its own linear term only: the terms of nodes below depend, in expectation, on this node's sample
     and would bias its gradient.
     """
-    linear = [q.per_unit(s * (z - zbar)).sum(-1) for (q, z), zbar, s in zip(trace, points, slopes, strict=True)]
+    linear = [
+        q.per_unit(s * (z - zbar)).sum(-1)
+        for (q, z), zbar, s in zip(trace, points, slopes, strict=True)
+    ]
     return excess.unsqueeze(-1) - torch.stack(linear, -1)
 
 
@@ -145,7 +171,9 @@ def _expand(program: Program, rule) -> tuple[Tensor, list[Tensor], list[Tensor]]
     trace = Trace()
     with torch.enable_grad():
         # The zeros give a point a gradient of its own where no parameter stands above its node.
-        f = program(trace.recording(lambda q: rule(q) + torch.zeros_like(q.logits, requires_grad=True)))
+        f = program(
+            trace.recording(lambda q: rule(q) + torch.zeros_like(q.logits, requires_grad=True))
+        )
         points = [z for _, z in trace]
         slopes = torch.autograd.grad(f.sum(), points, allow_unused=True, materialize_grads=True)
     return f.detach(), [z.detach() for z in points], list(slopes)

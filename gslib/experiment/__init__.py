@@ -8,6 +8,17 @@ from gslib.experiment.train import Ensemble
 from gslib.experiment.verdict import cell_verdict, claim_verdict, interval, order_verdict
 
 __all__ = [
-    "Config", "Ensemble", "Records", "budget_name", "cell_verdict", "claim_verdict", "final_figures", "interval",
-    "load_data", "order_verdict", "prepare_process", "train", "valid_bound",
+    "Config",
+    "Ensemble",
+    "Records",
+    "budget_name",
+    "cell_verdict",
+    "claim_verdict",
+    "final_figures",
+    "interval",
+    "load_data",
+    "order_verdict",
+    "prepare_process",
+    "train",
+    "valid_bound",
 ]

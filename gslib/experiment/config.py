@@ -10,7 +10,10 @@ from gslib.models import NODES
 
 MODELS = ("vae", "sbn")
 TRAINED = tuple(name for name in ESTIMATORS if name != "exact")
-TEMPERED = ("gumbel_softmax", "st_gumbel_softmax")  # the estimators that have a temperature to anneal
+TEMPERED = (
+    "gumbel_softmax",
+    "st_gumbel_softmax",
+)  # the estimators that have a temperature to anneal
 LEARNING_RATES = (3e-5, 1e-5, 3e-4, 1e-4, 3e-3, 1e-3)  # the paper's list, in its order
 ANNEAL_RATES = (1e-5, 1e-4)
 
@@ -57,15 +60,24 @@ class Config:
     darn_form: str = "sample"
 
     def __post_init__(self):
-        for name, allowed in (("model", MODELS), ("node", tuple(NODES)), ("estimator", tuple(ESTIMATORS)),
-                              ("kl", ("analytic", "sampled")), ("darn_form", ("sample", "printed"))):
+        for name, allowed in (
+            ("model", MODELS),
+            ("node", tuple(NODES)),
+            ("estimator", tuple(ESTIMATORS)),
+            ("kl", ("analytic", "sampled")),
+            ("darn_form", ("sample", "printed")),
+        ):
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}"
+                )
         for name in ("lr", "steps", "batch", "eval_every", "anneal_every", "tau_min"):
             if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.model == "sbn" and (self.kl != "analytic" or not self.learned_prior):
-            raise ValueError("kl and learned_prior belong to the VAE; the SBN has neither, leave them at their defaults")
+            raise ValueError(
+                "kl and learned_prior belong to the VAE; the SBN has neither, leave them at their defaults"
+            )
 
     @property
     def cell(self) -> str:
@@ -80,9 +92,12 @@ class Config:
     @property
     def trajectory(self) -> str:
         """A name for everything but the number of steps: runs of one trajectory share their first steps exactly."""
-        changed = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)
-                   if f.name not in ("model", "node", "estimator", "steps") and
-                   (f.name in ("lr", "seed") or getattr(self, f.name) != f.default)]
+        changed = [
+            f"{f.name}={getattr(self, f.name)}"
+            for f in fields(self)
+            if f.name not in ("model", "node", "estimator", "steps")
+            and (f.name in ("lr", "seed") or getattr(self, f.name) != f.default)
+        ]
         return "_".join([self.cell, *changed])
 
     @property
@@ -92,7 +107,10 @@ class Config:
 
     def tau(self, step: int) -> float:
         """Temperature at a step: max(tau_min, exp(-r t)), constant between multiples of anneal_every (section 4.2)."""
-        return max(self.tau_min, math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)))
+        return max(
+            self.tau_min,
+            math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)),
+        )
 
     def slope(self, step: int, steps_per_epoch: int) -> float:
         """Slope of annealed ST at a step; 1 for the others."""

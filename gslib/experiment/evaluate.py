@@ -41,7 +41,9 @@ def final_figures(ensemble: Ensemble, samples: int = SAMPLES) -> list[dict[str, 
     ['nll', 'single', 'nll_part', 'single_part', 'nll_relaxed', 'single_relaxed']
     """
     test = ensemble.data["test"]
-    part = test[torch.randperm(len(test), generator=stream("part"))[:RELAXED_IMAGES].to(test.device)]
+    part = test[
+        torch.randperm(len(test), generator=stream("part"))[:RELAXED_IMAGES].to(test.device)
+    ]
     tau = torch.tensor([c.tau(ensemble.step) for c in ensemble.configs], device=ensemble.device)
     figures = {
         "nll": _mean_bound(ensemble, test, samples, "test"),
@@ -51,10 +53,15 @@ def final_figures(ensemble: Ensemble, samples: int = SAMPLES) -> list[dict[str, 
         "nll_relaxed": _mean_bound(ensemble, part, samples, "part", tau),
         "single_relaxed": _mean_bound(ensemble, part, 1, "part", tau),
     }
-    return [{name: float(-value[e]) for name, value in figures.items()} for e in range(len(ensemble.configs))]
+    return [
+        {name: float(-value[e]) for name, value in figures.items()}
+        for e in range(len(ensemble.configs))
+    ]
 
 
-def _mean_bound(ensemble: Ensemble, images: Tensor, samples: int, use: str, tau: Tensor | None = None) -> Tensor:
+def _mean_bound(
+    ensemble: Ensemble, images: Tensor, samples: int, use: str, tau: Tensor | None = None
+) -> Tensor:
     """Mean over images of the m-sample bound, [E], in float64; noise depends on the member's seed and the use alone."""
     members = len(ensemble.configs)
     noise = ensemble.noise(use)

@@ -17,8 +17,12 @@ from gslib.functional import stream
 from gslib.semisupervised import SemiSupervisedVAE
 
 # Method of Table 2 -> the estimator of its unlabelled term. The last one trains q(y|x) alone, on the labelled images.
-METHODS = {"marginalisation": "exact", "gumbel_softmax": "gumbel_softmax", "st_gumbel_softmax": "st_gumbel_softmax",
-           "supervised": None}
+METHODS = {
+    "marginalisation": "exact",
+    "gumbel_softmax": "gumbel_softmax",
+    "st_gumbel_softmax": "st_gumbel_softmax",
+    "supervised": None,
+}
 TEMPERED = ("gumbel_softmax", "st_gumbel_softmax")
 CURVE_IMAGES = 1000  # of validation, in the learning curves
 
@@ -57,7 +61,17 @@ class FewLabels:
     def __post_init__(self):
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        for name in ("alpha", "steps", "labels", "batch", "labelled_batch", "lr", "anneal_every", "tau_min", "eval_every"):
+        for name in (
+            "alpha",
+            "steps",
+            "labels",
+            "batch",
+            "labelled_batch",
+            "lr",
+            "anneal_every",
+            "tau_min",
+            "eval_every",
+        ):
             if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         object.__setattr__(self, "channels", tuple(self.channels))  # JSON has lists
@@ -70,8 +84,12 @@ class FewLabels:
     @property
     def trajectory(self) -> str:
         """A name for everything but the number of steps: runs of one trajectory share their first steps exactly."""
-        changed = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name not in ("method", "steps")
-                   and (f.name in ("alpha", "seed") or getattr(self, f.name) != f.default)]
+        changed = [
+            f"{f.name}={getattr(self, f.name)}"
+            for f in fields(self)
+            if f.name not in ("method", "steps")
+            and (f.name in ("alpha", "seed") or getattr(self, f.name) != f.default)
+        ]
         return "_".join([self.method, *changed]).replace(" ", "")
 
     @property
@@ -81,7 +99,10 @@ class FewLabels:
 
     def tau(self, step: int) -> float:
         """Temperature at a step (section 4.3: r = 3e-5, every 2000 steps, which runs of fewer steps scale)."""
-        return max(self.tau_min, math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)))
+        return max(
+            self.tau_min,
+            math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)),
+        )
 
     def to_dict(self) -> dict:
         return {**asdict(self), "channels": list(self.channels)}
@@ -106,7 +127,11 @@ def load_data(images: int | None = None) -> tuple[dict, dict]:
     (torch.Size([100, 784]), torch.Size([100]))
     """
     splits = {name: gslib_data.mnist(name) for name in ("train", "valid", "test")}
-    about = {"source": splits["train"].source, "sha256": {n: s.sha256 for n, s in splits.items()}, "images": images}
+    about = {
+        "source": splits["train"].source,
+        "sha256": {n: s.sha256 for n, s in splits.items()},
+        "images": images,
+    }
     if images is not None:
         for name in ("valid", "test"):
             splits[name] = gslib_data.subset(splits[name], min(images, len(splits[name].images)))
@@ -124,7 +149,9 @@ def labelled_rows(labels: Tensor, each: int, seed: int) -> Tensor:
     chosen = [order[labels[order] == k][:each] for k in labels.unique().tolist()]
     short = [len(c) for c in chosen if len(c) < each]
     if short:
-        raise ValueError(f"{each} labelled images of each class are wanted, but a class has {short[0]}; take fewer")
+        raise ValueError(
+            f"{each} labelled images of each class are wanted, but a class has {short[0]}; take fewer"
+        )
     return torch.cat(chosen).sort().values
 
 
@@ -153,13 +180,20 @@ class FewLabelsRun(Ensemble):
         (config,) = configs
         self.configs, self.first, self.step = configs, config, 0
         self.device = torch.device(device)
-        self.data = {n: gslib_data.Labelled(s.images.to(self.device), s.labels.to(self.device)) for n, s in data.items()}
+        self.data = {
+            n: gslib_data.Labelled(s.images.to(self.device), s.labels.to(self.device))
+            for n, s in data.items()
+        }
         train = data["train"]
         self.rows = labelled_rows(train.labels, config.labels, config.seed)
         if config.batch > len(train.images) or config.labelled_batch > len(self.rows):
-            raise ValueError(f"batch {config.batch} or labelled_batch {config.labelled_batch} is larger than its set: "
-                             f"there are {len(train.images)} images, {len(self.rows)} of them labelled; take a smaller one")
-        self.model = SemiSupervisedVAE(config.classes, style=config.style, channels=config.channels, seed=config.seed)
+            raise ValueError(
+                f"batch {config.batch} or labelled_batch {config.labelled_batch} is larger than its set: "
+                f"there are {len(train.images)} images, {len(self.rows)} of them labelled; take a smaller one"
+            )
+        self.model = SemiSupervisedVAE(
+            config.classes, style=config.style, channels=config.channels, seed=config.seed
+        )
         self.model.to(self.device)
         supervised = METHODS[config.method] is None
         self.weights = list((self.model.class_network if supervised else self.model).parameters())
@@ -172,16 +206,26 @@ class FewLabelsRun(Ensemble):
         """The next `size` of `of` indices, from a shuffling of its own per epoch."""
         epoch, position = divmod(self.step, of // size)
         if self._orders.get(name, (None,))[0] != epoch:
-            self._orders[name] = epoch, torch.randperm(of, generator=stream("order", name, self.first.seed, epoch))
+            self._orders[name] = (
+                epoch,
+                torch.randperm(of, generator=stream("order", name, self.first.seed, epoch)),
+            )
         return self._orders[name][1][position * size : (position + 1) * size]
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Grey images without labels, grey images with labels, one-hot labels."""
         train, c = self.data["train"], self.first
         with_labels = self.rows[self._rows("labelled", len(self.rows), c.labelled_batch)]
-        images, labels = train.images[with_labels.to(self.device)], train.labels[with_labels.to(self.device)]
+        images, labels = (
+            train.images[with_labels.to(self.device)],
+            train.labels[with_labels.to(self.device)],
+        )
         y = torch.eye(c.classes, device=self.device)[labels]
-        return train.images[self._rows("unlabelled", len(train.images), c.batch).to(self.device)], images, y
+        return (
+            train.images[self._rows("unlabelled", len(train.images), c.batch).to(self.device)],
+            images,
+            y,
+        )
 
     def _update(self, batch: tuple[Tensor, Tensor, Tensor], noise) -> None:
         loss = self.objective(batch, noise)
@@ -213,15 +257,23 @@ class FewLabelsRun(Ensemble):
     def _record(self) -> None:
         curve, found = self.curves[0], self.evaluate(self.data["valid"], "curve", CURVE_IMAGES)
         loss = float(self._losses[0])
-        bound = 0.0 if METHODS[self.first.method] is None else found["elbo"]  # without the generative half there is none
+        bound = (
+            0.0 if METHODS[self.first.method] is None else found["elbo"]
+        )  # without the generative half there is none
         if self.diverged[0] is None and not math.isfinite(loss + bound):
             self.diverged[0] = self.step
         curve.step.append(self.step)
-        for name, value in (("train", loss), ("valid", -found["elbo"]), ("accuracy", found["accuracy"])):
+        for name, value in (
+            ("train", loss),
+            ("valid", -found["elbo"]),
+            ("accuracy", found["accuracy"]),
+        ):
             getattr(curve, name).append(round(value, 4) if math.isfinite(value) else None)
 
     @torch.no_grad()
-    def evaluate(self, split: gslib_data.Labelled, use: str, images: int | None = None) -> dict[str, float]:
+    def evaluate(
+        self, split: gslib_data.Labelled, use: str, images: int | None = None
+    ) -> dict[str, float]:
         """elbo: -U in nats by marginalisation, whatever the method (equation 10). single: the same with one discrete
         sample of y (equation 9). accuracy: of arg max q(y|x), in per cent. Images are binarised once, in a fixed way."""
         noise = self.noise(use)
@@ -234,7 +286,11 @@ class FewLabelsRun(Ensemble):
                 x = binarise(split.images[rows], noise)
                 program = partial(self.model.unlabelled, x, uniform=noise)
                 hits = self.model.posterior(x).logits.squeeze(-2).argmax(-1) == split.labels[rows]
-                sums = ESTIMATORS["exact"](program), program(lambda q: q.sample(uniform=noise)), -hits.double()
+                sums = (
+                    ESTIMATORS["exact"](program),
+                    program(lambda q: q.sample(uniform=noise)),
+                    -hits.double(),
+                )
                 totals -= torch.stack([value.double().sum() for value in sums])
         elbo, single, hits = (totals / len(picked)).tolist()
         if METHODS[self.first.method] is None:  # its generative half was never trained
@@ -251,7 +307,9 @@ class FewLabelsRun(Ensemble):
     def load_states(self, states: list[dict[str, Tensor]], step: int) -> None:
         """Continue from a saved state."""
         (state,) = states
-        self.model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+        self.model.load_state_dict(
+            {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
+        )
         saved: dict[int, dict] = {}
         for name, value in state.items():
             if name.startswith("adam."):

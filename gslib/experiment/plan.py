@@ -42,7 +42,9 @@ class Budget:
 
 
 BUDGETS = {
-    "smoke": Budget((), 200, 1, (1e-3, 3e-3), Scale(images=200, samples=20, valid_samples=5), eval_every=100),
+    "smoke": Budget(
+        (), 200, 1, (1e-3, 3e-3), Scale(images=200, samples=20, valid_samples=5), eval_every=100
+    ),
     "laptop": Budget(((20_000, 3), (40_000, 1)), 100_000, 3),
     "paper": Budget((), 500_000, 5),
 }
@@ -101,10 +103,14 @@ def cells(target: str, estimators: list[str] | None = None) -> list[str]:
     if chosen and estimators:
         chosen = [c for c in chosen if c.rsplit("-", 1)[-1] in estimators]
         if not chosen:
-            raise ValueError(f"{target} has no estimator {', '.join(estimators)}; name the cell or its row alone")
+            raise ValueError(
+                f"{target} has no estimator {', '.join(estimators)}; name the cell or its row alone"
+            )
     if not chosen:
-        raise ValueError(f"unknown target {target!r}; choose {', '.join(TARGETS)}, a row such as {ROWS[-1]}, or a cell "
-                         f"such as {CELLS[-1]}")
+        raise ValueError(
+            f"unknown target {target!r}; choose {', '.join(TARGETS)}, a row such as {ROWS[-1]}, or a cell "
+            f"such as {CELLS[-1]}"
+        )
     return chosen
 
 
@@ -117,8 +123,18 @@ def candidates(cell: str, budget: Budget, rates: tuple[float, ...] | None = None
     model, node, estimator = cell.split("-")
     # The SBN keeps tau = 1 (section 4.1); the VAE anneals it (section 4.2).
     anneal = ANNEAL_RATES if model == "vae" and estimator in TEMPERED else (0.0,)
-    return [Config(model, node, estimator, lr=lr, steps=budget.steps, anneal_rate=r, eval_every=budget.eval_every)
-            for lr, r in product(rates or budget.rates, anneal)]
+    return [
+        Config(
+            model,
+            node,
+            estimator,
+            lr=lr,
+            steps=budget.steps,
+            anneal_rate=r,
+            eval_every=budget.eval_every,
+        )
+        for lr, r in product(rates or budget.rates, anneal)
+    ]
 
 
 def stages(cell: str, budget: Budget) -> Stages:
@@ -139,7 +155,10 @@ def stages(cell: str, budget: Budget) -> Stages:
         if contenders[0].lr == max(budget.rates):
             records = yield [c.longer(steps) for c in beyond], False
             beyond = best(beyond, records)[:keep]
-    records = yield [replace(c, seed=seed) for c in contenders for seed in range(budget.seeds)], True
+    records = yield (
+        [replace(c, seed=seed) for c in contenders for seed in range(budget.seeds)],
+        True,
+    )
     # Without rungs the final runs are the search, and each seed has a winner of its own.
     winners = [best(contenders, records[seed :: budget.seeds])[0] for seed in range(budget.seeds)]
     if budget.rates == LEARNING_RATES and max(budget.rates) in [c.lr for c in winners]:
@@ -153,7 +172,9 @@ def best(configs: list[Config], records: list[dict]) -> list[Config]:
     >>> [c.lr for c in best(configs, [{"valid_bound": None, "diverged": 40}, {"valid_bound": 61.5, "diverged": None}])]
     [0.003, 0.001]
     """
-    scores = [math.inf if r["diverged"] or r["valid_bound"] is None else r["valid_bound"] for r in records]
+    scores = [
+        math.inf if r["diverged"] or r["valid_bound"] is None else r["valid_bound"] for r in records
+    ]
     return [c for _, c in sorted(zip(scores, configs, strict=True), key=lambda pair: pair[0])]
 
 
@@ -165,8 +186,20 @@ def table1_part(cell: str, budget: Budget, table1: Records) -> Part:
     """
     tried = candidates(cell, budget)
     counts, steps = _counts(len(tried), budget)
-    more, further = _counts(len(candidates(cell, budget, (BEYOND,))), budget) if budget.rates == LEARNING_RATES else ([], 0)
-    return Part(cell, stages(cell, budget), counts, steps, counts[-1], tried[:CPU_MEMBERS], (sum(more), further))
+    more, further = (
+        _counts(len(candidates(cell, budget, (BEYOND,))), budget)
+        if budget.rates == LEARNING_RATES
+        else ([], 0)
+    )
+    return Part(
+        cell,
+        stages(cell, budget),
+        counts,
+        steps,
+        counts[-1],
+        tried[:CPU_MEMBERS],
+        (sum(more), further),
+    )
 
 
 def _counts(candidates: int, budget: Budget | table2.Budget) -> tuple[list[int], int]:
@@ -205,7 +238,11 @@ def _cells(estimator: str, *rows: str) -> tuple[str, ...]:
 PRICES = (
     Price(_cells("gumbel_softmax", "vae-bernoulli", "vae-categorical"), {"kl": "sampled"}),
     Price(_cells("gumbel_softmax", "vae-bernoulli", "vae-categorical"), {"learned_prior": False}),
-    Price(_cells("gumbel_softmax", "vae-bernoulli", "vae-categorical"), {"anneal_rate": 1e-4}, {"anneal_rate": 1e-5}),
+    Price(
+        _cells("gumbel_softmax", "vae-bernoulli", "vae-categorical"),
+        {"anneal_rate": 1e-4},
+        {"anneal_rate": 1e-5},
+    ),
     Price(_cells("gumbel_softmax", "vae-bernoulli"), {"data_bias": True}),
     Price(_cells("darn", "vae-bernoulli", "sbn-bernoulli"), {"darn_form": "printed"}),
     Price(_cells("annealed_st", "vae-bernoulli", "sbn-bernoulli"), {"slope_max": 1.0}),
@@ -258,7 +295,14 @@ def price_part(cell: str, budget: Budget, table1: Records) -> Part:
     def plan():
         yield configs, True
 
-    return Part(cell, plan(), [len(configs)], sum(c.steps for c in configs), len(configs), configs[: budget.seeds])
+    return Part(
+        cell,
+        plan(),
+        [len(configs)],
+        sum(c.steps for c in configs),
+        len(configs),
+        configs[: budget.seeds],
+    )
 
 
 # --- learning with few labels ------------------------------------------------------------------------------------------
@@ -279,7 +323,12 @@ TARGETS = {
     "table1": Target(CELLS, table1_part, BUDGETS),
     "figure3": Target(tuple(c for c in CELLS if c.startswith("sbn")), table1_part, BUDGETS),
     "figure4": Target(tuple(c for c in CELLS if c.startswith("vae")), table1_part, BUDGETS),
-    "choices": Target(tuple(c for c in CELLS if any(c in p.cells for p in PRICES)), price_part, PRICE_BUDGETS, "choices"),
+    "choices": Target(
+        tuple(c for c in CELLS if any(c in p.cells for p in PRICES)),
+        price_part,
+        PRICE_BUDGETS,
+        "choices",
+    ),
     "table2": Target(tuple(METHODS), few_labels_part, table2.BUDGETS, "table2"),
     "figure5a": Target(tuple(map(table2.cell, table2.CLASSES)), None, table2.BUDGETS, "speed"),
 }
@@ -288,7 +337,9 @@ TARGETS = {
 # --- how long it takes -------------------------------------------------------------------------------------------------
 
 
-def predicted_seconds(parts: list[Part], scale: Scale, jobs: int, *, calibration: float = 5.0) -> float:
+def predicted_seconds(
+    parts: list[Part], scale: Scale, jobs: int, *, calibration: float = 5.0
+) -> float:
     """Wall time of a plan on this machine's CPU, training and test figures, from a few seconds of measured steps, evenly
     over the parts, and from the bound of a few images.
 
@@ -309,7 +360,9 @@ def _timed_table1(part: Part, scale: Scale, calibration: float) -> tuple[float, 
     """Seconds of a step of one run, and of its test figures."""
     data, _ = load_data(images=100)
     images = scale.images or 10_000
-    bounds = images + 3 * min(images, RELAXED_IMAGES)  # of one run; relaxed samples cost twice as much
+    bounds = images + 3 * min(
+        images, RELAXED_IMAGES
+    )  # of one run; relaxed samples cost twice as much
     ensemble = Ensemble([replace(c, eval_every=10**9) for c in part.sample], data)
     with unchecked(), torch.no_grad():
         x = data["test"][:5].float().expand(len(part.sample), -1, -1)
@@ -326,7 +379,9 @@ def _timed_few_labels(part: Part, scale: Scale, calibration: float) -> tuple[flo
     started = time.perf_counter()
     run.evaluate(data["test"], "test")
     per_image = (time.perf_counter() - started) / len(data["test"].images)
-    return _per_step(run, calibration), 2 * per_image * (scale.images or 10_000)  # on validation, too
+    return _per_step(run, calibration), 2 * per_image * (
+        scale.images or 10_000
+    )  # on validation, too
 
 
 def _per_step(ensemble: Ensemble, calibration: float) -> float:

@@ -17,10 +17,26 @@ import gslib
 
 PACKAGE = Path(gslib.__file__).parent
 # What can alter a number of a run. The rest (plots, plans, checks, verdicts) can change without making records stale.
-NUMERIC = ("functional.py", "distributions.py", "program.py", "baselines.py", "models.py", "estimators",
-           "experiment/config.py", "experiment/train.py", "experiment/evaluate.py")
-FEW_LABELS = ("functional.py", "distributions.py", "program.py", "semisupervised.py", "estimators", "experiment/train.py",
-              "experiment/few_labels.py")
+NUMERIC = (
+    "functional.py",
+    "distributions.py",
+    "program.py",
+    "baselines.py",
+    "models.py",
+    "estimators",
+    "experiment/config.py",
+    "experiment/train.py",
+    "experiment/evaluate.py",
+)
+FEW_LABELS = (
+    "functional.py",
+    "distributions.py",
+    "program.py",
+    "semisupervised.py",
+    "estimators",
+    "experiment/train.py",
+    "experiment/few_labels.py",
+)
 EQUIVALENT = "equivalent_code.json"  # in the results folder: hashes of older code that gives the same numbers, with reasons
 
 
@@ -32,8 +48,13 @@ def code_hash(modules: tuple[str, ...] = NUMERIC) -> str:
     64
     """
     places = [PACKAGE / name for name in modules]
-    paths = [p for place in places for p in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
-    trees = [(p.relative_to(PACKAGE).as_posix(), _canonical(ast.parse(p.read_text(encoding="utf-8")))) for p in paths]
+    paths = [
+        p for place in places for p in (sorted(place.glob("*.py")) if place.is_dir() else [place])
+    ]
+    trees = [
+        (p.relative_to(PACKAGE).as_posix(), _canonical(ast.parse(p.read_text(encoding="utf-8"))))
+        for p in paths
+    ]
     return hashlib.sha256(repr(trees).encode()).hexdigest()
 
 
@@ -49,10 +70,17 @@ def few_labels_hash() -> str:
 def _canonical(node):
     """A syntax tree as nested tuples, without docstrings, positions and the empty fields that differ between Pythons."""
     if isinstance(node, list):
-        return tuple(_canonical(n) for n in node if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)))
+        return tuple(
+            _canonical(n)
+            for n in node
+            if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
+        )
     if not isinstance(node, ast.AST):
         return node
-    return (type(node).__name__, *((k, _canonical(v)) for k, v in ast.iter_fields(node) if v is not None and v != []))
+    return (
+        type(node).__name__,
+        *((k, _canonical(v)) for k, v in ast.iter_fields(node) if v is not None and v != []),
+    )
 
 
 def environment(device: torch.device) -> dict:
@@ -74,7 +102,9 @@ def environment(device: torch.device) -> dict:
 def _cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
@@ -125,8 +155,10 @@ class Records:
                 run = json.loads(line)
                 runs[run["key"]] = run
             except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise ValueError(f"{path} line {number} is no record ({error}); restore the file from version control, or "
-                                 "delete the line and run its config again") from None
+                raise ValueError(
+                    f"{path} line {number} is no record ({error}); restore the file from version control, or "
+                    "delete the line and run its config again"
+                ) from None
         return runs
 
     def add(self, runs: list[dict]) -> None:
@@ -138,14 +170,24 @@ class Records:
 
     def all(self) -> list[dict]:
         """Every run of the folder."""
-        return [run for path in sorted(self.folder.glob("*.jsonl")) for run in self.cell(path.stem).values()]
+        return [
+            run
+            for path in sorted(self.folder.glob("*.jsonl"))
+            for run in self.cell(path.stem).values()
+        ]
 
     def frame(self):
         """A pandas DataFrame, a row per run: config, test figures, valid_bound, code, minutes and the curve (a dict)."""
         import pandas as pd
 
-        rows = [{**run["config"], **(run["test"] or {}),
-                 **{k: v for k, v in run.items() if k not in ("config", "test")}} for run in self.all()]
+        rows = [
+            {
+                **run["config"],
+                **(run["test"] or {}),
+                **{k: v for k, v in run.items() if k not in ("config", "test")},
+            }
+            for run in self.all()
+        ]
         return pd.DataFrame(rows)
 
     def stale(self) -> list[str]:

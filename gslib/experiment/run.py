@@ -18,7 +18,9 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
-from tqdm import tqdm  # plain text: the notebook widget needs scripts from a content-delivery network
+from tqdm import (
+    tqdm,
+)  # plain text: the notebook widget needs scripts from a content-delivery network
 
 from gslib import _files
 from gslib import data as gslib_data
@@ -26,12 +28,25 @@ from gslib.experiment import few_labels
 from gslib.experiment.config import Config
 from gslib.experiment.evaluate import final_figures, valid_bound
 from gslib.experiment.few_labels import FewLabels, FewLabelsRun
-from gslib.experiment.records import Records, code_hash, environment, few_labels_hash, write_atomically
+from gslib.experiment.records import (
+    Records,
+    code_hash,
+    environment,
+    few_labels_hash,
+    write_atomically,
+)
 from gslib.experiment.train import Ensemble
 
-CPU_MEMBERS = 3  # of one ensemble on a core: enough to hide Python's overhead, few enough for the cache
+CPU_MEMBERS = (
+    3  # of one ensemble on a core: enough to hide Python's overhead, few enough for the cache
+)
 CUDA_MEMBERS = 256
-ONE_ENSEMBLE = ("lr", "seed", "anneal_rate", "steps")  # what the members of one ensemble may differ in
+ONE_ENSEMBLE = (
+    "lr",
+    "seed",
+    "anneal_rate",
+    "steps",
+)  # what the members of one ensemble may differ in
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,11 @@ def keep_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
-        for option, value in ((-3, 32 << 20), (-1, 1 << 30), (-2, 64 << 20)):  # mmap threshold, trim threshold, top pad
+        for option, value in (
+            (-3, 32 << 20),
+            (-1, 1 << 30),
+            (-2, 64 << 20),
+        ):  # mmap threshold, trim threshold, top pad
             mallopt(option, value)
 
 
@@ -82,7 +101,11 @@ def load_data(images: int | None = None) -> tuple[dict, dict]:
     (100, 100, 100)
     """
     splits = {name: gslib_data.binarized_mnist(name) for name in ("train", "valid", "test")}
-    about = {"source": splits["train"].source, "sha256": {n: s.sha256 for n, s in splits.items()}, "images": images}
+    about = {
+        "source": splits["train"].source,
+        "sha256": {n: s.sha256 for n, s in splits.items()},
+        "images": images,
+    }
     if images is not None:
         for name in ("valid", "test"):
             splits[name] = gslib_data.subset(splits[name], min(images, len(splits[name])))
@@ -93,8 +116,10 @@ def _start(configs: list[Config], data: dict, **options) -> Ensemble:
     """The ensemble of these configs, unless the data give it no batch."""
     images = len(data["train"])
     if configs and configs[0].batch > images:
-        raise ValueError(f"a batch of {configs[0].batch} is more than the {images} training images; take a smaller batch, "
-                         f"Config(..., batch={images}) at most")
+        raise ValueError(
+            f"a batch of {configs[0].batch} is more than the {images} training images; take a smaller batch, "
+            f"Config(..., batch={images}) at most"
+        )
     return Ensemble(configs, data, **options)
 
 
@@ -137,8 +162,12 @@ class TableTwo:
 
     @staticmethod
     def judge(run: FewLabelsRun, scale: Scale, test: bool) -> list[dict]:
-        return [{"valid": run.evaluate(run.data["valid"], "valid"),
-                 "test": run.evaluate(run.data["test"], "test") if test else None}]
+        return [
+            {
+                "valid": run.evaluate(run.data["valid"], "valid"),
+                "test": run.evaluate(run.data["test"], "test") if test else None,
+            }
+        ]
 
 
 def kind(config: Config | FewLabels) -> type[TableOne] | type[TableTwo]:
@@ -162,7 +191,9 @@ def budget_name() -> str:
     return name
 
 
-def train(configs: list[Config], data: dict | None = None, *, size=None, progress: bool = True) -> Ensemble:
+def train(
+    configs: list[Config], data: dict | None = None, *, size=None, progress: bool = True
+) -> Ensemble:
     """Train an ensemble in this process and return it: its `model` holds all members, `curves` their losses.
 
     configs: as for `Ensemble`. data: as `load_data` gives, by default everything. size: of the nodes. No record is kept.
@@ -173,7 +204,9 @@ def train(configs: list[Config], data: dict | None = None, *, size=None, progres
     [2, 4]
     """
     data = load_data()[0] if data is None else data
-    ensemble = _start(configs, data, device="cuda" if torch.cuda.is_available() else "cpu", size=size)
+    ensemble = _start(
+        configs, data, device="cuda" if torch.cuda.is_available() else "cpu", size=size
+    )
     with tqdm(total=max(c.steps for c in configs), unit="step", disable=not progress) as bar:
         for step in ensemble.advance(bar.total):
             bar.update(step - bar.n)
@@ -187,7 +220,9 @@ class Checkpoints:
     0
     """
 
-    def __init__(self, folder: Path | None = None, about: dict | None = None, code: str | None = None):
+    def __init__(
+        self, folder: Path | None = None, about: dict | None = None, code: str | None = None
+    ):
         base = folder or _files.cache_folder() / "checkpoints"
         data = "-" + about["sha256"]["train"][:12] + f"-{about['images'] or 'all'}" if about else ""
         self.folder = base / ((code or code_hash())[:12] + data)
@@ -210,7 +245,9 @@ class Checkpoints:
     def _open(self, config: Config) -> tuple[dict, dict] | None:
         try:
             with safe_open(self.path(config), framework="pt") as file:
-                return json.loads(file.metadata()["run"]), {k: file.get_tensor(k) for k in file.keys()}
+                return json.loads(file.metadata()["run"]), {
+                    k: file.get_tensor(k) for k in file.keys()
+                }
         except FileNotFoundError:
             return None
         except Exception:  # a damaged file: the run starts anew
@@ -219,9 +256,15 @@ class Checkpoints:
 
     def save(self, ensemble: Ensemble) -> None:
         for e, config in enumerate(ensemble.configs):
-            about = {"step": ensemble.step, "curve": asdict(ensemble.curves[e]), "diverged": ensemble.diverged[e],
-                     "seconds": ensemble.seconds / len(ensemble.configs)}
-            write_atomically(self.path(config), save(ensemble.state(e), metadata={"run": json.dumps(about)}))
+            about = {
+                "step": ensemble.step,
+                "curve": asdict(ensemble.curves[e]),
+                "diverged": ensemble.diverged[e],
+                "seconds": ensemble.seconds / len(ensemble.configs),
+            }
+            write_atomically(
+                self.path(config), save(ensemble.state(e), metadata={"run": json.dumps(about)})
+            )
 
     def load(self, ensemble: Ensemble) -> None:
         """Bring the ensemble to its members' saved states, if they have one (all at the same step)."""
@@ -229,7 +272,10 @@ class Checkpoints:
         if not found:
             return
         ensemble.load_states([state for _, state in found], found[0][0]["step"])
-        ensemble.curves = [type(curve)(**about["curve"]) for curve, (about, _) in zip(ensemble.curves, found, strict=True)]
+        ensemble.curves = [
+            type(curve)(**about["curve"])
+            for curve, (about, _) in zip(ensemble.curves, found, strict=True)
+        ]
         ensemble.diverged = [about["diverged"] for about, _ in found]
         ensemble.seconds = sum(about["seconds"] for about, _ in found)
 
@@ -252,7 +298,9 @@ def _report(steps: int) -> None:
         _progress.put(steps)
 
 
-def run_job(configs: list[Config], scale: Scale, test: bool, checkpoints: Path | None, device: str) -> list[dict]:
+def run_job(
+    configs: list[Config], scale: Scale, test: bool, checkpoints: Path | None, device: str
+) -> list[dict]:
     """Train (or take up) one ensemble, evaluate it, return a record per member.
 
     >>> config = Config("sbn", "bernoulli", "st", lr=1e-3, steps=2)
@@ -296,14 +344,24 @@ def _numbers(found):
     """Figures as a record holds them: rounded, and None for what is not finite."""
     if isinstance(found, dict):
         return {name: _numbers(value) for name, value in found.items()}
-    return found if found is None else round(found, 4) if abs(found) < float("inf") else None  # NaN compares false, too
+    return (
+        found if found is None else round(found, 4) if abs(found) < float("inf") else None
+    )  # NaN compares false, too
 
 
 Stages = Generator[tuple[list[Config], bool], list[dict], None]
 
 
-def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: int | None = None, device: str | None = None,
-               checkpoints: Path | None = None, total: int | None = None) -> None:
+def run_stages(
+    stages: list[Stages],
+    records: Records,
+    scale: Scale,
+    *,
+    jobs: int | None = None,
+    device: str | None = None,
+    checkpoints: Path | None = None,
+    total: int | None = None,
+) -> None:
     """Run several plans side by side. A plan yields (configs, whether to test) and is sent their records, in order.
 
     Finished runs are read from `records`; new ones are written there as they end. On the CPU each ensemble has one
@@ -317,7 +375,9 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     with tqdm(total=total, unit="step", unit_scale=True, smoothing=0.02) as bar:
-        with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(queue,)) as pool:
+        with ProcessPoolExecutor(
+            jobs, context, initializer=_start_worker, initargs=(queue,)
+        ) as pool:
             waiting: dict[Future, int] = {}
             asked: list[list[Config]] = [[] for _ in stages]
 
@@ -356,7 +416,9 @@ def run_stages(stages: list[Stages], records: Records, scale: Scale, *, jobs: in
                         if i not in waiting.values():
                             proceed(i, _answers(asked[i], records))
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # or the error would wait for all that was asked for
+                pool.shutdown(
+                    wait=False, cancel_futures=True
+                )  # or the error would wait for all that was asked for
                 raise
 
 
@@ -367,11 +429,21 @@ def _missing(configs: list[Config], test: bool, records: Records, about: dict) -
         finished |= records.cell(cell)
     other = next((run for run in finished.values() if run["data"] != about), None)
     if other:
-        theirs, ours = (f"{data['source']!r} (images: {data['images'] or 'all'})" for data in (other["data"], about))
-        raise ValueError(f"{records.folder} holds runs on other data: {other['key']} has {theirs}, here it is {ours}; give "
-                         "the records of these data a folder of their own (--results), or delete the old ones")
-    return [c for c in configs if c.key not in finished or finished[c.key]["code"] not in known
-            or (test and finished[c.key]["test"] is None)]
+        theirs, ours = (
+            f"{data['source']!r} (images: {data['images'] or 'all'})"
+            for data in (other["data"], about)
+        )
+        raise ValueError(
+            f"{records.folder} holds runs on other data: {other['key']} has {theirs}, here it is {ours}; give "
+            "the records of these data a folder of their own (--results), or delete the old ones"
+        )
+    return [
+        c
+        for c in configs
+        if c.key not in finished
+        or finished[c.key]["code"] not in known
+        or (test and finished[c.key]["test"] is None)
+    ]
 
 
 def _answers(configs: list[Config], records: Records) -> list[dict]:
@@ -380,6 +452,7 @@ def _answers(configs: list[Config], records: Records) -> list[dict]:
 
 def _ensembles(configs: list[Config], store: Checkpoints, limit: int) -> list[list[Config]]:
     """Split runs into ensembles of members that have all but `ONE_ENSEMBLE` in common, and their first and last steps."""
+
     def order(c: Config):
         common = [str(value) for name, value in c.to_dict().items() if name not in ONE_ENSEMBLE]
         return (c.cell, common, c.steps, store.step(c))

@@ -75,9 +75,14 @@ def final(run: dict, rates: tuple[float, ...] = LEARNING_RATES) -> bool:
     False
     """
     evaluation = run["evaluation"]
-    return (run["test"] is not None and run["data"]["source"] == SOURCE
-            and evaluation["images"] is None and evaluation["samples"] == SAMPLES
-            and run["config"]["lr"] in rates and standard(run["config"]))
+    return (
+        run["test"] is not None
+        and run["data"]["source"] == SOURCE
+        and evaluation["images"] is None
+        and evaluation["samples"] == SAMPLES
+        and run["config"]["lr"] in rates
+        and standard(run["config"])
+    )
 
 
 def standard(config: dict) -> bool:
@@ -90,7 +95,9 @@ def standard(config: dict) -> bool:
     return all(config.get(name, default) == default for name, default in STANDARD.items())
 
 
-def by_steps(records: Records, name: str, rates: tuple[float, ...] = LEARNING_RATES) -> dict[int, Cell]:
+def by_steps(
+    records: Records, name: str, rates: tuple[float, ...] = LEARNING_RATES
+) -> dict[int, Cell]:
     """The cell at every number of steps that has final runs. rates: as in `final`; others than the paper's stay out of
     its table and are shown apart.
 
@@ -102,11 +109,14 @@ def by_steps(records: Records, name: str, rates: tuple[float, ...] = LEARNING_RA
         if final(run, rates):
             config = run["config"]
             groups[config["steps"]][config["lr"], config["anneal_rate"]][config["seed"]] = run
-    return {steps: Cell(name, steps, _chosen(list(found.values()))) for steps, found in groups.items()}
+    return {
+        steps: Cell(name, steps, _chosen(list(found.values()))) for steps, found in groups.items()
+    }
 
 
 def _chosen(groups: list[dict[int, dict]]) -> dict[int, dict]:
     """Of several learning rates and schedules that ran to the end, the best on validation among those with most seeds."""
+
     def score(group):
         bounds = [run["valid_bound"] for run in group.values()]
         return float("inf") if None in bounds else fmean(bounds)
@@ -183,8 +193,10 @@ def book() -> Path:
     for folder in (here, *here.parents, PACKAGE.parent, PACKAGE / "_book"):
         if (folder / "book" / "claims.yml").exists():
             return folder
-    raise FileNotFoundError(f"the book's records are neither above {here} nor with gslib at {PACKAGE}: install gslib from "
-                            "the book's repository, or open the chapter there")
+    raise FileNotFoundError(
+        f"the book's records are neither above {here} nor with gslib at {PACKAGE}: install gslib from "
+        "the book's repository, or open the chapter there"
+    )
 
 
 def results(table: str = "table1") -> Records:
@@ -259,8 +271,14 @@ def scale(records: Records, name: str) -> str:
     seeds = " or ".join(map(str, sorted({len(cell.runs) for cell in cells.values()})))
     text = f"{name}: {len(cells)} of {len(TRAINED)} cells, {steps:,} steps, seeds: {seeds}"
     missing = [f"{name}-{estimator}" for estimator in TRAINED if estimator not in cells]
-    target = name if len(missing) > 1 else "".join(missing)  # finished runs of a row are not run again
-    return f"{text}\n    {len(missing)} not run yet, to be run by\n    {command(target)}" if missing else text
+    target = (
+        name if len(missing) > 1 else "".join(missing)
+    )  # finished runs of a row are not run again
+    return (
+        f"{text}\n    {len(missing)} not run yet, to be run by\n    {command(target)}"
+        if missing
+        else text
+    )
 
 
 def titles() -> dict[str, str]:

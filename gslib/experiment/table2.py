@@ -23,7 +23,9 @@ from gslib.experiment.verdict import accuracy_verdict, cell_verdict, interval
 from gslib.functional import stream
 
 ALPHAS = (0.1, 0.2, 0.3, 0.8, 1.0)  # the paper's list
-SCALE = (50_000 + 100) / 100  # images per labelled image: alpha of a sum over images, as a weight of means over minibatches
+SCALE = (
+    (50_000 + 100) / 100
+)  # images per labelled image: alpha of a sum over images, as a weight of means over minibatches
 COOLING = 3.0  # r times the number of steps: the paper's r = 3e-5 over 100,000 steps
 CLASSES = (5, 10, 20, 50, 100)
 TIMED = ("gumbel_softmax", "marginalisation")
@@ -49,7 +51,9 @@ class Budget:
 
 
 BUDGETS = {
-    "smoke": Budget((), 40, 1, (1.0,), Scale(images=200), seconds=0.3, repeats=2, classes=CLASSES[:2]),
+    "smoke": Budget(
+        (), 40, 1, (1.0,), Scale(images=200), seconds=0.3, repeats=2, classes=CLASSES[:2]
+    ),
     "laptop": Budget(((1_000, 3), (2_000, 1)), 5_000, 3),
     "paper": Budget((), 100_000, 5),
 }
@@ -61,10 +65,18 @@ def candidates(method: str, budget: Budget) -> list[FewLabels]:
     >>> [len(candidates(method, BUDGETS["paper"])) for method in ("gumbel_softmax", "supervised")]
     [10, 1]
     """
-    first = FewLabels(method, 1.0, steps=budget.steps, anneal_rate=COOLING / budget.steps,
-                      anneal_every=max(1, budget.steps // 50), eval_every=max(20, budget.steps // 20))
-    return [first if METHODS[method] is None else replace(first, alpha=a)
-            for a in (budget.alphas if METHODS[method] else (1.0,))]
+    first = FewLabels(
+        method,
+        1.0,
+        steps=budget.steps,
+        anneal_rate=COOLING / budget.steps,
+        anneal_every=max(1, budget.steps // 50),
+        eval_every=max(20, budget.steps // 20),
+    )
+    return [
+        first if METHODS[method] is None else replace(first, alpha=a)
+        for a in (budget.alphas if METHODS[method] else (1.0,))
+    ]
 
 
 def stages(method: str, budget: Budget) -> Stages:
@@ -127,7 +139,12 @@ def row(records: Records, method: str) -> Row | None:
 
     def rank(item):
         (steps, _), runs = item
-        return len(runs) > 1, steps, len(runs), statistics.fmean(r["valid"]["accuracy"] for r in runs.values())
+        return (
+            len(runs) > 1,
+            steps,
+            len(runs),
+            statistics.fmean(r["valid"]["accuracy"] for r in runs.values()),
+        )
 
     (steps, alpha), runs = max(groups.items(), key=rank, default=((0, 0.0), {}))
     return Row(method, alpha, steps, dict(sorted(runs.items()))) if runs else None
@@ -146,16 +163,23 @@ def comparison(records: Records):
     paper, lines = ledger()["table2"]["rows"], {}
     for method in METHODS:
         found, line, theirs = row(records, method), {}, paper.get(method, {})
-        for name, title, rule in (("elbo", "ELBO", lambda v, p: cell_verdict([-x for x in v], -p)),
-                                  ("accuracy", "accuracy", accuracy_verdict)):
+        for name, title, rule in (
+            ("elbo", "ELBO", lambda v, p: cell_verdict([-x for x in v], -p)),
+            ("accuracy", "accuracy", accuracy_verdict),
+        ):
             values = list(found.figure(name).values()) if found else []
             ours = interval(values) if values else None
             line[f"paper {title}"] = theirs.get(name, math.nan)
             line["ours ELBO" if name == "elbo" else "accuracy"] = ours.mean if ours else math.nan
             line[f"± {title}"] = ours.half_width if ours else math.nan
-            line[f"verdict {title}"] = ("" if not theirs else rule(values, theirs[name]) if values else NOT_RUN)
-        lines[method] = line | {"alpha": found.alpha if found else math.nan, "steps": found.steps if found else 0,
-                                "seeds": len(found.runs) if found else 0}
+            line[f"verdict {title}"] = (
+                "" if not theirs else rule(values, theirs[name]) if values else NOT_RUN
+            )
+        lines[method] = line | {
+            "alpha": found.alpha if found else math.nan,
+            "steps": found.steps if found else 0,
+            "seeds": len(found.runs) if found else 0,
+        }
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
@@ -173,8 +197,16 @@ def alphas(records: Records, method: str):
         if run["config"]["seed"] == 0 and run["test"]:
             groups[run["config"]["steps"]][run["config"]["alpha"]] = run
     steps, runs = min(groups.items(), key=lambda item: (-len(item[1]), item[0]), default=(0, {}))
-    frame = pd.DataFrame({alpha: {"valid accuracy": runs[alpha]["valid"]["accuracy"], "elbo": runs[alpha]["test"]["elbo"],
-                                  "test accuracy": runs[alpha]["test"]["accuracy"]} for alpha in sorted(runs)}).T
+    frame = pd.DataFrame(
+        {
+            alpha: {
+                "valid accuracy": runs[alpha]["valid"]["accuracy"],
+                "elbo": runs[alpha]["test"]["elbo"],
+                "test accuracy": runs[alpha]["test"]["accuracy"],
+            }
+            for alpha in sorted(runs)
+        }
+    ).T
     frame.attrs["steps"] = steps
     return frame
 
@@ -191,7 +223,9 @@ def cell(classes: int) -> str:
     return f"ssl-classes-{classes}"
 
 
-def time_steps(method: str, classes: int, seconds: float, device: str = "cpu") -> tuple[float, float]:
+def time_steps(
+    method: str, classes: int, seconds: float, device: str = "cpu"
+) -> tuple[float, float]:
     """(steps per second, megabytes that a step holds for its way back), for MNIST's images with random labels of k classes.
 
     The median of the times of single steps, after a warm-up; one thread.
@@ -256,12 +290,28 @@ def measure_speed(records: Records, budget: Budget, *, device: str | None = None
             with context.Pool(1) as pool:
                 found[method] = pool.apply(time_steps, (method, k, budget.seconds, device))
         (fast, small), (slow, large) = (found[method] for method in TIMED)
-        test = {"ratio": fast / slow, "gumbel_softmax": fast, "marginalisation": slow,
-                "gumbel_softmax_mb": small, "marginalisation_mb": large}
-        records.add([{"key": key, "cell": cell(k), "config": {"classes": k, "seed": repeat, "seconds": budget.seconds},
-                      "test": {name: round(value, 4) for name, value in test.items()}, "code": few_labels_hash(),
-                      "data": about, **environment(torch.device(device)), "threads": 1,
-                      "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")}])
+        test = {
+            "ratio": fast / slow,
+            "gumbel_softmax": fast,
+            "marginalisation": slow,
+            "gumbel_softmax_mb": small,
+            "marginalisation_mb": large,
+        }
+        records.add(
+            [
+                {
+                    "key": key,
+                    "cell": cell(k),
+                    "config": {"classes": k, "seed": repeat, "seconds": budget.seconds},
+                    "test": {name: round(value, 4) for name, value in test.items()},
+                    "code": few_labels_hash(),
+                    "data": about,
+                    **environment(torch.device(device)),
+                    "threads": 1,
+                    "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
+                }
+            ]
+        )
 
 
 def speed(records: Records):
@@ -281,7 +331,9 @@ def speed(records: Records):
             lines[k] = {"ratio": ratio.mean, "± ratio": ratio.half_width}
             for method in TIMED:
                 lines[k][method] = statistics.median(run["test"][method] for run in runs)
-                lines[k][f"{method} MB"] = statistics.median(run["test"][f"{method}_mb"] for run in runs)
+                lines[k][f"{method} MB"] = statistics.median(
+                    run["test"][f"{method}_mb"] for run in runs
+                )
     frame = pd.DataFrame.from_dict(lines, orient="index")
     frame.attrs["device"] = device
     return frame

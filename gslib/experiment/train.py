@@ -115,9 +115,15 @@ class Ensemble:
         self._orders: dict[tuple[int, int], Tensor] = {}
 
     def _make_baseline(self, pixels: int) -> Baseline | None:
-        options = dict(ensemble=len(self.configs), seeds=[c.seed for c in self.configs], lr=self.first.baseline_lr)
+        options = dict(
+            ensemble=len(self.configs),
+            seeds=[c.seed for c in self.configs],
+            lr=self.first.baseline_lr,
+        )
         if self.first.estimator == "sf":
-            return Baseline(pixels if self.first.model == "vae" else pixels // 2, **options).to(self.device)
+            return Baseline(pixels if self.first.model == "vae" else pixels // 2, **options).to(
+                self.device
+            )
         if self.first.estimator in ("darn", "muprop"):
             return Baseline(moving_average=False, **options).to(self.device)
         return None
@@ -143,7 +149,9 @@ class Ensemble:
         self._losses /= count
 
     def _update(self, x: Tensor, noise) -> None:
-        surrogate = ESTIMATORS[self.first.estimator](partial(self.model.loss, x), uniform=noise, **self._options(x))
+        surrogate = ESTIMATORS[self.first.estimator](
+            partial(self.model.loss, x), uniform=noise, **self._options(x)
+        )
         loss = surrogate.mean(-1)  # [E]
         # The sum keeps members apart; scaling by each one's rate here spares a pass over the weights.
         slopes = torch.autograd.grad((loss * self.lr).sum(), self.weights)
@@ -166,7 +174,9 @@ class Ensemble:
         if name == "darn":
             options["form"] = self.first.darn_form
         if name == "sf":
-            options["baseline"] = partial(self.baseline, x=x[..., : self.baseline.network[0].weight.shape[-2]])
+            options["baseline"] = partial(
+                self.baseline, x=x[..., : self.baseline.network[0].weight.shape[-2]]
+            )
         elif self.baseline is not None:
             options["baseline"] = self.baseline
         return options
@@ -175,7 +185,9 @@ class Ensemble:
         """Bring the members' temperatures or slopes [E] up to the present step."""
         per_epoch = max(1, len(self.data["train"]) // self.first.batch)
         sloped = self.first.estimator == "annealed_st"
-        values = [c.slope(self.step, per_epoch) if sloped else c.tau(self.step) for c in self.configs]
+        values = [
+            c.slope(self.step, per_epoch) if sloped else c.tau(self.step) for c in self.configs
+        ]
         if values != self._values:
             self._values, self._schedule = values, torch.tensor(values, device=self.device)
             if sloped:
@@ -188,9 +200,18 @@ class Ensemble:
         epoch, position = divmod(self.step, per_epoch)
         if position == 0 or not self._orders:
             seeds = {c.seed for c in self.configs}
-            self._orders = {s: torch.randperm(n, generator=stream("order", s, epoch)) for s in seeds}
-        rows = torch.cat([self._orders[c.seed][position * size : (position + 1) * size] for c in self.configs])
-        return self.data["train"].index_select(0, rows.to(self.device)).float().unflatten(0, (len(self.configs), size))
+            self._orders = {
+                s: torch.randperm(n, generator=stream("order", s, epoch)) for s in seeds
+            }
+        rows = torch.cat(
+            [self._orders[c.seed][position * size : (position + 1) * size] for c in self.configs]
+        )
+        return (
+            self.data["train"]
+            .index_select(0, rows.to(self.device))
+            .float()
+            .unflatten(0, (len(self.configs), size))
+        )
 
     def noise(self, use: str) -> Callable[[Tensor], Tensor]:
         """A `uniform` for one use at this step: on the CPU each member's own stream, on an accelerator one for all."""
@@ -202,7 +223,9 @@ class Ensemble:
         self._anneal()
         valid, test = (self.mean_loss(self.data[name]) for name in ("valid", "test"))
         for e, curve in enumerate(self.curves):
-            if self.diverged[e] is None and not (self._losses[e].isfinite() and valid[e].isfinite()):
+            if self.diverged[e] is None and not (
+                self._losses[e].isfinite() and valid[e].isfinite()
+            ):
                 self.diverged[e] = self.step
             curve.step.append(self.step)
             for name, value in (("train", self._losses[e]), ("valid", valid[e]), ("test", test[e])):
@@ -224,7 +247,10 @@ class Ensemble:
         state = {f"model.{k}": v[e] for k, v in self.model.state_dict().items() if k != "slope"}
         state |= {f"velocity.{i}": v[e] for i, v in enumerate(self.velocity)}
         if self.baseline is not None:
-            state |= {f"baseline.{k}": v if v.ndim == 0 else v[e] for k, v in self.baseline.state_dict().items()}
+            state |= {
+                f"baseline.{k}": v if v.ndim == 0 else v[e]
+                for k, v in self.baseline.state_dict().items()
+            }
         return {k: v.contiguous().clone() for k, v in state.items()}
 
     def load_states(self, states: list[dict[str, Tensor]], step: int) -> None:
@@ -239,7 +265,9 @@ class Ensemble:
                 v.copy_(stacked[f"velocity.{i}"])
             if self.baseline is not None:
                 for k, v in self.baseline.state_dict().items():
-                    v.copy_(stacked[f"baseline.{k}"][0] if v.ndim == 0 else stacked[f"baseline.{k}"])
+                    v.copy_(
+                        stacked[f"baseline.{k}"][0] if v.ndim == 0 else stacked[f"baseline.{k}"]
+                    )
         self.step, self._orders = step, {}
         self._anneal()
 
@@ -251,5 +279,7 @@ def _check_compatible(configs: list[Config]) -> None:
     for c in configs[1:]:
         for name, value in c.to_dict().items():
             if name not in free and value != getattr(configs[0], name):
-                raise ValueError(f"runs of one ensemble may differ in {', '.join(sorted(free))} only, but {name} is "
-                                 f"{getattr(configs[0], name)!r} and {value!r}; train them apart")
+                raise ValueError(
+                    f"runs of one ensemble may differ in {', '.join(sorted(free))} only, but {name} is "
+                    f"{getattr(configs[0], name)!r} and {value!r}; train them apart"
+                )

@@ -12,7 +12,9 @@ MARGIN_SHARE = 0.02
 LEVEL = 0.95
 MARGIN_POINTS = 1.0  # of accuracy, in percentage points
 CLOSE_POINTS = 1.0  # accuracies are close within this: narrower than the paper, whose three lie within 1.2 points
-SPEED_FACTOR = 1.5  # speed depends on the machine: a ratio is reproduced within this factor, either way
+SPEED_FACTOR = (
+    1.5  # speed depends on the machine: a ratio is reproduced within this factor, either way
+)
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,15 @@ def interval(values, level: float = LEVEL) -> Interval:
 
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
-        raise ValueError(f"interval needs a non-empty list of finite numbers, got {values.tolist()}")
+        raise ValueError(
+            f"interval needs a non-empty list of finite numbers, got {values.tolist()}"
+        )
     mean, n = float(values.mean()), len(values)
-    half = math.inf if n < 2 else float(t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    half = (
+        math.inf
+        if n < 2
+        else float(t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    )
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -59,7 +67,7 @@ def margin_nats(paper: float) -> float:
 
 
 def cell_verdict(values, paper: float) -> str:
-    """"reproduced", "better", "worse" or "undecided" for a table cell in nats, where lower is better.
+    """ "reproduced", "better", "worse" or "undecided" for a table cell in nats, where lower is better.
 
     Reproduced: the mean over seeds is within max(1 nat, 2 %) of the paper's number. Better or worse: it is not, and the
     95 % interval over seeds lies beyond that margin altogether. Undecided: anything else.
@@ -79,7 +87,7 @@ def cell_verdict(values, paper: float) -> str:
 
 
 def order_verdict(lower, higher) -> str:
-    """"holds", "contradicted" or "undecided" for the claim that `lower` beats `higher`, paired by seed.
+    """ "holds", "contradicted" or "undecided" for the claim that `lower` beats `higher`, paired by seed.
 
     Decided by the sign of the 95 % interval of the paired difference over the seeds that both have.
 
@@ -87,7 +95,9 @@ def order_verdict(lower, higher) -> str:
     ('holds', 'undecided')
     """
     if len(lower) != len(higher):
-        raise ValueError(f"paired values must come from the same seeds, got {len(lower)} and {len(higher)} values")
+        raise ValueError(
+            f"paired values must come from the same seeds, got {len(lower)} and {len(higher)} values"
+        )
     difference = interval(np.asarray(lower, dtype=float) - np.asarray(higher, dtype=float))
     if difference.high < 0:
         return "holds"
@@ -109,7 +119,7 @@ def claim_verdict(verdicts) -> str:
 
 
 def accuracy_verdict(values, paper: float) -> str:
-    """"reproduced", "better", "worse" or "undecided" for an accuracy in per cent, where higher is better.
+    """ "reproduced", "better", "worse" or "undecided" for an accuracy in per cent, where higher is better.
 
     As for a table cell in nats, with a margin of 1 percentage point.
 
@@ -120,7 +130,7 @@ def accuracy_verdict(values, paper: float) -> str:
 
 
 def speed_verdict(values, paper: float) -> str:
-    """"reproduced", "better", "worse" or "undecided" for how many times as fast one method is as another.
+    """ "reproduced", "better", "worse" or "undecided" for how many times as fast one method is as another.
 
     Reproduced: the mean over repetitions is within a factor of 1.5 of the paper's ratio. Better or worse: it is not, and
     the 95 % interval lies beyond that factor altogether. Undecided: anything else.
@@ -132,7 +142,7 @@ def speed_verdict(values, paper: float) -> str:
 
 
 def close_verdict(groups, margin: float = CLOSE_POINTS) -> str:
-    """"holds", "contradicted" or "undecided" for the claim that methods are close or on par, paired by seed.
+    """ "holds", "contradicted" or "undecided" for the claim that methods are close or on par, paired by seed.
 
     Holds if the 95 % interval of every paired difference lies within the margin (1 percentage point for accuracies,
     max(1 nat, 2 %) for nats), contradicted if one lies outside altogether, else undecided.
@@ -144,11 +154,13 @@ def close_verdict(groups, margin: float = CLOSE_POINTS) -> str:
     differences = [interval(a - b) for i, a in enumerate(groups) for b in groups[:i]]
     if any(d.low > margin or d.high < -margin for d in differences):
         return "contradicted"
-    return "holds" if all(-margin <= d.low and d.high <= margin for d in differences) else "undecided"
+    return (
+        "holds" if all(-margin <= d.low and d.high <= margin for d in differences) else "undecided"
+    )
 
 
 def figure_verdict(drawn: bool, complete: bool = True) -> str:
-    """"drawn" for a figure that the book draws anew and whose runs are all recorded, else "not drawn yet".
+    """ "drawn" for a figure that the book draws anew and whose runs are all recorded, else "not drawn yet".
 
     >>> figure_verdict(drawn=True, complete=False)
     'not drawn yet'

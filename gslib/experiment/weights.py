@@ -17,7 +17,9 @@ from gslib.experiment.train import build_model
 from gslib.models import SemiSupervisedVAE
 
 
-def keep(cell: str, records: Records, *, checkpoints: Path | None = None, folder: Path | None = None) -> Path:
+def keep(
+    cell: str, records: Records, *, checkpoints: Path | None = None, folder: Path | None = None
+) -> Path:
     """Write the weights of the cell's final run at seed 0, in half precision, with the key of its record; returns the file.
 
     The run's saved state must still be on this machine: FileNotFoundError tells what to run again.
@@ -26,23 +28,41 @@ def keep(cell: str, records: Records, *, checkpoints: Path | None = None, folder
     Traceback (most recent call last):
     ValueError: vae-bernoulli-st has no finished final run in none; run `python -m gslib run vae-bernoulli-st` first
     """
-    finals = [r for r in records.cell(cell).values() if r["test"] and r["config"]["seed"] == 0 and not r["diverged"]]
+    finals = [
+        r
+        for r in records.cell(cell).values()
+        if r["test"] and r["config"]["seed"] == 0 and not r["diverged"]
+    ]
     if not finals:
-        raise ValueError(f"{cell} has no finished final run in {records.folder}; run `python -m gslib run {cell}` first")
+        raise ValueError(
+            f"{cell} has no finished final run in {records.folder}; run `python -m gslib run {cell}` first"
+        )
     few_labels = cell in METHODS
-    run = max(finals, key=lambda r: (r["config"]["steps"], r["valid"]["accuracy"] if few_labels else -r["valid_bound"]))
+    run = max(
+        finals,
+        key=lambda r: (
+            r["config"]["steps"],
+            r["valid"]["accuracy"] if few_labels else -r["valid_bound"],
+        ),
+    )
     config = (FewLabels if few_labels else Config)(**run["config"])
     data, about = kind(config).load_data(run["data"]["images"])
     state = Checkpoints(checkpoints, about, kind(config).code()).state(config)
     if state is None:
         target = "table2" if few_labels else cell
-        raise FileNotFoundError(f"the saved state of {config.key} is not on this machine; delete its line from "
-                                f"{records.folder / cell}.jsonl and run `python -m gslib run {target}` to train it again")
-    weights = {k.removeprefix("model."): v.half() for k, v in state.items() if k.startswith("model.")}
+        raise FileNotFoundError(
+            f"the saved state of {config.key} is not on this machine; delete its line from "
+            f"{records.folder / cell}.jsonl and run `python -m gslib run {target}` to train it again"
+        )
+    weights = {
+        k.removeprefix("model."): v.half() for k, v in state.items() if k.startswith("model.")
+    }
     about = {"key": config.key, "config": json.dumps(config.to_dict())}
     if not few_labels:
         about["slope"] = str(config.slope(config.steps, max(1, len(data["train"]) // config.batch)))
-    path = (folder or records.folder.parent / "weights") / f"{'few-labels-' if few_labels else ''}{cell}.safetensors"
+    path = (
+        folder or records.folder.parent / "weights"
+    ) / f"{'few-labels-' if few_labels else ''}{cell}.safetensors"
     write_atomically(path, save(weights, metadata=about))
     return path
 
