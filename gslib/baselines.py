@@ -64,7 +64,7 @@ class Baseline(nn.Module):
         self.lead = len(lead)
         self.register_buffer("mean", torch.zeros(lead))
         self.register_buffer("variance", torch.ones(lead))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("seen", torch.zeros(lead, dtype=torch.bool))
         self.network = None
         if inputs is not None:
             from gslib.models import (

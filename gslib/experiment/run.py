@@ -255,6 +255,7 @@ class Checkpoints:
             return None
 
     def save(self, ensemble: Ensemble) -> None:
+        states = ensemble.states()
         for e, config in enumerate(ensemble.configs):
             about = {
                 "step": ensemble.step,
@@ -263,7 +264,7 @@ class Checkpoints:
                 "seconds": ensemble.seconds / len(ensemble.configs),
             }
             write_atomically(
-                self.path(config), save(ensemble.state(e), metadata={"run": json.dumps(about)})
+                self.path(config), save(states[e], metadata={"run": json.dumps(about)})
             )
 
     def load(self, ensemble: Ensemble) -> None:

@@ -1,53 +1,28 @@
 """Training many runs as one program: the leading ensemble axis holds learning rates, seeds and schedules.
 
-Everything random comes from streams named by the run's seed and the position in training, so that a member's numbers do
-not depend on its company, and a run that is stopped at a checkpoint and taken up again gives the same numbers.
+Everything random is a function of the run's seed and the position in training, so that a member's numbers do not depend
+on its company, and a run that is stopped at a checkpoint and taken up again gives the same numbers.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from gsbook.engine.noise import Noise, keys
+from gsbook.engine.step import Step, best_mode
+from gslib._checks import unchecked
 from gslib._checks import unchecked
 from gslib.baselines import Baseline
 from gslib.estimators import ESTIMATORS
 from gslib.experiment.config import TEMPERED, Config
-from gslib.functional import stream
 from gslib.models import DiscreteVAE, StochasticBinaryNetwork
-
-
-def member_noise(streams: list[torch.Generator]) -> Callable[[Tensor], Tensor]:
-    """A `uniform` that fills each member's part of [E, ...] from that member's own stream.
-
-    >>> two, one = (member_noise([stream(seed) for seed in seeds]) for seeds in ((0, 1), (1,)))
-    >>> torch.equal(two(torch.zeros(2, 5))[1:], one(torch.zeros(1, 5)))  # a member's noise does not depend on its company
-    True
-    """
-
-    def uniform(like: Tensor) -> Tensor:
-        out = torch.empty_like(like, device="cpu", memory_format=torch.contiguous_format)
-        for part, generator in zip(out, streams, strict=True):
-            part.uniform_(generator=generator)
-        return out.to(like.device)
-
-    return uniform
-
-
-def device_noise(device: torch.device, *key) -> Callable[[Tensor], Tensor]:
-    """A `uniform` that draws on an accelerator, from one generator for the whole ensemble.
-
-    >>> device_noise(torch.device("cpu"), "noise", 0)(torch.zeros(2, 5)).shape
-    torch.Size([2, 5])
-    """
-    generator = torch.Generator(device).manual_seed(stream(*key).initial_seed())
-    return lambda like: torch.empty_like(like).uniform_(generator=generator)
 
 
 def build_model(configs: list[Config], size=None, data: int = 784):
@@ -79,24 +54,34 @@ class Curve:
 
 
 class Ensemble:
-    """E runs in training: model, velocities, baselines and curves, with one `advance` for all.
+    """E runs in training: model, baseline, step and curves, with one `advance` for all.
 
     Args:
         configs: runs that differ in lr, seed, anneal_rate and steps only (one model, node, estimator, batch size).
         data: dict of uint8 tensors "train", "valid", "test", each [n, D].
         device: where to train. size: of the nodes, default the paper's.
+        mode: how a step is run (see `gsbook.engine.step`); by default what suits runs of this length here.
 
     >>> data = dict.fromkeys(("train", "valid", "test"), torch.randint(0, 2, (20, 16), dtype=torch.uint8))
     >>> configs = [Config("vae", "bernoulli", "st", lr=lr, eval_every=2, batch=10) for lr in (1e-3, 1e-4)]
-    >>> list(Ensemble(configs, data, size=(8,)).advance(4))
+    >>> list(Ensemble(configs, data, size=(8,), mode="eager").advance(4))
     [2, 4]
     """
 
-    def __init__(self, configs: list[Config], data: dict[str, Tensor], *, device="cpu", size=None):
+    def __init__(
+        self,
+        configs: list[Config],
+        data: dict[str, Tensor],
+        *,
+        device="cpu",
+        size=None,
+        mode: str | None = None,
+    ):
         _check_compatible(configs)
         self.configs, self.first, self.step = configs, configs[0], 0
         self.device = torch.device(device)
         self.data = {name: split.to(self.device) for name, split in data.items()}
+        self.seeds = [c.seed for c in configs]
         pixels = self.data["train"].shape[1]
         self.model = build_model(configs, size, pixels).to(self.device)
         if self.first.data_bias:
@@ -104,34 +89,46 @@ class Ensemble:
             mean = self.data["train"].float().mean(0).clamp(1e-3, 1 - 1e-3).logit()
             layer.bias.data += mean[-layer.bias.shape[-1] :]
         self.baseline = self._make_baseline(pixels)
-        self.weights = [p for p in self.model.parameters() if p.requires_grad]
-        self.velocity = [torch.zeros_like(p) for p in self.weights]
-        self.lr = torch.tensor([c.lr for c in configs], device=self.device)
+        name, schedules = self.first.estimator, {}
+        if name in TEMPERED:
+            schedules["tau"] = torch.ones(len(configs), device=self.device)
+        if name == "annealed_st":
+            schedules["slope"] = self.model.slope = torch.ones(len(configs), device=self.device)
+        fixed = {"form": self.first.darn_form} if name == "darn" else {}
+        seen = pixels if self.first.model == "vae" else pixels // 2
+        self.training = Step(
+            self.model,
+            lambda x: partial(self.model.loss, x),
+            partial(ESTIMATORS[name], **fixed),
+            self.data["train"],
+            seeds=self.seeds,
+            lr=torch.tensor([c.lr for c in configs], device=self.device),
+            batch=self.first.batch,
+            momentum=self.first.momentum,
+            baseline=self.baseline,
+            sees=lambda x: x[..., :seen],
+            schedules=schedules,
+            mode=mode or best_mode(self.first.steps, self.device),
+        )
+        self._schedules, self._values = schedules, None
         self.curves = [Curve() for _ in configs]
         self.diverged: list[int | None] = [None] * len(configs)
         self.seconds = 0.0
-        self._values: list[float] = []
-        self._losses = torch.zeros(len(configs), device=self.device)
-        self._orders: dict[tuple[int, int], Tensor] = {}
 
     def _make_baseline(self, pixels: int) -> Baseline | None:
-        options = dict(
-            ensemble=len(self.configs),
-            seeds=[c.seed for c in self.configs],
-            lr=self.first.baseline_lr,
-        )
+        options = dict(ensemble=len(self.configs), seeds=self.seeds, lr=self.first.baseline_lr)
         if self.first.estimator == "sf":
-            return Baseline(pixels if self.first.model == "vae" else pixels // 2, **options).to(
-                self.device
-            )
+            inputs = pixels if self.first.model == "vae" else pixels // 2
+            return Baseline(inputs, **options).to(self.device)
         if self.first.estimator in ("darn", "muprop"):
             return Baseline(moving_average=False, **options).to(self.device)
         return None
 
     def advance(self, steps: int) -> Iterator[int]:
         """Train up to the given number of steps in all; yields after each point of the curve, where state can be saved."""
+        every = self.first.eval_every
         while self.step < steps:
-            stop = min(steps, self.step + self.first.eval_every - self.step % self.first.eval_every)
+            stop = min(steps, self.step + every - self.step % every)
             started = time.perf_counter()
             with unchecked():
                 self._train_to(stop)
@@ -140,135 +137,59 @@ class Ensemble:
             yield self.step
 
     def _train_to(self, stop: int) -> None:
-        noise = self.noise("noise")
-        self._losses.zero_()
-        count = stop - self.step
         while self.step < stop:
-            self._update(self._batch(), noise)
-            self.step += 1
-        self._losses /= count
+            self.training.run(min(stop, self._anneal()) - self.step)
+            self.step = self.training.number
 
-    def _update(self, x: Tensor, noise) -> None:
-        surrogate = ESTIMATORS[self.first.estimator](
-            partial(self.model.loss, x), uniform=noise, **self._options(x)
-        )
-        loss = surrogate.mean(-1)  # [E]
-        # The sum keeps members apart; scaling by each one's rate here spares a pass over the weights.
-        slopes = torch.autograd.grad((loss * self.lr).sum(), self.weights)
-        with torch.no_grad():
-            torch._foreach_mul_(self.velocity, self.first.momentum)
-            torch._foreach_add_(self.velocity, slopes)
-            torch._foreach_sub_(self.weights, self.velocity)
-            self._losses += loss
-        if self.baseline is not None:
-            self.baseline.update()
-
-    def _options(self, x: Tensor) -> dict:
-        """The estimator's hyperparameters at this step."""
-        name, options = self.first.estimator, {}
-        self._anneal()
-        if name in TEMPERED:
-            options["tau"] = self._schedule
-        if name == "annealed_st":
-            options["slope"] = self._schedule
-        if name == "darn":
-            options["form"] = self.first.darn_form
-        if name == "sf":
-            options["baseline"] = partial(
-                self.baseline, x=x[..., : self.baseline.network[0].weight.shape[-2]]
-            )
-        elif self.baseline is not None:
-            options["baseline"] = self.baseline
-        return options
-
-    def _anneal(self) -> None:
-        """Bring the members' temperatures or slopes [E] up to the present step."""
-        per_epoch = max(1, len(self.data["train"]) // self.first.batch)
+    def _anneal(self) -> int:
+        """Bring the members' temperatures or slopes up to the present step; the step at which they change next."""
         sloped = self.first.estimator == "annealed_st"
+        per_epoch = max(1, len(self.data["train"]) // self.first.batch)
+        every = per_epoch if sloped else self.first.anneal_every
         values = [
             c.slope(self.step, per_epoch) if sloped else c.tau(self.step) for c in self.configs
         ]
         if values != self._values:
-            self._values, self._schedule = values, torch.tensor(values, device=self.device)
-            if sloped:
-                self.model.slope = self._schedule
+            self._values = values
+            for schedule in self._schedules.values():
+                schedule.copy_(torch.tensor(values))
+        return self.step + every - self.step % every
 
-    def _batch(self) -> Tensor:
-        """The next minibatch of each member, [E, B, D], from its own shuffling of the data."""
-        n, size = len(self.data["train"]), self.first.batch
-        per_epoch = n // size
-        epoch, position = divmod(self.step, per_epoch)
-        if position == 0 or not self._orders:
-            seeds = {c.seed for c in self.configs}
-            self._orders = {
-                s: torch.randperm(n, generator=stream("order", s, epoch)) for s in seeds
-            }
-        rows = torch.cat(
-            [self._orders[c.seed][position * size : (position + 1) * size] for c in self.configs]
-        )
-        return (
-            self.data["train"]
-            .index_select(0, rows.to(self.device))
-            .float()
-            .unflatten(0, (len(self.configs), size))
-        )
-
-    def noise(self, use: str) -> Callable[[Tensor], Tensor]:
-        """A `uniform` for one use at this step: on the CPU each member's own stream, on an accelerator one for all."""
-        if self.device.type != "cpu":
-            return device_noise(self.device, use, self.configs[0].seed, self.step)
-        return member_noise([stream(use, c.seed, self.step) for c in self.configs])
+    def noise(self, use: str, part: int = 0) -> Noise:
+        """The `uniform` of one use outside training: a function of the members' seeds, the use, and the part of it."""
+        return Noise(keys(use, self.seeds, device=self.device), part, ndim=self.training.ndim)
 
     def _record(self) -> None:
         self._anneal()
-        valid, test = (self.mean_loss(self.data[name]) for name in ("valid", "test"))
-        for e, curve in enumerate(self.curves):
-            if self.diverged[e] is None and not (
-                self._losses[e].isfinite() and valid[e].isfinite()
-            ):
+        losses = [self.training.losses().double()]
+        losses += [self.mean_loss(self.data[name]) for name in ("valid", "test")]
+        for e, found in enumerate(torch.stack(losses).T.tolist()):  # one transfer
+            curve = self.curves[e]
+            if self.diverged[e] is None and not all(map(math.isfinite, found[:2])):
                 self.diverged[e] = self.step
             curve.step.append(self.step)
-            for name, value in (("train", self._losses[e]), ("valid", valid[e]), ("test", test[e])):
-                number = float(value)
+            for name, number in zip(("train", "valid", "test"), found, strict=True):
                 getattr(curve, name).append(round(number, 4) if math.isfinite(number) else None)
 
     @torch.no_grad()
     def mean_loss(self, images: Tensor, batch: int = 500) -> Tensor:
         """Mean loss with one discrete sample per image, [E]: for the VAE the single-sample bound, negated."""
-        noise = self.noise("curve")
         total = torch.zeros(len(self.configs), dtype=torch.float64, device=self.device)
-        for part in images.split(batch):
+        for i, part in enumerate(images.split(batch)):
+            noise = self.noise(f"curve {self.step}", i)
             x = part.float().expand(len(self.configs), -1, -1)
-            total += self.model.loss(x, lambda q: q.sample(uniform=noise)).sum(-1)
+            total += self.model.loss(x, lambda q, u=noise: q.sample(uniform=u)).sum(-1)
         return total / len(images)
 
-    def state(self, e: int) -> dict[str, Tensor]:
-        """Member e's tensors, without the ensemble axis: what a checkpoint holds."""
-        state = {f"model.{k}": v[e] for k, v in self.model.state_dict().items() if k != "slope"}
-        state |= {f"velocity.{i}": v[e] for i, v in enumerate(self.velocity)}
-        if self.baseline is not None:
-            state |= {
-                f"baseline.{k}": v if v.ndim == 0 else v[e]
-                for k, v in self.baseline.state_dict().items()
-            }
-        return {k: v.contiguous().clone() for k, v in state.items()}
+    def states(self) -> list[dict[str, Tensor]]:
+        """Each member's tensors, without the ensemble axis: what a checkpoint holds."""
+        kept = self.training.kept()
+        return [{k: v[e] for k, v in kept.items()} for e in range(len(self.configs))]
 
     def load_states(self, states: list[dict[str, Tensor]], step: int) -> None:
         """Continue from members' states at one common step."""
-        stacked = {k: torch.stack([s[k] for s in states]).to(self.device) for k in states[0]}
-        with torch.no_grad():
-            own = self.model.state_dict()
-            for k in own:
-                if k != "slope":
-                    own[k].copy_(stacked[f"model.{k}"])
-            for i, v in enumerate(self.velocity):
-                v.copy_(stacked[f"velocity.{i}"])
-            if self.baseline is not None:
-                for k, v in self.baseline.state_dict().items():
-                    v.copy_(
-                        stacked[f"baseline.{k}"][0] if v.ndim == 0 else stacked[f"baseline.{k}"]
-                    )
-        self.step, self._orders = step, {}
+        self.training.load({k: torch.stack([s[k] for s in states]) for k in states[0]}, step)
+        self.step = step
         self._anneal()
 
 
