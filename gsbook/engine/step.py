@@ -9,11 +9,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from gsbook.engine import kernels
 from gsbook.engine.noise import Noise, keys
 from gslib import _files
 from gslib._checks import unchecked
@@ -265,9 +267,12 @@ def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[.
     in the user's cache folder and found there by later processes.
     """
     examples = [t.clone() for t in tensors]
-    options = {"compile_threads": 1, "cpp.threads": 1}  # no pool of helpers; one core per process
+    options = {"compile_threads": 1, "cpp.threads": 1, "pattern_matcher": bool(os.environ.get("GS_PM"))}  # no pool of helpers; one core per process
     with unchecked(), torch.no_grad(), _cache(), torch._inductor.config.patch(options):
         graph = make_fx(function)(*examples)
+        folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+        if not tensors[0].is_cuda and kernels.load(folder, _compiler()) and not os.environ.get("GS_DENSE"):
+            kernels.use(graph)
         return torch._inductor.compile(graph, examples)
 
 
