@@ -115,7 +115,9 @@ class Step:
                 if epoch != self._order:
                     self._shuffle(epoch)
                 if self._take is None:
-                    self._take = self._prepare()
+                    self._take = prepared(
+                        self._step, list(self.state.values()), [self.images], self.mode
+                    )
                 self._take()
                 self.number += 1
                 self._count += 1
@@ -149,21 +151,6 @@ class Step:
         self.state["order"].copy_(torch.stack([orders[s] for s in self.seeds]))
         self._order = epoch
 
-    def _prepare(self) -> Callable[[], None]:
-        state = list(self.state.values())
-        if self.mode == "eager":
-            return partial(self._step, *state, self.images)
-        if self.mode == "compiled":
-            members = [
-                [t[e : e + 1] for t in state] + [self.images] for e in range(len(self.seeds))
-            ]
-            one = compiled(self._step, members[0])
-            return lambda: [one(*tensors) for tensors in members]
-        step = self._step
-        if not usable("compiled", self.images.device):
-            step = compiled(self._step, [*state, self.images])
-        return captured(step, state, self.images)
-
     def _step(self, *tensors: Tensor) -> None:
         """One step of the members whose state these tensors are (in the order of `state`, then the images)."""
         *own, images = tensors
@@ -175,7 +162,7 @@ class Step:
         held |= {n: held[n].detach().requires_grad_() for n in self.differentiable}
         uniform = Noise(state["keys"], state["step"], ndim=self.ndim)
         options = {n[9:]: t for n, t in state.items() if n.startswith("schedule.")}
-        with _holding(self.modules, held), torch.enable_grad():
+        with holding(self.modules, held), torch.enable_grad():
             if "baseline" in self.modules:
                 baseline = self.modules["baseline"]
                 network = getattr(baseline, "network", None) is not None
@@ -260,6 +247,21 @@ def _compiler() -> str | None:
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
+def prepared(
+    function: Callable[..., None], state: list[Tensor], shared: list[Tensor], mode: str
+) -> Callable[[], None]:
+    """function(*state, *shared) in a mode, for state [E, ...] and tensors that all members share."""
+    if mode == "eager":
+        return partial(function, *state, *shared)
+    if mode == "compiled":
+        members = [[t[e : e + 1] for t in state] + shared for e in range(len(state[0]))]
+        one = compiled(function, members[0])
+        return lambda: [one(*tensors) for tensors in members]
+    if not usable("compiled", state[0].device):
+        function = compiled(function, [*state, *shared])
+    return captured(function, state, shared)
+
+
 def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[..., None]:
     """TorchInductor's compilation of a function that changes these tensors in place, for tensors of these shapes.
 
@@ -291,26 +293,26 @@ def _cache() -> Iterator[None]:
 
 
 def captured(
-    function: Callable[..., None], state: list[Tensor], images: Tensor
+    function: Callable[..., None], state: list[Tensor], shared: list[Tensor]
 ) -> Callable[[], None]:
-    """A CUDA graph of function(*state, images), to be replayed; the warm-up's changes of `state` are undone."""
+    """A CUDA graph of function(*state, *shared), to be replayed; the warm-up's changes of `state` are undone."""
     before = [t.clone() for t in state]
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
-            function(*state, images)
+            function(*state, *shared)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        function(*state, images)
+        function(*state, *shared)
     for tensor, value in zip(state, before, strict=True):
         tensor.copy_(value)
     return graph.replay
 
 
 @contextmanager
-def _holding(module: nn.Module, tensors: dict[str, Tensor]) -> Iterator[None]:
+def holding(module: nn.Module, tensors: dict[str, Tensor]) -> Iterator[None]:
     """Put other tensors in the place of a module's parameters and buffers, for the time of the block."""
     places = {}
     for name in tensors:

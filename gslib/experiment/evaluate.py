@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gslib._checks import unchecked
+from gsbook.engine.bound import mean_bound
 from gslib.experiment.train import Ensemble
 from gslib.functional import stream
 
 SAMPLES = 1000  # m of the paper
 SELECTION_SAMPLES = 100  # m on the validation set, where learning rates are chosen
 RELAXED_IMAGES = 2000  # the relaxed bounds cost twice as much and are no cell of the table: a fixed random part will do
-ROWS = 1000  # (sample, image) rows of one member in memory at once
 
 
 def valid_bound(ensemble: Ensemble, samples: int = SELECTION_SAMPLES) -> Tensor:
@@ -63,14 +62,14 @@ def _mean_bound(
     ensemble: Ensemble, images: Tensor, samples: int, use: str, tau: Tensor | None = None
 ) -> Tensor:
     """Mean over images of the m-sample bound, [E], in float64; noise depends on the member's seed and the use alone."""
-    members = len(ensemble.configs)
-    total = torch.zeros(members, dtype=torch.float64, device=ensemble.device)
-    with unchecked(), torch.no_grad():
-        for i, part in enumerate(images.split(50 if samples > 1 else 500)):
-            x = part.float().expand(members, -1, -1)
-            # Rows per member stay the same whatever the ensemble's size, and so do the draws.
-            bound = ensemble.model.bound(
-                x, samples, tau=tau, uniform=ensemble.noise(use, i), chunk=ROWS * members
-            )
-            total += bound.double().sum(-1)
-    return total / len(images)
+    settings = {} if tau is None else {"tau": tau}
+    return mean_bound(
+        ensemble.model,
+        ensemble.model.bound,
+        images,
+        samples,
+        seeds=ensemble.seeds,
+        use=use,
+        ndim=ensemble.training.ndim,
+        settings=settings,
+    )
