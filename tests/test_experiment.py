@@ -430,7 +430,7 @@ def test_figures_are_over_all_images_and_the_part_is_no_prefix(monkeypatch):
     ensemble.step = 400
     asked = []
 
-    def bound(x, m, *, tau, uniform, chunk):
+    def bound(x, m, *, tau=None, uniform, chunk):
         asked.append(
             (m, None if tau is None else tau.tolist(), x.shape[1], chunk // x.shape[:2].numel())
         )

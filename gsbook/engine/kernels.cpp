@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 #ifdef __AVX512F__
@@ -132,13 +133,39 @@ at::Tensor columns(const at::Tensor& x, const at::Tensor& g) {
   return out;
 }
 
+// 1 where a row of x [..., K] has its first maximum (or its first NaN), else 0
+at::Tensor one_hot_max(const at::Tensor& x) {
+  auto from = x.contiguous(), out = at::zeros_like(from);
+  int64_t K = x.size(-1), n = x.numel();
+  const float* v = from.data_ptr<float>();
+  float* to = out.data_ptr<float>();
+  for (int64_t r = 0; r < n; r += K) {
+    int64_t best = 0;
+#ifdef __AVX512F__
+    if (K <= 16) {
+      __m512 row = _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), (1 << K) - 1, v + r);
+      unsigned nan = _mm512_cmp_ps_mask(row, row, _CMP_UNORD_Q);
+      __m512 top = _mm512_set1_ps(_mm512_reduce_max_ps(row));
+      to[r + __builtin_ctz(nan ? nan : _mm512_cmp_ps_mask(row, top, _CMP_EQ_OQ))] = 1;
+      continue;
+    }
+#endif
+    for (int64_t k = 1; k < K && v[r + best] == v[r + best]; k++)
+      if (!(v[r + k] <= v[r + best])) best = k;
+    to[r + best] = 1;
+  }
+  return out;
+}
+
 }  // namespace
 
 TORCH_LIBRARY(gsbook, m) {
   m.def("rows(Tensor bias, Tensor x, Tensor w) -> Tensor");
   m.def("columns(Tensor x, Tensor g) -> Tensor");
+  m.def("one_hot_max(Tensor x) -> Tensor");
 }
 TORCH_LIBRARY_IMPL(gsbook, CPU, m) {
   m.impl("rows", rows);
   m.impl("columns", columns);
+  m.impl("one_hot_max", one_hot_max);
 }

@@ -38,7 +38,7 @@ def load(folder: Path, compiler: str) -> bool:
     """Make torch.ops.gsbook.rows and .columns available, building them into `folder` if need be; whether that worked.
 
     rows(bias, x, w) is bias + x @ w and columns(x, g) is x^T @ g, for float32 x [E, B, D] that may hold any numbers, fast
-    if most are 0.
+    if most are 0. one_hot_max(x) marks the first maximum of each row of x [..., K].
     """
     flags = ["-O3", "-march=native", "-std=c++20", "-shared", "-fPIC", "-fno-math-errno", "-w"]
     about = repr((SOURCE.read_text(encoding="utf-8"), flags, compiler, torch.__version__, _processor()))
@@ -55,6 +55,7 @@ def load(folder: Path, compiler: str) -> bool:
     torch.library.register_fake(
         "gsbook::columns", lambda x, g: g.new_empty(x.shape[0], x.shape[2], g.shape[2])
     )
+    torch.library.register_fake("gsbook::one_hot_max", lambda x: torch.empty_like(x))
     return True
 
 
@@ -93,13 +94,29 @@ def use(graph: fx.GraphModule) -> int:
             factor, *axes = node.args[0].args
             if sorted(a % 3 for a in axes) == [1, 2] and _sparse(factor):
                 new = torch.ops.gsbook.columns.default, (factor, node.args[1])
+        if node.target is op.scatter.value and (top := _maximum_of(node)) is not None:
+            new = torch.ops.gsbook.one_hot_max.default, (top,)
         if new:
             with graph.graph.inserting_before(node):
-                node.replace_all_uses_with(graph.graph.call_function(*new))
+                found = graph.graph.call_function(*new)
+            found.meta["val"] = node.meta["val"]
+            node.replace_all_uses_with(found)
             graph.graph.erase_node(node)
             count += 1
     graph.recompile()
     return count
+
+
+def _maximum_of(node: fx.Node) -> fx.Node | None:
+    """The x of a scatter that writes 1 at the arg max of x over the last axis, into zeros."""
+    zeros, axis, index, value = node.args
+    last = node.meta["val"].ndim - 1
+    if value != 1 or axis % (last + 1) != last or zeros.target is not op.zeros_like.default:
+        return None
+    if index.target is not op.argmax.default or index.args[1:] not in ((-1, True), (last, True)):
+        return None
+    x = index.args[0]
+    return x if x.meta["val"].dtype == torch.float32 == node.meta["val"].dtype else None
 
 
 def _sparse(node: fx.Node) -> bool:
@@ -108,7 +125,7 @@ def _sparse(node: fx.Node) -> bool:
         return False
     if node.target is op._to_copy.default:
         return node.args[0].meta["val"].dtype == torch.uint8
-    if node.target is op.scatter.value:
+    if node.target in (op.scatter.value, torch.ops.gsbook.one_hot_max.default):
         return node.meta["val"].shape[-1] >= CLASSES
     if node.target is op.add.Tensor:
         one, other = node.args
