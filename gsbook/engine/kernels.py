@@ -41,7 +41,9 @@ def load(folder: Path, compiler: str) -> bool:
     if most are 0. one_hot_max(x) marks the first maximum of each row of x [..., K].
     """
     flags = ["-O3", "-march=native", "-std=c++20", "-shared", "-fPIC", "-fno-math-errno", "-w"]
-    about = repr((SOURCE.read_text(encoding="utf-8"), flags, compiler, torch.__version__, _processor()))
+    about = repr(
+        (SOURCE.read_text(encoding="utf-8"), flags, compiler, torch.__version__, _processor())
+    )
     path = folder / f"kernels-{hashlib.sha256(about.encode()).hexdigest()[:16]}.so"
     try:
         if not path.exists():
@@ -49,9 +51,13 @@ def load(folder: Path, compiler: str) -> bool:
         torch.ops.load_library(path)
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", "") or str(error)
-        warnings.warn(f"dense products stand in for sparse ones: {said.strip()[-500:]}", stacklevel=2)
+        warnings.warn(
+            f"dense products stand in for sparse ones: {said.strip()[-500:]}", stacklevel=2
+        )
         return False
-    torch.library.register_fake("gsbook::rows", lambda bias, x, w: x.new_empty(*x.shape[:2], w.shape[2]))
+    torch.library.register_fake(
+        "gsbook::rows", lambda bias, x, w: x.new_empty(*x.shape[:2], w.shape[2])
+    )
     torch.library.register_fake(
         "gsbook::columns", lambda x, g: g.new_empty(x.shape[0], x.shape[2], g.shape[2])
     )
@@ -88,6 +94,8 @@ def use(graph: fx.GraphModule) -> int:
     count = 0
     for node in graph.graph.nodes:
         new = None
+        if node.op != "call_function" or not _single(node):
+            continue
         if node.target is op.baddbmm.default and len(node.kwargs) == 0 and _sparse(node.args[1]):
             new = torch.ops.gsbook.rows.default, node.args
         if node.target is op.bmm.default and node.args[0].target is op.transpose.int:
@@ -107,6 +115,11 @@ def use(graph: fx.GraphModule) -> int:
     return count
 
 
+def _single(node: fx.Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.dtype == torch.float32
+
+
 def _maximum_of(node: fx.Node) -> fx.Node | None:
     """The x of a scatter that writes 1 at the arg max of x over the last axis, into zeros."""
     zeros, axis, index, value = node.args
@@ -116,7 +129,7 @@ def _maximum_of(node: fx.Node) -> fx.Node | None:
     if index.target is not op.argmax.default or index.args[1:] not in ((-1, True), (last, True)):
         return None
     x = index.args[0]
-    return x if x.meta["val"].dtype == torch.float32 == node.meta["val"].dtype else None
+    return x if _single(x) else None
 
 
 def _sparse(node: fx.Node) -> bool:

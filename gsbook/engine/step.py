@@ -91,7 +91,7 @@ class Step:
         self.differentiable = {name for name, p in named.items() if p.requires_grad}
         self.trained = [n for n in named if n in self.differentiable and n.startswith("model.")]
         self.held = [*named, *dict(self.modules.named_buffers())]
-        self.ndim = axes(program(images[:1].float().expand(len(seeds), 1, -1)))
+        self.ndim = axes(program(images[:1].to(lr.dtype).expand(len(seeds), 1, -1)))
         self.number, self._count, self._order, self._take = 0, 0, None, None
         make = partial(torch.zeros, device=images.device)
         velocity = {f"velocity.{n}": torch.zeros_like(named[n].detach()) for n in self.trained}
@@ -103,7 +103,7 @@ class Step:
             "keys": keys("noise", seeds, device=images.device),
             "order": make(len(seeds), len(images), dtype=torch.int32),
             "step": make(len(seeds), dtype=torch.int64),
-            "losses": make(len(seeds), dtype=torch.float32),
+            "losses": torch.zeros_like(lr),
         }
 
     def run(self, steps: int) -> None:
@@ -157,7 +157,7 @@ class Step:
         state = dict(zip(self.state, own, strict=True))
         position = state["step"] % (len(images) // self.batch) * self.batch  # [E]
         column = position.unsqueeze(1) + torch.arange(self.batch, device=images.device)
-        x = images[state["order"].gather(1, column)].float()  # [E, B, D]
+        x = images[state["order"].gather(1, column)].to(state["lr"].dtype)  # [E, B, D]
         held = {n: state[n] for n in self.held}
         held |= {n: held[n].detach().requires_grad_() for n in self.differentiable}
         uniform = Noise(state["keys"], state["step"], ndim=self.ndim)
@@ -190,7 +190,7 @@ def axes(program: Program) -> int:
     3
     """
     trace = Trace()
-    with torch.no_grad():
+    with torch.no_grad(), unchecked():
         program(trace.recording(lambda q: q.mean))
     return trace[0][0].logits.ndim
 
@@ -209,7 +209,7 @@ def usable(mode: str, device: torch.device | str = "cpu") -> str:
     if mode == "compiled" and device.type == "cuda":
         found = torch.utils._triton.has_triton()
         return "" if found else "there is no Triton on this machine"
-    if mode == "compiled" and not _compiler():
+    if mode == "compiled" and not compiler():
         return "there is no C++ compiler on this machine (install g++, or set CXX)"
     return ""
 
@@ -236,7 +236,7 @@ def best_mode(steps: int, device: torch.device | str = "cpu") -> str:
 LONG = 10_000  # steps from which a compilation of some 10 seconds pays even for a lone run
 
 
-def _compiler() -> str | None:
+def compiler() -> str | None:
     names = [
         os.environ.get("CXX"),
         "g++",
@@ -269,11 +269,19 @@ def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[.
     in the user's cache folder and found there by later processes.
     """
     examples = [t.clone() for t in tensors]
-    options = {"compile_threads": 1, "cpp.threads": 1, "pattern_matcher": bool(os.environ.get("GS_PM"))}  # no pool of helpers; one core per process
+    options = {
+        "compile_threads": 1,
+        "cpp.threads": 1,
+        "pattern_matcher": bool(os.environ.get("GS_PM")),
+    }  # no pool of helpers; one core per process
     with unchecked(), torch.no_grad(), _cache(), torch._inductor.config.patch(options):
         graph = make_fx(function)(*examples)
         folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
-        if not tensors[0].is_cuda and kernels.load(folder, _compiler()) and not os.environ.get("GS_DENSE"):
+        if (
+            not tensors[0].is_cuda
+            and kernels.load(folder, compiler())
+            and not os.environ.get("GS_DENSE")
+        ):
             kernels.use(graph)
         return torch._inductor.compile(graph, examples)
 

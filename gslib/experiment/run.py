@@ -41,6 +41,7 @@ CPU_MEMBERS = (
     3  # of one ensemble on a core: enough to hide Python's overhead, few enough for the cache
 )
 CUDA_MEMBERS = 256
+SAVE_EVERY = 120  # seconds between two saved states: what a run that is killed loses at most
 ONE_ENSEMBLE = (
     "lr",
     "seed",
@@ -314,9 +315,12 @@ def run_job(
     store = Checkpoints(checkpoints, about, of.code())
     ensemble = of.trainer(configs, data, device=device)
     store.load(ensemble)
-    before = ensemble.step
+    before, saved = ensemble.step, time.monotonic()
     for step in ensemble.advance(configs[0].steps):
-        store.save(ensemble)
+        # At each point of the curve it would be tens of gigabytes where sixty members share an accelerator.
+        if step == configs[0].steps or time.monotonic() - saved > SAVE_EVERY:
+            store.save(ensemble)
+            saved = time.monotonic()
         _report((step - before) * len(configs))
         before = step
     started = time.perf_counter()
