@@ -71,7 +71,7 @@ class Noise:
             )
         start = (self.step << NODES | self.calls) << ELEMENTS  # [E] or []
         self.calls += 1
-        if kernels.loaded and like.is_cpu and like.dtype == torch.float32:
+        if kernels.loaded == [True] and like.is_cpu and like.dtype == torch.float32:
             start = torch.as_tensor(start).expand(len(self.keys)).contiguous()
             return torch.ops.gsbook.uniform(like, self.keys, start, lead)
         samples, inner = like.shape[:lead].numel(), like.shape[lead + 1 :]
