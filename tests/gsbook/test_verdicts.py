@@ -1,16 +1,19 @@
-"""The rules that call a result reproduced or not, at their edges, and the choice of the runs that they are applied to."""
+"""The rules that call a result reproduced or not, at their edges."""
 
 import math
 
 import pytest
-from gslib.experiment import Records, cell_verdict, claim_verdict, interval, order_verdict, summary
 
-from gsbook.experiments.table1.config import Config
+from gsbook import verdicts
 from gsbook.verdicts import (
     accuracy_verdict,
+    cell_verdict,
+    claim_verdict,
     close_verdict,
     figure_verdict,
+    interval,
     margin_nats,
+    order_verdict,
     speed_verdict,
 )
 
@@ -86,16 +89,14 @@ def test_cell_verdict(values, paper, expected):
 
 
 def test_an_interval_that_ends_at_the_margin_decides_nothing(monkeypatch):
-    from gslib.experiment import verdict
-
     for low, high, expected in [
         (104, 108, "worse"),
         (102, 108, "undecided"),
         (92, 98, "undecided"),
         (92, 97, "better"),
     ]:
-        ours = verdict.Interval((low + high) / 2, low, high, 3)
-        monkeypatch.setattr(verdict, "interval", lambda values, ours=ours: ours)
+        ours = verdicts.Interval((low + high) / 2, low, high, 3)
+        monkeypatch.setattr(verdicts, "interval", lambda values, ours=ours: ours)
         assert cell_verdict([0], 100.0) == expected
 
 
@@ -127,7 +128,7 @@ def test_order_verdict_needs_pairs():
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "expected"),
+    ("orders", "expected"),
     [
         (["holds"], "holds"),
         (["holds", "holds"], "holds"),
@@ -136,9 +137,9 @@ def test_order_verdict_needs_pairs():
         (["undecided", "contradicted", "holds"], "contradicted"),
     ],
 )
-def test_claim_verdict(verdicts, expected):
-    assert claim_verdict(verdicts) == expected
-    assert claim_verdict(iter(verdicts)) == expected
+def test_claim_verdict(orders, expected):
+    assert claim_verdict(orders) == expected
+    assert claim_verdict(iter(orders)) == expected
 
 
 def test_a_claim_without_orders_is_an_error():
@@ -207,97 +208,3 @@ def test_figure_verdict():
         "not drawn yet",
         "not drawn yet",
     ]
-
-
-# Which runs stand for a cell
-
-
-def run(
-    cell="vae-bernoulli-st",
-    *,
-    lr=1e-3,
-    seed=0,
-    steps=100,
-    nll=100.0,
-    valid=100.0,
-    test=True,
-    source="larochelle-murray",
-    images=None,
-    samples=1000,
-    diverged=None,
-    **options,
-):
-    config = Config(*cell.split("-"), lr=lr, seed=seed, steps=steps, **options)
-    return {
-        "key": config.key,
-        "cell": cell,
-        "config": config.to_dict(),
-        "diverged": diverged,
-        "valid_bound": valid,
-        "test": {"nll": nll} if test else None,
-        "evaluation": {"images": images, "samples": samples, "valid_samples": 100},
-        "data": {"source": source},
-        "code": "c",
-    }
-
-
-@pytest.fixture
-def records(tmp_path):
-    return Records(tmp_path / "table1")
-
-
-def test_the_cell_is_the_best_rate_on_validation_not_on_test(records):
-    records.add(
-        [run(lr=1e-3, seed=s, valid=100, nll=90 + s) for s in (0, 1)]
-        + [run(lr=3e-4, seed=s, valid=99, nll=95 + s) for s in (0, 1)]
-    )
-    assert summary.by_steps(records, "vae-bernoulli-st")[100].values == {0: 95, 1: 96}
-
-
-def test_more_seeds_go_before_a_better_bound(records):
-    records.add([run(lr=1e-3, seed=s, valid=100) for s in (0, 1)] + [run(lr=3e-4, valid=50)])
-    cell = summary.by_steps(records, "vae-bernoulli-st")[100]
-    assert {r["config"]["lr"] for r in cell.runs.values()} == {1e-3}
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"test": False},
-        {"source": "embedded-5000"},
-        {"images": 200},
-        {"samples": 20},
-        {"lr": 1e-2},
-        {"learned_prior": False},
-        {"kl": "sampled"},
-        {"data_bias": True},
-        {"tau_min": 0.1},
-    ],
-)
-def test_runs_outside_the_protocol_stand_for_no_cell(records, odd):
-    records.add([run(seed=1, **odd)])
-    assert summary.by_steps(records, "vae-bernoulli-st") == {}
-    records.add([run(seed=0)])
-    assert list(summary.by_steps(records, "vae-bernoulli-st")[100].runs) == [0]
-
-
-def test_diverged_runs_are_counted_and_have_no_value(records):
-    records.add([run(seed=0), run(seed=1, nll=None, valid=None, diverged=20)])
-    cell = summary.by_steps(records, "vae-bernoulli-st")[100]
-    assert (cell.values, cell.diverged) == ({0: 100.0}, 1)
-
-
-def test_a_row_is_shown_at_one_number_of_steps(records):
-    assert summary.row(records, "vae-bernoulli") == (None, {})
-    records.add(
-        [run("vae-bernoulli-st", steps=s) for s in (100, 200)]
-        + [run("vae-bernoulli-sf", steps=100)]
-    )
-    steps, cells = summary.row(records, "vae-bernoulli")
-    assert (steps, sorted(cells)) == (100, ["sf", "st"])  # most cells
-    records.add([run("vae-bernoulli-sf", steps=200)])
-    steps, cells = summary.row(records, "vae-bernoulli")
-    assert (steps, {c.steps for c in cells.values()}) == (
-        200,
-        {200},
-    )  # of equally many, the longer runs

@@ -7,18 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
-from helpers import (
-    ABOUT,
-    SIZE,
-    TINY,
-    InThisProcess,
-    config,
-    execute,
-    once,
-    toy1,
-    trained,
-    without_times,
-)
+from helpers import ABOUT, SIZE, TINY, InThisProcess, config, execute, once, toy1, without_times
 
 from gsbook.code import code_of
 from gsbook.engine.workers import Interrupted, Stopped, alone, raise_sentence, run_job

@@ -13,6 +13,8 @@ from gsbook.experiments.table1.evaluate import final_figures, valid_bound
 from gsbook.experiments.table1.train import Ensemble
 from gslib import ESTIMATORS, kl
 
+NODES = tuple(NODE_SIZES)
+
 
 @pytest.mark.parametrize("node", NODES)
 def test_final_figures_against_enumeration(node):
