@@ -172,6 +172,10 @@ def check_record(run: dict, cell: str) -> None:
     for name, kind in (("key", str), ("cell", str), ("config", dict), ("code", (str, dict))):
         if not isinstance(run[name], kind):
             raise ValueError(f"{name} is {run[name]!r:.60}")
+    for name in ("data", "evaluation", "curve", "valid", "test"):
+        part = run.get(name, {})
+        if not (isinstance(part, dict) or (part is None and name == "test")):
+            raise ValueError(f"{name} is {part!r:.60}, which is no object")
     for name in ("device", "capability", "torch", "python", "matmul_precision", "date"):
         if not isinstance(run.get(name, ""), str):
             raise ValueError(f"{name} is {run[name]!r:.60}, which is no text")

@@ -1,4 +1,4 @@
-"""What the chapters on results show: rows, curves and searches from records, complete, partial or not there."""
+"""What the chapters show from records, be they complete, partial, not there or damaged."""
 
 import json
 import math
