@@ -38,9 +38,7 @@ def start(folder, *options, module="gsbook", limit=None, steps=400, **variables)
 
     def limited():
         if limit is not None:
-            signal.signal(
-                signal.SIGXFSZ, signal.SIG_IGN
-            )  # so that the write fails, as on a full disk
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes fail, as on a full disk
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     with open(folder / "log", "a") as log:
