@@ -22,16 +22,9 @@ import numpy as np
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.container import BarContainer
 
-LABELS = {
-    "sf": "SF",
-    "darn": "DARN",
-    "muprop": "MuProp",
-    "st": "ST",
-    "annealed_st": "Annealed ST",
-    "gumbel_softmax": "Gumbel-Softmax",
-    "st_gumbel_softmax": "ST Gumbel-Softmax",
-    "exact": "Exact",
-}
+from gslib.estimators import ESTIMATORS
+
+LABELS = {name: row.label for name, row in ESTIMATORS.items()}
 """The paper's name of every estimator in ``gslib.ESTIMATORS``."""
 
 COLORS = {

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gslib.diagrams import layers, networks
-from gslib.semisupervised import SemiSupervisedVAE
+from gslib.models import SemiSupervisedVAE
 
 X = torch.zeros(2, 784)
 

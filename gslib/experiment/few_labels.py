@@ -14,7 +14,7 @@ from gslib._checks import unchecked
 from gslib.estimators import ESTIMATORS
 from gslib.experiment.train import Curve, Ensemble
 from gslib.functional import stream
-from gslib.semisupervised import SemiSupervisedVAE
+from gslib.models import SemiSupervisedVAE
 
 # Method of Table 2 -> the estimator of its unlabelled term. The last one trains q(y|x) alone, on the labelled images.
 METHODS = {
@@ -23,7 +23,6 @@ METHODS = {
     "st_gumbel_softmax": "st_gumbel_softmax",
     "supervised": None,
 }
-TEMPERED = ("gumbel_softmax", "st_gumbel_softmax")
 CURVE_IMAGES = 1000  # of validation, in the learning curves
 
 
@@ -242,7 +241,8 @@ class FewLabelsRun(Ensemble):
         estimator = METHODS[c.method]
         if estimator is None:
             return loss
-        options = {"tau": c.tau(self.step)} if c.method in TEMPERED else {}
+        tempered = ESTIMATORS[estimator].schedule == "tau"
+        options = {"tau": c.tau(self.step)} if tempered else {}
         program = partial(self.model.unlabelled, binarise(images, noise), uniform=noise)
         surrogate = ESTIMATORS[estimator](program, uniform=noise, **options)
         return loss + self.model.labelled(x, y, uniform=noise).mean() + surrogate.mean()

@@ -13,7 +13,8 @@ import torch
 
 from gslib._checks import unchecked
 from gslib.experiment import few_labels, summary, table2
-from gslib.experiment.config import ANNEAL_RATES, LEARNING_RATES, TEMPERED, TRAINED, Config
+from gslib.estimators import ESTIMATORS
+from gslib.experiment.config import ANNEAL_RATES, LEARNING_RATES, TRAINED, Config
 from gslib.experiment.evaluate import RELAXED_IMAGES
 from gslib.experiment.few_labels import METHODS, FewLabelsRun
 from gslib.experiment.records import Records
@@ -122,7 +123,7 @@ def candidates(cell: str, budget: Budget, rates: tuple[float, ...] | None = None
     """
     model, node, estimator = cell.split("-")
     # The SBN keeps tau = 1 (section 4.1); the VAE anneals it (section 4.2).
-    anneal = ANNEAL_RATES if model == "vae" and estimator in TEMPERED else (0.0,)
+    anneal = ANNEAL_RATES if model == "vae" and ESTIMATORS[estimator].schedule == "tau" else (0.0,)
     return [
         Config(
             model,

@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
+from gslib.estimators import ESTIMATORS
 from gslib.experiment.config import Config
 from gslib.experiment.few_labels import METHODS, FewLabels
 from gslib.experiment.records import Records, write_atomically
@@ -87,6 +88,6 @@ def load_model(path: str | Path) -> tuple[torch.nn.Module, Config | FewLabels]:
     config = Config(**settings)
     model = type(build_model([config]))(config.node)
     model.load_state_dict(weights)
-    if config.estimator == "annealed_st":  # it changes the node itself
+    if ESTIMATORS[config.estimator].schedule == "slope":  # it changes the node itself
         model.slope = torch.tensor(slope)
     return model, config
