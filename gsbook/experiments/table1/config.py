@@ -50,6 +50,11 @@ class Config:
     kl: str = "analytic"  # or "sampled"
     data_bias: bool = False  # the output bias starts at the pixels' log-odds
     darn_form: str = "sample"  # or "printed"
+    # What variance normalisation divides: "all" that reaches the nodes, the learning "signal"
+    # alone (as NVIL's formula reads), or "none".
+    normalise: str = "all"
+    centre: bool = False  # MuProp and DARN subtract the signal's moving average (Gu et al. 2016)
+    slope_form: str = "hard"  # annealed ST: sigmoid of slope * logit, "hard" (clipped) or "soft"
 
     def __post_init__(self):
         for name, allowed in (
@@ -58,6 +63,8 @@ class Config:
             ("estimator", tuple(ESTIMATORS)),
             ("kl", ("analytic", "sampled")),
             ("darn_form", ("sample", "printed")),
+            ("normalise", ("all", "signal", "none")),
+            ("slope_form", ("hard", "soft")),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(
