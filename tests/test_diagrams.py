@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from gslib.diagrams import layers, networks
+from gsbook.reader.diagrams import layers, networks
 from gslib.models import SemiSupervisedVAE
 
 X = torch.zeros(2, 784)

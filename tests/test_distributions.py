@@ -380,7 +380,7 @@ def test_tau_per_member():
             alone = make(x[e])
             torch.testing.assert_close(
                 ell[e], alone.relaxed_logits(tau[e].item(), uniform=lambda t: u[e])
-            )  # noqa: B023
+            )
             torch.testing.assert_close(density[e], alone.relaxed_log_prob(ell[e], tau[e].item()))
 
 

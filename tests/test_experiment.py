@@ -13,11 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from in_process import InThisProcess
-
-from gslib import ESTIMATORS, Bernoulli, Categorical, _files, kl
-from gslib.baselines import Baseline
-from gslib.distributions import sharpened
 from gslib.experiment import (
     Config,
     Ensemble,
@@ -31,15 +26,20 @@ from gslib.experiment import (
     train,
     valid_bound,
 )
-from gslib.experiment import records as records_module
-from gslib.experiment import weights as weights_module
-from gslib.experiment.config import TRAINED
 from gslib.experiment.run import Checkpoints, Scale, run_job, run_stages
+from in_process import InThisProcess
+
+from gsbook import records as records_module
+from gsbook import weights as weights_module
+from gsbook.experiments.table1.config import COLUMNS
+from gslib import ESTIMATORS, Bernoulli, Categorical, kl
+from gslib.baselines import Baseline
+from gslib.distributions import sharpened
 from gslib.functional import stream
 from gslib.models import DiscreteVAE, StochasticBinaryNetwork
 
 MODELS, NODES = ("vae", "sbn"), ("bernoulli", "categorical")
-CELLS = list(product(MODELS, NODES, TRAINED))
+CELLS = list(product(MODELS, NODES, COLUMNS))
 SIZE = {"bernoulli": (4,), "categorical": (2, 3)}
 REPOSITORY = Path(__file__).parent.parent
 
@@ -648,7 +648,7 @@ def test_ensembles_hold_what_fits_together(tmp_path, jobs):
     )
 
 
-@pytest.mark.parametrize("estimator", TRAINED)
+@pytest.mark.parametrize("estimator", COLUMNS)
 @pytest.mark.parametrize("reports", [1, 2, 3])
 def test_interrupted_and_started_again_leaves_the_same_records(
     tmp_path, jobs, monkeypatch, estimator, reports
@@ -737,8 +737,8 @@ def test_saved_states_and_data_sets_share_one_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GSLIB_CACHE", str(tmp_path))
     assert Checkpoints().folder.parent == tmp_path / "checkpoints"
     monkeypatch.delenv("GSLIB_CACHE")
-    assert Checkpoints().folder.parents[1] == _files.cache_folder()
-    assert _files.cache_folder().name == "gumbel-softmax-book"
+    assert Checkpoints().folder.parents[1] == files.cache_folder()
+    assert files.cache_folder().name == "gumbel-softmax-book"
 
 
 def test_a_batch_larger_than_the_training_set_is_refused(tmp_path, jobs):
