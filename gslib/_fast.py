@@ -1,7 +1,5 @@
 """The same numbers as torch's own functions, in fewer passes or by quicker kernels on a CPU."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

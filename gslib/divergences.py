@@ -1,14 +1,13 @@
 """Divergences between two nodes of one kind: of the discrete distributions, and of their relaxations."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor
 
 from gslib._checks import check_value
+from gslib._fast import softplus
 from gslib.distributions import Bernoulli, Categorical, Distribution
-from gslib.functional import softplus
+from gslib.functional import Number
 
 
 def kl(q: Distribution, p: Distribution) -> Tensor:
@@ -30,7 +29,7 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     return (log_q.exp() * difference).sum(-1)
 
 
-def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: float | Tensor) -> Tensor:
+def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: Number) -> Tensor:
     """One-sample Monte-Carlo estimate of KL between the *relaxed* distributions, [..., N]; may be negative.
 
     `log_y` is a draw `q.relaxed_logits(tau)`. Unbiased for the divergence of the two relaxed densities at one tau,
@@ -49,8 +48,6 @@ def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: float | Ten
 
 def _check_pair(q: Distribution, p: Distribution) -> None:
     if type(q) is not type(p) or not isinstance(q, (Bernoulli, Categorical)):
-        raise TypeError(
-            f"q and p must be two Bernoulli or two Categorical nodes, got {type(q).__name__} and "
-            f"{type(p).__name__}; build both from logits of one kind"
-        )
+        got = f"got {type(q).__name__} and {type(p).__name__}"
+        raise TypeError(f"q and p must be two Bernoulli or two Categorical nodes, {got}")
     check_value("logits of p", p.logits, q.logits.shape, q.event_ndim)

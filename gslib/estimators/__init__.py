@@ -3,8 +3,6 @@
 A new estimator is one function in a module here and one row of `ESTIMATORS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
