@@ -40,8 +40,7 @@ def shown(x: Tensor | Sequence[int]) -> str:
 
 def check_floating(name: str, x: Any) -> None:
     if not isinstance(x, Tensor):
-        kind = type(x).__name__
-        raise TypeError(f"{name} must be a torch.Tensor, got {kind}; wrap it in torch.tensor(...)")
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}; make it one")
     if not x.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {x.dtype}; call .float() first")
 
@@ -51,23 +50,21 @@ def check_logits(logits: Any, dim: int | None = None) -> None:
     check_floating("logits", logits)
     shape, n = shown(logits), logits.ndim
     if dim is not None and not -n <= dim < n:
-        remedy = f"use a dim from {-n} to {n - 1}"
-        raise IndexError(f"dim {dim} is out of range for logits of shape {shape}; {remedy}")
+        raise IndexError(f"dim {dim} is out of range for logits {shape}: from {-n} to {n - 1}")
     if dim is not None and logits.shape[dim] == 0:
-        raise ValueError(f"logits of shape {shape} have no class along dim {dim}; give one or more")
+        raise ValueError(f"logits {shape} have no class along dim {dim}; give one or more")
     # One sum clears the good case: NaN and infinities survive it.
     total = look(lambda: sum(_ends(logits)) if dim is None else float(logits.amax(dim).sum()))
     if total is None or math.isfinite(total):
         return
     bad = logits.isnan() | logits.isinf() & ((logits > 0) | (dim is None))
     if count := int(bad.sum()):
-        kind = "infinite" if dim is None else "+inf"
-        remedy = "look at the loss and the learning rate that produced them, or clamp them"
-        raise ValueError(f"logits hold {count} NaN or {kind} value(s) (shape {shape}); {remedy}")
+        kind = f"{'infinite' if dim is None else '+inf'} value(s) (shape {shape})"
+        remedy = "look at the loss and the learning rate that produced them"
+        raise ValueError(f"logits hold {count} NaN or {kind}; {remedy}")
     if dim is not None and (rows := int((logits.amax(dim) == -torch.inf).sum())):
         remedy = "leave at least one class unmasked"
-        where = f"(shape {shape}, dim {dim})"
-        raise ValueError(f"{rows} row(s) of logits are -inf in every class {where}; {remedy}")
+        raise ValueError(f"{rows} row(s) of logits {shape} are -inf in every class; {remedy}")
 
 
 def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:
@@ -85,9 +82,7 @@ def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> Non
 
 def check_tau(tau: Any, logits: Tensor) -> None:
     """The same for a temperature, which must also leave (logits + noise) / tau finite."""
-    remedy = (
-        "; anneal it to a small value such as 0.1, not to zero (tau = 0 is the arg max: sample())"
-    )
+    remedy = "; anneal it to a small value such as 0.1, not to zero (the arg max: use sample())"
     check_positive("tau", tau, logits, remedy)
     ends = look(lambda: _ends(tau))
     if not ends or ends[0] >= 1:

@@ -10,9 +10,7 @@ from torch.nn import functional as F
 from gslib._checks import check_inside, check_logits, check_value
 
 VECTORS = 32  # float32 numbers in two of the widest vectors of a CPU
-SHORT_ROW = (
-    16  # below this many classes torch's CPU kernels are several times as slow as arithmetic
-)
+SHORT_ROW = 16  # classes, below which torch's CPU kernels are several times as slow as arithmetic
 WIDE = (torch.float32, torch.float64)
 
 

@@ -44,6 +44,10 @@ class Baseline(nn.Module):
     tensor([[5.]])
     """
 
+    mean: Tensor
+    variance: Tensor
+    seen: Tensor
+
     def __init__(
         self,
         inputs: int | None = None,
@@ -61,9 +65,6 @@ class Baseline(nn.Module):
         self.lr, self.decay = lr, decay
         lead = () if ensemble is None else (ensemble,)
         self.lead = len(lead)
-        self.mean: Tensor
-        self.variance: Tensor
-        self.seen: Tensor
         self.register_buffer("mean", torch.zeros(lead))
         self.register_buffer("variance", torch.ones(lead))
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
@@ -96,22 +97,19 @@ class Baseline(nn.Module):
         if self.network is None and x is not None:
             raise ValueError("this baseline has no network: do not pass x")
         if self.network is not None and x is None:
-            remedy = "pass x, e.g. baseline=partial(b, x=x)"
-            raise ValueError(f"this baseline has an input-dependent network: {remedy}")
+            raise ValueError("this baseline has an input-dependent network: pass partial(b, x=x)")
         check_floating("signal", signal)
         lead = self.mean.shape
         if signal.ndim < self.lead + 2 or signal.shape[: self.lead] != lead or not signal.numel():
             wanted = f"[{', '.join(map(str, (*lead, 'B', 'S')))}] with an example or more"
             raise ValueError(f"signal has shape {shown(signal)}; this baseline takes {wanted}")
         if x is not None and not fits(x.shape[:-1], signal.shape[:-1]):
-            given = f"for signals of shape {shown(signal)}"
-            raise ValueError(f"x has shape {shown(x)} {given}; give one row for each example")
+            raise ValueError(f"x {shown(x)} needs one row for each signal of {shown(signal)}")
 
     def update(self) -> None:
         """Learn from the last call's signal: one step of the network, then the moving averages."""
         if self._last is None:
-            remedy = "call the estimator with this baseline first"
-            raise RuntimeError(f"update() before the first use; {remedy}")
+            raise RuntimeError("update() before the first use: call the estimator with it first")
         signal, centred, prediction = self._last
         if self.network is not None and prediction is not None:
             weights = list(self.network.parameters())
@@ -145,8 +143,7 @@ def as_baseline(baseline: AnyBaseline) -> Centring:
     if callable(baseline):
         return baseline
     if not isinstance(baseline, (int, float, Tensor)):
-        kind = type(baseline).__name__
-        raise TypeError(f"baseline must be a number, a tensor or a callable, got {kind}")
+        raise TypeError(f"baseline must be a number, tensor or callable, got {baseline!r}")
     value = torch.as_tensor(baseline).detach()
     if look(lambda: bool(value.isfinite().all())) is False:
         raise ValueError(f"baseline must be finite, got {baseline}")

@@ -52,8 +52,8 @@ class ProgramReport:
         return f"biased by {self.bias / self.exact_norm:.1%}"
 
     def __str__(self) -> str:
-        z = f"{min(self.max_z, 999):>8.1f}{self.value_bias:>8.4f}"
-        return f"{self.program:<30}{self.bias:>7.4f}{self.standard_error:>8.4f}{z}  {self.verdict}"
+        z = f"{min(self.max_z, 999):>7.1f}{self.value_bias:>8.4f}"
+        return f"{self.program:<30}{self.bias:>7.4f}{self.standard_error:>7.4f}{z} {self.verdict}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Report:
     """The result of `check`: one `ProgramReport` per program, printed as a table.
 
     >>> print(check("exact", samples=100))
-    exact(): unbiased at this precision (100 samples, max |z| from ... on counts as bias)
+    exact(): unbiased at this precision
+    100 samples; biased where max |z| passes ...
     ...
     """
 
@@ -77,17 +78,16 @@ class Report:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary per program, ready for `pandas.DataFrame`."""
-        return [
-            {"estimator": self.estimator, **asdict(p), "unbiased": p.unbiased, "verdict": p.verdict}
-            for p in self.programs
-        ]
+        judged = (
+            (asdict(p), {"unbiased": p.unbiased, "verdict": p.verdict}) for p in self.programs
+        )
+        return [{"estimator": self.estimator, **fields, **more} for fields, more in judged]
 
     def __str__(self) -> str:
         verdict = "unbiased at this precision" if self.unbiased else "biased"
-        title = (
-            f"{self.estimator}: {verdict} ({self.samples:,} samples, |z| from {self.threshold:.1f})"
-        )
-        head = f"{'program':<30}{'|bias|':>7}{'+-':>8}{'max |z|':>8}{'value':>8}  verdict"
+        line = f"{self.samples:,} samples; biased where max |z| passes {self.threshold:.1f}"
+        title = f"{self.estimator}: {verdict}\n{line}"
+        head = f"{'program':<30}{'|bias|':>7}{'+-':>7}{'max|z|':>7}{'value':>8} verdict"
         return "\n".join([title, head, *map(str, self.programs)])
 
     __repr__ = __str__
@@ -188,10 +188,8 @@ def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: i
         raise TypeError(f"the estimator returned {type(surrogate).__name__}; {remedy}")
     if surrogate.shape != (samples,):
         remedy = "do not average inside it, sum over nodes and units and not over examples"
-        wanted = f"one surrogate per example, ({samples},): {remedy}"
-        raise ValueError(
-            f"the estimator returned shape {shown(surrogate)}; it must return {wanted}"
-        )
+        wanted = f"it must return one surrogate per example, ({samples},): {remedy}"
+        raise ValueError(f"the estimator returned shape {shown(surrogate)}; {wanted}")
     if not surrogate.requires_grad:
         remedy = "return f + zero_valued(f.detach() * log_q), say, and detach only the signal"
         raise ValueError(f"the estimator's surrogate has no gradient; {remedy}")

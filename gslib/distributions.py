@@ -62,9 +62,7 @@ class Bernoulli(_Node):
     """
 
     event_ndim = 1
-    uniform_mean = (
-        0.5  # of the uniform distribution on the states: the point that DARN expands about
-    )
+    uniform_mean = 0.5  # of the uniform distribution on the states: DARN expands about it
 
     def __init__(self, logits: Tensor):
         check_logits(logits)

@@ -12,6 +12,7 @@ from gslib._checks import check_floating
 from gslib.distributions import Bernoulli, Categorical, Distribution, sharpened
 from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
+Count, Size, Seeds = int | None, tuple[int, ...] | None, Sequence[int] | None
 NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes: N, or N and K
 
 
@@ -26,19 +27,12 @@ class Linear(nn.Module):
     """
 
     def __init__(
-        self,
-        n_in: int,
-        n_out: int,
-        *,
-        name: str = "",
-        ensemble: int | None = None,
-        seeds: Sequence[int] | None = None,
+        self, n_in: int, n_out: int, *, name: str = "", ensemble: Count = None, seeds: Seeds = None
     ):
         super().__init__()
         seeds = list(range(ensemble or 1)) if seeds is None else list(seeds)
         if len(seeds) != (ensemble or 1):
-            members = f"{ensemble or 1} member(s)"
-            raise ValueError(f"{len(seeds)} seeds for {members}; give one seed per member")
+            raise ValueError(f"{len(seeds)} seeds for {ensemble or 1} member(s); give one each")
         bound = math.sqrt(6 / (n_in + n_out))
         draws = [torch.rand(n_in, n_out, generator=stream("weights", name, s)) for s in seeds]
         weights = [(draw * 2 - 1) * bound for draw in draws]
@@ -75,12 +69,7 @@ class Model(nn.Module):
     """
 
     def __init__(
-        self,
-        node: str = "categorical",
-        *,
-        size: tuple[int, ...] | None = None,
-        ensemble: int | None = None,
-        seeds: Sequence[int] | None = None,
+        self, node: str, *, size: Size = None, ensemble: Count = None, seeds: Seeds = None
     ):
         super().__init__()
         if node not in NODES:

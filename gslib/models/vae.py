@@ -78,9 +78,8 @@ class DiscreteVAE(Model):
         else:
             log_y = rows.relaxed_logits(tau, uniform=uniform)
             z = log_y.sigmoid() if self.node == "bernoulli" else log_y.exp()
-            ratio = -relaxed_kl(
-                q, p, log_y.unflatten(-q.event_ndim - 1, (samples, x.shape[-2])), tau
-            )
+            log_y = log_y.unflatten(-q.event_ndim - 1, (samples, x.shape[-2]))
+            ratio = -relaxed_kl(q, p, log_y, tau)
         return ratio.sum(-1) - nll(self.decoder(self.flat(z)), x, samples)
 
     @torch.no_grad()
