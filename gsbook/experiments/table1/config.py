@@ -13,7 +13,6 @@ MODELS = {"vae": DiscreteVAE, "sbn": StochasticBinaryNetwork}
 COLUMNS = ("sf", "darn", "muprop", "st", "annealed_st", "gumbel_softmax", "st_gumbel_softmax")
 ROWS = tuple(f"{model}-{node}" for model in ("sbn", "vae") for node in NODES)
 CELLS = tuple(f"{row}-{name}" for row in ROWS for name in COLUMNS)
-TEMPERED = ("gumbel_softmax", "st_gumbel_softmax")  # have a temperature to anneal
 LEARNING_RATES = (3e-5, 1e-5, 3e-4, 1e-4, 3e-3, 1e-3)  # the paper's list, in its order
 ANNEAL_RATES = (1e-5, 1e-4)
 
@@ -113,7 +112,7 @@ class Config:
 
     def slope(self, step: int, steps_per_epoch: int) -> float:
         """Slope of annealed ST at a step; 1 for the others."""
-        if self.estimator != "annealed_st":
+        if ESTIMATORS[self.estimator].schedule != "slope":
             return 1.0
         return min(self.slope_max, 1 + self.slope_rate * (step // steps_per_epoch))
 
