@@ -80,6 +80,7 @@ class Model(nn.Module):
             raise ValueError(f"size of a {node} node must be {shape}, got {self.size}")
         self.units = math.prod(self.size)
         self.linear = partial(Linear, ensemble=ensemble, seeds=seeds)
+        self.slope_form = "hard"  # or "soft", see `gslib.distributions.sharpened`
         self.slope: Tensor | None
         self.register_buffer("slope", None)
         self.register_load_state_dict_pre_hook(_make_room_for_slope)
@@ -93,7 +94,7 @@ class Model(nn.Module):
     def distribution(self, logits: Tensor) -> Distribution:
         """Flat logits [..., units] -> the node's distribution, sharpened if the model has a slope."""
         q = self.plain_distribution(logits)
-        return q if self.slope is None else sharpened(q, self.slope)
+        return q if self.slope is None else sharpened(q, self.slope, self.slope_form)
 
     def flat(self, z: Tensor) -> Tensor:
         """A sample [..., N] or [..., N, K] -> [..., units], ready for the next layer."""

@@ -70,8 +70,8 @@ def candidates(cell: str, budget: Budget, rates: tuple[float, ...] | None = None
     """
     model, node, estimator = parse_cell(cell)
     # The SBN keeps tau = 1 (section 4.1); the VAE anneals it (section 4.2).
-    tempered = model == "vae" and ESTIMATORS[estimator].schedule == "tau"
-    anneal = ANNEAL_RATES if tempered else (0.0,)
+    tempered = ESTIMATORS[estimator].schedule == "tau"
+    anneal = ANNEAL_RATES if model == "vae" and tempered else (0.0,)
     options = dict(steps=budget.steps, eval_every=budget.eval_every)
     return [
         Config(model, node, estimator, lr=lr, anneal_rate=r, **options, **READINGS[estimator])
