@@ -48,23 +48,24 @@ def check_floating(name: str, x: Any) -> None:
 def check_logits(logits: Any, dim: int | None = None) -> None:
     """Raise on NaN and infinities; along `dim`, -inf masks a class, but not every class of a row."""
     check_floating("logits", logits)
-    shape, n = shown(logits), logits.ndim
+    n = logits.ndim
     if dim is not None and not -n <= dim < n:
-        raise IndexError(f"dim {dim} is out of range for logits {shape}: from {-n} to {n - 1}")
+        span = f"from {-n} to {n - 1}"
+        raise IndexError(f"dim {dim} is out of range for logits {shown(logits)}: {span}")
     if dim is not None and logits.shape[dim] == 0:
-        raise ValueError(f"logits {shape} have no class along dim {dim}; give one or more")
+        raise ValueError(f"logits {shown(logits)} have no class along dim {dim}; give one or more")
     # One sum clears the good case: NaN and infinities survive it.
     total = look(lambda: sum(_ends(logits)) if dim is None else float(logits.amax(dim).sum()))
     if total is None or math.isfinite(total):
         return
     bad = logits.isnan() | logits.isinf() & ((logits > 0) | (dim is None))
     if count := int(bad.sum()):
-        kind = f"{'infinite' if dim is None else '+inf'} value(s) (shape {shape})"
+        kind = f"{'infinite' if dim is None else '+inf'} value(s) (shape {shown(logits)})"
         remedy = "look at the loss and the learning rate that produced them"
         raise ValueError(f"logits hold {count} NaN or {kind}; {remedy}")
     if dim is not None and (rows := int((logits.amax(dim) == -torch.inf).sum())):
         remedy = "leave at least one class unmasked"
-        raise ValueError(f"{rows} row(s) of logits {shape} are -inf in every class; {remedy}")
+        raise ValueError(f"{rows} row(s) of logits {shown(logits)} are -inf in every class; {remedy}")
 
 
 def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:

@@ -52,8 +52,9 @@ class ProgramReport:
         return f"biased by {self.bias / self.exact_norm:.1%}"
 
     def __str__(self) -> str:
-        z = f"{min(self.max_z, 999):>7.1f}{self.value_bias:>8.4f}"
-        return f"{self.program:<30}{self.bias:>7.4f}{self.standard_error:>7.4f}{z} {self.verdict}"
+        z = f"{min(self.max_z, 999):>6.1f}{self.value_bias:>8.4f}"
+        error = f"{self.bias:>6.4f} {self.standard_error:>6.4f}"
+        return f"{self.program:<30} {error}{z} {self.verdict}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Report:
 
     >>> print(check("exact", samples=100))
     exact(): unbiased at this precision
-    100 samples; biased where max |z| passes ...
+    100 samples; biased where |z| passes ...
     ...
     """
 
@@ -85,9 +86,9 @@ class Report:
 
     def __str__(self) -> str:
         verdict = "unbiased at this precision" if self.unbiased else "biased"
-        line = f"{self.samples:,} samples; biased where max |z| passes {self.threshold:.1f}"
+        line = f"{self.samples:,} samples; biased where |z| passes {self.threshold:.1f}"
         title = f"{self.estimator}: {verdict}\n{line}"
-        head = f"{'program':<30}{'|bias|':>7}{'+-':>7}{'max|z|':>7}{'value':>8} verdict"
+        head = f"{'program':<30}{'|bias|':>7}{'+-':>7}{'|z|':>6}{'value':>8} verdict"
         return "\n".join([title, head, *map(str, self.programs)])
 
     __repr__ = __str__
@@ -188,8 +189,8 @@ def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: i
         raise TypeError(f"the estimator returned {type(surrogate).__name__}; {remedy}")
     if surrogate.shape != (samples,):
         remedy = "do not average inside it, sum over nodes and units and not over examples"
-        wanted = f"it must return one surrogate per example, ({samples},): {remedy}"
-        raise ValueError(f"the estimator returned shape {shown(surrogate)}; {wanted}")
+        given = f"the estimator returned shape {shown(surrogate)} for {samples} examples"
+        raise ValueError(f"{given}, not one surrogate for each, ({samples},): {remedy}")
     if not surrogate.requires_grad:
         remedy = "return f + zero_valued(f.detach() * log_q), say, and detach only the signal"
         raise ValueError(f"the estimator's surrogate has no gradient; {remedy}")

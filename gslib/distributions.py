@@ -15,7 +15,6 @@ from gslib._fast import log_softmax, softmax, softplus
 from gslib.functional import Number, Uniform, from_left, gumbel_softmax, straight_through
 
 PROB_MARGIN = 1e-3  # the hard sigmoid reaches 0 and 1; it is clipped this far away from them
-LARGEST = 3e38
 
 
 class _Node:
@@ -32,7 +31,8 @@ class _Node:
         """tau, ready to broadcast with log y."""
         check_value("log_y", log_y, self.logits.shape, self.event_ndim)
         unmasked = log_y.masked_fill(self.logits == -math.inf, 0)
-        check_inside("log_y", unmasked, -LARGEST, high, "take it from relaxed_logits")
+        largest = torch.finfo(log_y.dtype).max
+        check_inside("log_y", unmasked, -largest, min(high, largest), "take it from relaxed_logits")
         check_positive("tau", tau, log_y)
         return from_left(torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device), log_y)
 
@@ -108,7 +108,7 @@ class Bernoulli(_Node):
         Equation 3 with two classes: :math:`\ell` is the logit of y, a the logits, s the softplus. Takes the logit
         because y itself rounds to 0 or 1.
         """
-        tau = self._check_relaxed(logit_y, tau, LARGEST)
+        tau = self._check_relaxed(logit_y, tau, math.inf)
         delta = self.logits - tau * logit_y
         return tau.log() + delta - 2 * softplus(delta) + softplus(logit_y) + softplus(-logit_y)
 

@@ -2,9 +2,10 @@
 
 import math
 
+import torch
 from torch import Tensor
 
-from gslib._checks import check_value
+from gslib._checks import check_inside, check_value
 from gslib._fast import softplus
 from gslib.distributions import Bernoulli, Categorical, Distribution
 from gslib.functional import Number
@@ -20,10 +21,9 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     """
     _check_pair(q, p)
     if isinstance(q, Bernoulli):
-        mean = q.mean
-        # Where the difference overflows, a mean of 0 outweighs it.
-        linear = (mean * (q.logits - p.logits)).masked_fill(mean == 0, 0)
-        return linear - softplus(q.logits) + softplus(p.logits)
+        difference, largest = q.logits - p.logits, torch.finfo(q.logits.dtype).max
+        check_inside("the difference of logits", difference, -largest, largest, "clamp them")
+        return q.mean * difference - softplus(q.logits) + softplus(p.logits)
     log_q = q.log_probs
     difference = (log_q - p.log_probs).masked_fill(log_q == -math.inf, 0)
     return (log_q.exp() * difference).sum(-1)
