@@ -65,7 +65,9 @@ def check_logits(logits: Any, dim: int | None = None) -> None:
         raise ValueError(f"logits hold {count} NaN or {kind}; {remedy}")
     if dim is not None and (rows := int((logits.amax(dim) == -torch.inf).sum())):
         remedy = "leave at least one class unmasked"
-        raise ValueError(f"{rows} row(s) of logits {shown(logits)} are -inf in every class; {remedy}")
+        raise ValueError(
+            f"{rows} row(s) of logits {shown(logits)} are -inf in every class; {remedy}"
+        )
 
 
 def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:

@@ -78,7 +78,7 @@ class Baseline(nn.Module):
             # The first prediction is 0: learning starts from the moving average alone.
             nn.init.zeros_(last.weight)
             self.network = nn.Sequential(first, nn.Tanh(), last)
-        self._last: tuple[Tensor, Tensor | None, Tensor] | None = None
+        self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def forward(self, signal: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor | float]:
         """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with them)."""

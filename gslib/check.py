@@ -15,7 +15,8 @@ from gslib.estimators import ESTIMATORS, Estimator, exact
 from gslib.programs import PROGRAMS, Build
 
 FALSE_ALARM = 1e-3  # the chance that an unbiased estimator is called biased anywhere in a report
-Function, Settings = Callable[..., Tensor], dict[str, Any]
+Function = Callable[..., Tensor]
+Settings = dict[str, Any]
 Node = Callable[[Distribution], Distribution] | None
 Outcome = tuple[Tensor, Tensor]  # values, gradients
 ROUNDING = 1e-10  # an error this small, relative to the gradient, is rounding and no bias
@@ -142,7 +143,12 @@ def check(
     tail = torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
     threshold = -torch.special.ndtri(tail).item()
     called = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
-    return Report(called, samples, threshold, tuple(_grade(*g, threshold) for g in graded))
+    return Report(
+        called,
+        samples,
+        threshold,
+        tuple(_grade(name, exact, estimate, threshold) for name, exact, estimate in graded),
+    )
 
 
 def _resolve(estimator: str | Function, settings: Settings) -> tuple[str, Settings, Function, Node]:
@@ -176,8 +182,8 @@ def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> Pr
     norms = [x.norm() for x in (exact_gradient, error, standard_error)]
     value_error = values.mean() - exact_value.mean()
     value_se = (values.var() / len(values)).sqrt()
-    numbers = [*norms, z.max(), variance.sum(), value_error, value_se]  # as the fields stand
-    return ProgramReport(name, *[x.item() for x in numbers], threshold)
+    numbers: Any = [*norms, z.max(), variance.sum(), value_error, value_se]  # as the fields stand
+    return ProgramReport(name, *[x.item() for x in numbers], threshold=threshold)
 
 
 def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: int) -> Outcome:
@@ -194,7 +200,7 @@ def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: i
     if not surrogate.requires_grad:
         remedy = "return f + zero_valued(f.detach() * log_q), say, and detach only the signal"
         raise ValueError(f"the estimator's surrogate has no gradient; {remedy}")
-    options = dict(allow_unused=True, materialize_grads=True)
+    options: Any = dict(allow_unused=True, materialize_grads=True)
     gradients = torch.autograd.grad(surrogate.sum(), copies, **options)
     return surrogate.detach(), torch.cat([g.reshape(samples, -1) for g in gradients], -1)
 

@@ -20,7 +20,7 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     tensor([0.3278])
     """
     _check_pair(q, p)
-    if isinstance(q, Bernoulli):
+    if isinstance(q, Bernoulli) or isinstance(p, Bernoulli):
         difference, largest = q.logits - p.logits, torch.finfo(q.logits.dtype).max
         check_inside("the difference of logits", difference, -largest, largest, "clamp them")
         return q.mean * difference - softplus(q.logits) + softplus(p.logits)

@@ -3,7 +3,6 @@
 import hashlib
 import warnings
 from collections.abc import Callable
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +13,6 @@ from gslib._fast import softmax, widened
 
 Uniform = Callable[[Tensor], Tensor] | None  # tensor -> U(0,1) of its shape; None: torch.rand_like
 Number = float | Tensor  # one, or one per ensemble member, [E]
-Value = TypeVar("Value")
 
 
 def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
@@ -110,7 +108,7 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     return hard + (soft - soft.detach())
 
 
-def from_left(value: Value, like: Tensor) -> Value:
+def from_left(value: Number, like: Tensor) -> Number:
     """Append axes to a tensor of per-member values ([E] or [E, 1, ...]) so that it broadcasts from the left.
 
     >>> from_left(torch.tensor([1.0, 0.5]), torch.zeros(2, 100, 200)).shape

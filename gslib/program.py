@@ -11,6 +11,7 @@ example, without averaging.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,7 +45,8 @@ class Trace(list[tuple[Distribution, Tensor]]):
 
     def log_prob(self) -> Tensor:
         """log q(z) of the whole run per example, [..., B]."""
-        return sum(q.log_prob(z).sum(-1) for q, z in self)
+        total: Any = sum(q.log_prob(z).sum(-1) for q, z in self)
+        return total
 
     def log_prob_per_node(self) -> Tensor:
         """log q(z) of each node per example, [..., B, nodes]."""

@@ -12,7 +12,9 @@ from gslib._checks import check_floating
 from gslib.distributions import Bernoulli, Categorical, Distribution, sharpened
 from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
-Count, Size, Seeds = int | None, tuple[int, ...] | None, Sequence[int] | None
+Count = int | None
+Size = tuple[int, ...] | None
+Seeds = Sequence[int] | None
 NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes: N, or N and K
 
 
@@ -140,7 +142,7 @@ class Model(nn.Module):
         raise NotImplementedError
 
 
-def _make_room_for_slope(model: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+def _make_room_for_slope(model: Any, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """A state with a slope goes into any model, and so does one without."""
     slope = state.get(prefix + "slope")
     weight = next(model.parameters())

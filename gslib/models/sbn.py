@@ -29,7 +29,7 @@ class StochasticBinaryNetwork(Model):
 
     def __init__(self, node: str = "categorical", *, data: int = 784, **options: Any):
         super().__init__(node, **options)
-        self.half = half = data // 2
+        self.upper = half = data // 2
         self.layer1 = self.linear(half, self.units, name="layer1")
         self.layer2 = self.linear(self.units, self.units, name="layer2")
         self.output = self.linear(self.units, half, name="output")
@@ -42,7 +42,7 @@ class StochasticBinaryNetwork(Model):
 
     def loss(self, x: Tensor, sample: Sampler) -> Tensor:
         """-log p(lower | h) per example with one sample of h, [..., B]: a program of its sampler, for x [..., B, D]."""
-        return bernoulli_nll(self.logits(x[..., : self.half], sample), x[..., self.half :])
+        return bernoulli_nll(self.logits(x[..., : self.upper], sample), x[..., self.upper :])
 
     def log_weights(self, x: Tensor, samples: int, tau: Number | None, uniform: Uniform) -> Tensor:
         """log p(lower|h) for `samples` draws of h, [*E, samples, B]."""
@@ -51,9 +51,9 @@ class StochasticBinaryNetwork(Model):
             z = q.sample(uniform=uniform) if tau is None else q.relaxed_sample(tau, uniform=uniform)
             return self.flat(z)
 
-        h = draw(repeated(self.distribution(self.layer1(x[..., : self.half])), samples))
+        h = draw(repeated(self.distribution(self.layer1(x[..., : self.upper])), samples))
         h = draw(self.distribution(self.layer2(h)))
-        return -nll(self.output(h), x[..., self.half :], samples)
+        return -nll(self.output(h), x[..., self.upper :], samples)
 
     @torch.no_grad()
     def complete(self, upper: Tensor, *, uniform: Uniform = None) -> Tensor:

@@ -117,7 +117,7 @@ def _halving(n_in: int, n_out: int) -> nn.Conv2d:
 
 def _halvings(*widths: int) -> list[nn.Module]:
     pairs = pairwise(widths)
-    return [layer for pair in pairs for layer in (_halving(*pair), nn.ReLU())] + [nn.Flatten()]
+    return [*(layer for pair in pairs for layer in (_halving(*pair), nn.ReLU())), nn.Flatten()]
 
 
 def _image(x: Tensor) -> Tensor:
