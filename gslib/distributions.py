@@ -247,9 +247,7 @@ class Categorical:
 Distribution = Bernoulli | Categorical
 
 
-def sharpened(
-    q: Distribution, slope: float | Tensor = 1.0, form: str = "hard"
-) -> Distribution:
+def sharpened(q: Distribution, slope: float | Tensor = 1.0, form: str = "hard") -> Distribution:
     """The node with slope * logits: what slope annealing makes of it (Chung et al. 2016, arXiv:1609.01704).
 
     A Bernoulli node gets the hard sigmoid P(z = 1) = clip((slope * logits + 1) / 2), with a margin of 0.001 from 0 and
