@@ -70,7 +70,7 @@ class Baseline(nn.Module):
         self.lead = len(lead)
         self.register_buffer("mean", torch.zeros(lead))
         self.register_buffer("variance", torch.ones(lead))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("seen", torch.zeros(lead, dtype=torch.bool))
         self.network: nn.Module | None = None
         if inputs is not None:
             first = Linear(inputs, hidden, name="baseline", ensemble=ensemble, seeds=seeds)

@@ -34,7 +34,8 @@ class _Node:
         largest = torch.finfo(log_y.dtype).max
         check_inside("log_y", unmasked, -largest, min(high, largest), "take it from relaxed_logits")
         check_positive("tau", tau, log_y)
-        return from_left(torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device), log_y)
+        tau = torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device)
+        return tau.reshape(tau.shape + (1,) * (log_y.ndim - tau.ndim)) if tau.ndim else tau
 
     def per_unit(self, x: Tensor) -> Tensor:
         """Sum a tensor of the sample's shape down to one number per unit, [..., N(, K)] -> [..., N]."""
