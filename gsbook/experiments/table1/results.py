@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from statistics import fmean
 
@@ -13,7 +14,7 @@ from gsbook.experiments.table1.config import COLUMNS, LEARNING_RATES, Config
 from gsbook.experiments.table1.evaluate import SAMPLES
 from gsbook.places import command, results_folder
 from gsbook.records import Records
-from gsbook.verdicts import DIVERGED, NOT_RUN, cell_verdict, interval
+from gsbook.verdicts import Assessment, assess
 
 # What the search and the seeds may change; a run that differs elsewhere prices a choice and is no run of the table.
 SEARCHED = ("model", "node", "estimator", "lr", "seed", "steps", "eval_every", "anneal_rate")
@@ -132,21 +133,52 @@ def _chosen(groups: list[dict[int, dict]]) -> dict[int, dict]:
     return min((g for g in groups if len(g) == most), key=score)
 
 
-def row(records: Records, name: str) -> tuple[int | None, dict[str, Cell]]:
+def scale_of(records: Records, rows: Iterable[str]) -> int | None:
+    """The number of steps at which some rows are shown and compared, all at the same one.
+
+    The largest at which all their cells have final runs of two seeds or more; where there is none,
+    the one with most finished cells, the larger of two. None without a final run.
+
+    >>> scale_of(results(), ["sbn-bernoulli", "vae-categorical"])
+    100000
+    """
+    wanted = [f"{name}-{estimator}" for name in rows for estimator in COLUMNS]
+    found = defaultdict(list)
+    for name in wanted:
+        for steps, cell in by_steps(records, name).items():
+            found[steps].append(len(cell.runs))
+
+    def rank(steps):
+        return len(found[steps]), min(found[steps]) > 1, steps
+
+    return max(found, key=rank, default=None)
+
+
+def row(
+    records: Records, name: str, steps: int | None = None
+) -> tuple[int | None, dict[str, Cell]]:
     """(steps, estimator -> cell) of a row such as "vae-categorical", all at one number of steps.
 
-    The number at which most cells are finished, the larger one where two tie; None and no cells where none is.
+    steps: by default `scale_of` this row alone. No cells where none is finished.
 
     >>> steps, cells = row(results(), "sbn-bernoulli")
     >>> steps == cells["st"].steps
     True
     """
+    steps = steps or scale_of(records, [name])
     found = {estimator: by_steps(records, f"{name}-{estimator}") for estimator in COLUMNS}
-    counts = Counter(steps for cells in found.values() for steps in cells)
-    if not counts:
-        return None, {}
-    steps = max(counts, key=lambda s: (counts[s], s))
     return steps, {estimator: cells[steps] for estimator, cells in found.items() if steps in cells}
+
+
+def assess_cell(cell: Cell | None, number: float) -> Assessment:
+    """A cell beside the paper's number in nats; None: it has no final run.
+
+    >>> assess_cell(None, 110.9).verdict
+    'not run yet'
+    """
+    if cell is None:
+        return assess([], number)
+    return assess(cell.values.values(), number, diverged=cell.diverged)
 
 
 def search(records: Records, name: str) -> dict[tuple[float, float], dict]:
@@ -179,9 +211,10 @@ def sensitivity(records: Records, name: str) -> dict[float, float]:
     return {lr: min(found[lr]) for lr in sorted(found)}
 
 
-def comparison(records: Records, name: str):
-    """A row of Table 1 as a pandas DataFrame, a line per estimator: the paper's number, ours with its 95 % interval
-    (mean ± half width), their difference, seeds, diverged runs and the verdict; "not run yet" where no runs are, and
+def comparison(records: Records, name: str, steps: int | None = None):
+    """A row of Table 1 as a pandas DataFrame, a line per estimator: the paper's number, ours with
+    its 95 % interval (mean ± half width), their difference, seeds, diverged runs, the verdict of
+    the mean and "by interval" that of the whole interval; "not run yet" where no runs are, and
     "diverged" where all of them did.
 
     >>> comparison(Records("none"), "vae-bernoulli").loc["sf", "verdict"]
@@ -189,20 +222,20 @@ def comparison(records: Records, name: str):
     """
     import pandas as pd
 
-    _, cells = row(records, name)
+    _, cells = row(records, name, steps)
     lines = {}
     for estimator, number in paper(name).items():
-        cell = cells.get(estimator)
-        values = list(cell.values.values()) if cell else []
-        ours = interval(values) if values else None
+        found = assess_cell(cells.get(estimator), number)
+        ours = found.ours
         lines[estimator] = {
             "paper": number,
             "ours": ours.mean if ours else math.nan,
             "±": ours.half_width if ours else math.nan,
             "difference": ours.mean - number if ours else math.nan,
-            "seeds": len(values),
-            "diverged": cell.diverged if cell else 0,
-            "verdict": cell_verdict(values, number) if ours else DIVERGED if cell else NOT_RUN,
+            "seeds": ours.n if ours else 0,
+            "diverged": found.diverged,
+            "verdict": found.verdict,
+            "by interval": found.equivalence,
         }
     return pd.DataFrame.from_dict(lines, orient="index")
 
@@ -212,7 +245,7 @@ def scale(records: Records, name: str) -> str:
 
     >>> print(scale(Records("none"), "vae-bernoulli"))
     vae-bernoulli: not run yet, to be run by
-        python -m gslib run vae-bernoulli --budget laptop
+        python -m gsbook run vae-bernoulli --budget laptop
     """
     steps, cells = row(records, name)
     if not cells:
