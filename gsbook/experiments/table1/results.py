@@ -142,10 +142,20 @@ def scale_of(records: Records, rows: Iterable[str]) -> int | None:
     >>> scale_of(results(), ["sbn-bernoulli", "vae-categorical"])
     100000
     """
-    wanted = [f"{name}-{estimator}" for name in rows for estimator in COLUMNS]
+    return largest_scale(
+        by_steps(records, f"{name}-{estimator}") for name in rows for estimator in COLUMNS
+    )
+
+
+def largest_scale(cells: Iterable[dict[int, Cell]]) -> int | None:
+    """`scale_of`, from what `by_steps` has found for each of the cells.
+
+    >>> largest_scale([]) is None
+    True
+    """
     found = defaultdict(list)
-    for name in wanted:
-        for steps, cell in by_steps(records, name).items():
+    for by_number in cells:
+        for steps, cell in by_number.items():
             found[steps].append(len(cell.runs))
 
     def rank(steps):
