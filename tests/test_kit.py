@@ -28,7 +28,7 @@ import ledger  # noqa: E402
 from gslib.experiment import Records, summary  # noqa: E402
 
 from gsbook.reader import plots  # noqa: E402
-from notebooks import BRANCH, address  # noqa: E402
+from repository import BRANCH, address  # noqa: E402
 
 DRAWN = [
     (label, name, claim) for label, drawn in kit.kits().items() for name, claim in drawn.items()

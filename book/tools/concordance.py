@@ -11,10 +11,10 @@ from collections import defaultdict
 from functools import cache
 
 import yaml
+from repository import ROOT
 
 import gsbook
 import gslib
-from notebooks import ROOT
 
 FILE = ROOT / "book" / "concordance.yml"
 

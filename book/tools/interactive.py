@@ -15,13 +15,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.ticker import NullLocator
+from repository import ROOT
 
 import gslib
 from gsbook import data
 from gsbook.reader import plots
 from gslib.check import PROGRAMS
 from gslib.program import Trace
-from notebooks import ROOT
 
 STATIC = ROOT / "book" / "_static"
 

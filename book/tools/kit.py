@@ -20,6 +20,7 @@ from pathlib import Path
 import citation
 import pages
 from docutils import nodes
+from repository import BRANCH, ROOT, address
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
@@ -28,7 +29,6 @@ from gsbook.claims import stated
 from gsbook.experiments.table1 import results as table1
 from gsbook.places import command
 from gsbook.records import Records
-from notebooks import BRANCH, ROOT, address
 
 FOLDER = "_static/figures"  # of the built book
 NAMES = {

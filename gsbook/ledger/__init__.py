@@ -11,8 +11,6 @@ from gsbook.ledger.evidence import Evidence
 from gsbook.ledger.kinds import Accuracy, Bound, Cell, Closeness, Figure, Growth, Order, Par, Speed
 from gsbook.reader.plots import LABELS
 
-__all__ = ["VERDICTS", "Claim", "Evidence", "Figure", "Judged", "counts", "figures", "load", "read"]
-
 KINDS: dict[str, type[Claim]] = {
     kind.kind: kind
     for kind in (Cell, Bound, Accuracy, Speed, Growth, Closeness, Order, Par, Figure)
