@@ -70,14 +70,14 @@ def _load(name: str, data: Path, cache: Path, offline: bool) -> tuple[str, dict,
         warnings.warn(
             f"GSLIB_DATA is {str(data)!r}, which is not a folder: correct or unset it", stacklevel=4
         )
-    source, read, download, files = _READERS[name]
+    source, read, download, by_hand = _READERS[name]
     splits, missing = read((data, cache), cache), ""
     if splits is None:
         splits, missing = files.attempt(
             lambda: download(cache), cache / f"{name}.download-failed", offline
         )
     if splits is None:
-        missing = f"the full set is missing ({missing}). By hand: put {files} into a folder and name it in GSLIB_DATA"
+        missing = f"the full set is missing ({missing}). By hand: put {by_hand} into a folder and name it in GSLIB_DATA"
         source, splits = "embedded-5000", _embedded(name == "binarized_mnist", missing)
     sizes = ", ".join(f"{len(splits[split][0]):,} {split}" for split in SPLITS)
     line = f"gsbook.data: {name} from source {source!r}: {sizes}"

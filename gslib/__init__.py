@@ -3,7 +3,8 @@
 from gslib import functional, models
 from gslib.baselines import Baseline
 from gslib.check import check
-from gslib.distributions import Bernoulli, Categorical, kl, relaxed_kl
+from gslib.distributions import Bernoulli, Categorical
+from gslib.divergences import kl, relaxed_kl
 from gslib.estimators import ESTIMATORS
 
 __all__ = [

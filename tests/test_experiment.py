@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -186,13 +186,17 @@ def test_slope_schedule():
 
 def spy(monkeypatch, name):
     """The batches and options that the trainer gives an estimator, step by step."""
-    calls, original = [], ESTIMATORS[name]
+    calls, row = [], ESTIMATORS[name]
+    original = row.inner or row.function
 
     def estimator(program, *, uniform, **options):
+        slope = program.func.__self__.slope
+        options |= {} if slope is None else {"slope": slope}
         calls.append((program.args[0].clone(), copy.deepcopy(options)))
+        options.pop("slope", None)
         return original(program, uniform=uniform, **options)
 
-    monkeypatch.setitem(ESTIMATORS, name, estimator)
+    monkeypatch.setitem(ESTIMATORS, name, replace(row, function=estimator, inner=None))
     return calls
 
 
@@ -223,10 +227,11 @@ def test_slope_grows_by_epoch_and_shapes_kl_and_evaluation(monkeypatch, node):
     x = TINY["test"].float().unsqueeze(0)
     logits = ensemble.model.encoder(x)
     q = (
-        Bernoulli(logits, 2.0)
+        Bernoulli(logits)
         if node == "bernoulli"
-        else Categorical(logits.unflatten(-1, SIZE[node]), 2.0)
+        else Categorical(logits.unflatten(-1, SIZE[node]))
     )
+    q = sharpened(q, 2.0)
     divergence = kl(q, ensemble.model.prior()).sum(-1)
     z = q.sample()
     rest = ensemble.model.loss(x, lambda _: z) - divergence

@@ -11,7 +11,7 @@ from gslib.estimators import ESTIMATORS
 def modules(config: Config) -> tuple[str, ...]:
     """The modules that the numbers of a run stand on: training, evaluation, its model's and its
     estimator's own."""
-    own = MODELS[config.model], ESTIMATORS[config.estimator]
+    own = MODELS[config.model], ESTIMATORS[config.estimator].function
     return train.__name__, evaluate.__name__, *(thing.__module__ for thing in own)
 
 

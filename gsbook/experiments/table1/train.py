@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from gsbook import data as digits
 from gsbook.engine.run import Curve, advance, device_noise, member_noise
-from gsbook.experiments.table1.config import MODELS, TEMPERED, Config
+from gsbook.experiments.table1.config import MODELS, Config
 from gslib.baselines import Baseline
 from gslib.estimators import ESTIMATORS
 from gslib.functional import stream
@@ -96,11 +96,12 @@ class Ensemble:
             seeds=[c.seed for c in self.configs],
             lr=self.first.baseline_lr,
         )
-        if self.first.estimator == "sf":
+        kind = ESTIMATORS[self.first.estimator].baseline
+        if kind == "input":
             return Baseline(pixels if self.first.model == "vae" else pixels // 2, **options).to(
                 self.device
             )
-        if self.first.estimator in ("darn", "muprop"):
+        if kind == "signal":
             return Baseline(moving_average=False, **options).to(self.device)
         return None
 
@@ -118,9 +119,11 @@ class Ensemble:
         self._losses /= count
 
     def _update(self, x: Tensor, noise) -> None:
-        surrogate = ESTIMATORS[self.first.estimator](
-            partial(self.model.loss, x), uniform=noise, **self._options(x)
-        )
+        row = ESTIMATORS[self.first.estimator]
+        # A model that carries the slope has changed its nodes already.
+        estimator = row.inner or row
+        options = self._options(x)
+        surrogate = estimator(partial(self.model.loss, x), uniform=noise, **options)
         loss = surrogate.mean(-1)  # [E]
         # The sum keeps members apart; scaling by each one's rate here spares a pass over the weights.
         slopes = torch.autograd.grad((loss * self.lr).sum(), self.weights)
@@ -134,15 +137,13 @@ class Ensemble:
 
     def _options(self, x: Tensor) -> dict:
         """The estimator's hyperparameters at this step."""
-        name, options = self.first.estimator, {}
+        row, options = ESTIMATORS[self.first.estimator], {}
         self._anneal()
-        if name in TEMPERED:
+        if row.schedule == "tau":
             options["tau"] = self._schedule
-        if name == "annealed_st":
-            options["slope"] = self._schedule
-        if name == "darn":
-            options["form"] = self.first.darn_form
-        if name == "sf":
+        for name in row.options:  # `form` of DARN is the field darn_form
+            options[name] = getattr(self.first, f"{self.first.estimator}_{name}")
+        if row.baseline == "input":
             options["baseline"] = partial(
                 self.baseline, x=x[..., : self.baseline.network[0].weight.shape[-2]]
             )
@@ -153,7 +154,7 @@ class Ensemble:
     def _anneal(self) -> None:
         """Bring the members' temperatures or slopes [E] up to the present step."""
         per_epoch = max(1, len(self.data["train"]) // self.first.batch)
-        sloped = self.first.estimator == "annealed_st"
+        sloped = ESTIMATORS[self.first.estimator].schedule == "slope"
         values = [
             c.slope(self.step, per_epoch) if sloped else c.tau(self.step) for c in self.configs
         ]

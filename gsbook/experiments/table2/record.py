@@ -13,7 +13,7 @@ def modules(config: FewLabels) -> tuple[str, ...]:
     """The modules that the numbers of a run stand on: training, the model's, its estimator's and
     that of the exact bound which judges all methods."""
     names = {"exact", METHODS[config.method]} - {None}
-    own = SemiSupervisedVAE, *(ESTIMATORS[name] for name in sorted(names))
+    own = SemiSupervisedVAE, *(ESTIMATORS[name].function for name in sorted(names))
     return train.__name__, *(thing.__module__ for thing in own)
 
 

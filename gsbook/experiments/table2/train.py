@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gsbook import data as digits
 from gsbook.engine.run import Curve, advance, device_noise
-from gsbook.experiments.table2.config import METHODS, TEMPERED, FewLabels
+from gsbook.experiments.table2.config import METHODS, FewLabels
 from gslib._checks import unchecked
 from gslib.estimators import ESTIMATORS
 from gslib.functional import stream
@@ -160,7 +160,8 @@ class FewLabelsRun:
         estimator = METHODS[c.method]
         if estimator is None:
             return loss
-        options = {"tau": c.tau(self.step)} if c.method in TEMPERED else {}
+        tempered = ESTIMATORS[estimator].schedule == "tau"
+        options = {"tau": c.tau(self.step)} if tempered else {}
         program = partial(self.model.unlabelled, binarise(images, noise), uniform=noise)
         surrogate = ESTIMATORS[estimator](program, uniform=noise, **options)
         return loss + self.model.labelled(x, y, uniform=noise).mean() + surrogate.mean()
