@@ -1,11 +1,11 @@
-"""Which recorded runs stand for a cell of Table 1, and at which number of steps a whole row is shown."""
+"""Which recorded runs stand for a cell of Table 1, and at which number of steps rows are shown."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from statistics import fmean
 
 from gsbook.claims import paper
@@ -37,11 +37,13 @@ SOURCE = "larochelle-murray"
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands for a cell at one scale: its final runs by seed, at the learning rate and schedule that validation chose.
+    """What stands for a cell at one scale: its final runs by seed, at the learning rate and
+    schedule that validation chose.
 
     runs: seed -> record; runs that diverged are counted but left out of `values`.
 
-    >>> cell = Cell("vae-bernoulli-st", 100_000, {0: {"test": {"nll": 110.5}}, 1: {"test": {"nll": None}}})
+    >>> runs = {0: {"test": {"nll": 110.5}}, 1: {"test": {"nll": None}}}
+    >>> cell = Cell("vae-bernoulli-st", 100_000, runs)
     >>> cell.values, cell.diverged
     ({0: 110.5}, 1)
     """
@@ -61,7 +63,8 @@ class Cell:
         return {seed: value for seed, value in found.items() if value is not None}
 
     def curve(self, name: str = "test") -> tuple[list[int], list[list[float]]]:
-        """(steps, losses [seeds, steps]) of the learning curves "train", "valid" or "test"; gaps are NaN."""
+        """(steps, losses [seeds, steps]) of the learning curves "train", "valid" or "test"; gaps
+        are NaN."""
         curves = [run["curve"] for run in self.runs.values()]
         steps = sorted(set.intersection(*(set(c["step"]) for c in curves)))
         by_step = [dict(zip(c["step"], c[name], strict=True)) for c in curves]
@@ -87,7 +90,7 @@ def results(folder: str = "table1") -> Records:
 
 
 def final(run: dict, rates: tuple[float, ...] = LEARNING_RATES) -> bool:
-    """Whether a record is a finished run of the paper's protocol, evaluated on all test images of its data set.
+    """Whether a record is a finished run of the paper's protocol, evaluated on all test images.
 
     rates: the learning rates that count, by default the paper's list.
 
@@ -119,8 +122,9 @@ def standard(config: dict) -> bool:
 def by_steps(
     records: Records, name: str, rates: tuple[float, ...] = LEARNING_RATES
 ) -> dict[int, Cell]:
-    """The cell at every number of steps that has final runs. rates: as in `final`; others than the paper's stay out of
-    its table and are shown apart.
+    """The cell at every number of steps that has final runs.
+
+    rates: as in `final`; others than the paper's stay out of its table and are shown apart.
 
     >>> 100_000 in by_steps(results(), "sbn-bernoulli-st")
     True
@@ -128,15 +132,17 @@ def by_steps(
     groups = defaultdict(lambda: defaultdict(dict))
     for run in records.runs_of(name).values():
         if final(run, rates):
-            config = run["config"]
-            groups[config["steps"]][config["lr"], config["anneal_rate"]][config["seed"]] = run
+            config = Config(**run["config"])  # fields that are younger than the run: their defaults
+            settings = replace(config, seed=0, steps=1, eval_every=1)
+            groups[config.steps][settings][config.seed] = run
     return {
         steps: Cell(name, steps, _chosen(list(found.values()))) for steps, found in groups.items()
     }
 
 
 def _chosen(groups: list[dict[int, dict]]) -> dict[int, dict]:
-    """Of several learning rates and schedules that ran to the end, the best on validation among those with most seeds."""
+    """Of several learning rates and schedules that ran to the end, the best on validation among
+    those with most seeds."""
 
     def score(group):
         bounds = [run["valid_bound"] for run in group.values()]
@@ -205,10 +211,11 @@ def assess_cell(cell: Cell | None, number: float) -> Assessment:
 
 
 def search(records: Records, name: str) -> dict[tuple[float, float], dict]:
-    """The search of a cell: (learning rate, anneal rate) -> record, at seed 0 and the steps at which most were tried.
+    """The search of a cell: (learning rate, anneal rate) -> record, at seed 0 and the steps at
+    which most were tried.
 
-    Of two such numbers of steps the smaller one, where no candidate is out of the race yet. Rates beyond the paper's list
-    are part of it.
+    Of two such numbers of steps the smaller one, where no candidate is out of the race yet. Rates
+    beyond the paper's list are part of it.
 
     >>> min(search(results(), "sbn-bernoulli-st"))
     (1e-05, 0.0)
@@ -222,7 +229,8 @@ def search(records: Records, name: str) -> dict[tuple[float, float], dict]:
 
 
 def sensitivity(records: Records, name: str) -> dict[float, float]:
-    """Learning rate -> the bound on validation in nats that it reached in the search, with the better schedule.
+    """Learning rate -> the bound on validation in nats that it reached in the search, with the
+    better schedule.
 
     >>> len(sensitivity(results(), "sbn-bernoulli-st")) >= len(LEARNING_RATES)
     True
@@ -264,7 +272,8 @@ def comparison(records: Records, name: str, steps: int | None = None):
 
 
 def scale(records: Records, name: str) -> str:
-    """Lines on a row of Table 1: how many cells have final runs, at what scale, and what would run the others.
+    """Lines on a row of Table 1: how many cells have final runs, at what scale, and what would run
+    the others.
 
     >>> print(scale(Records("none"), "vae-bernoulli"))
     vae-bernoulli: not run yet, to be run by

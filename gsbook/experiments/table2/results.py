@@ -27,7 +27,8 @@ def results() -> Records:
 
 @dataclass(frozen=True)
 class MethodRuns:
-    """What stands for a method in Table 2: its final runs by seed, at the alpha that validation chose.
+    """What stands for a method in Table 2: its final runs by seed, at the alpha that validation
+    chose.
 
     >>> MethodRuns("supervised", 1.0, 100, {0: {"test": {"accuracy": 71.5}}}).figure("accuracy")
     {0: 71.5}
@@ -45,7 +46,8 @@ class MethodRuns:
 
 
 def method_runs(records: Records, method: str) -> MethodRuns | None:
-    """The longest runs that have most seeds, at the alpha that is best on validation; None where there are none.
+    """The longest runs that have most seeds, at the alpha that is best on validation; None where
+    there are none.
 
     Runs on the embedded digits or with part of the images are none of the table's.
 
@@ -103,8 +105,8 @@ def comparison(records: Records):
 
 
 def alphas(records: Records, method: str):
-    """The search of a method as a DataFrame by alpha: "valid accuracy", "test accuracy", "elbo" (test), at seed 0 and the
-    fewest steps at which most were tried (attrs["steps"]).
+    """The search of a method as a DataFrame by alpha: "valid accuracy", "test accuracy", "elbo"
+    (test), at seed 0 and the fewest steps at which most were tried (attrs["steps"]).
 
     >>> alphas(Records("none"), "gumbel_softmax").attrs["steps"]
     0
