@@ -1,9 +1,9 @@
-"""Which recorded runs stand for a cell of Table 1, and at which number of steps rows are compared."""
+"""Which recorded runs stand for a cell of Table 1."""
 
 import pytest
 
 from gsbook.experiments.table1 import results as table1
-from gsbook.experiments.table1.config import COLUMNS, Config
+from gsbook.experiments.table1.config import Config
 from gsbook.records import Records
 
 
@@ -96,33 +96,3 @@ def test_a_row_is_shown_at_one_number_of_steps(records):
         200,
         {200},
     )  # of equally many, the longer runs
-
-
-def whole(row, steps, seeds=2, without=()):
-    """All cells of a row."""
-    return [
-        run(f"{row}-{name}", steps=steps, seed=seed)
-        for name in COLUMNS
-        if name not in without
-        for seed in range(seeds)
-    ]
-
-
-def test_a_complete_row_is_shown_at_the_largest_scale_that_has_intervals(records):
-    records.add(whole("vae-bernoulli", 100) + whole("vae-bernoulli", 200, without=["sf"]))
-    assert table1.row(records, "vae-bernoulli")[0] == 100
-    records.add([run("vae-bernoulli-sf", steps=200)])  # one seed
-    assert table1.row(records, "vae-bernoulli")[0] == 100
-    records.add([run("vae-bernoulli-sf", steps=200, seed=1)])
-    assert table1.row(records, "vae-bernoulli")[0] == 200
-    assert set(table1.row(records, "vae-bernoulli", 100)[1]) == set(COLUMNS)
-
-
-def test_rows_are_compared_at_one_scale_that_all_of_them_have(records):
-    rows = "vae-bernoulli", "sbn-bernoulli"
-    records.add(whole(rows[0], 100) + whole(rows[0], 200) + whole(rows[1], 100))
-    assert [table1.scale_of(records, [name]) for name in rows] == [200, 100]
-    assert table1.scale_of(records, rows) == 100
-    records.add(whole(rows[1], 200))
-    assert table1.scale_of(records, rows) == 200
-    assert table1.scale_of(Records("none"), rows) is None
