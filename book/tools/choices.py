@@ -1,4 +1,5 @@
-"""The choices where the paper is silent: book/choices.yml with values from gslib and prices from the records."""
+"""The choices where the paper is silent: book/choices.yml with values from gslib and prices from
+the records."""
 
 from __future__ import annotations
 
@@ -84,9 +85,9 @@ def fill(text: str) -> str:
 def prices(spec: dict | None) -> list[str]:
     """What a choice costs, in nats, from the records: lines of text, none where no run prices it.
 
-    spec: {cells: prefix, change: {field: value}, from: {field: value}}: runs that differ in these fields alone, paired;
-    or {cells: prefix, figures: [a, b]}: two test figures of the same final runs. Positive: the change is worse.
-    """
+    spec: {cells: prefix, change: {field: value}, from: {field: value}}: runs that differ in these
+    fields alone, paired; or {cells: prefix, figures: [a, b]}: two test figures of the same final
+    runs. Positive: the change is worse."""
     if not spec:
         return []
     lines = defaultdict(list)
@@ -98,7 +99,8 @@ def prices(spec: dict | None) -> list[str]:
             else _pairs(runs, spec["change"], spec.get("from", {}))
         )
         if found:
-            # Most seeds first, then the figure of the table, then the longest runs, then what validation prefers.
+            # Most seeds first, then the figure of the table, then the longest runs, then what
+            # validation prefers.
             best = max(
                 found, key=lambda g: (len(found[g]), g.measure == "test", g.steps, -found[g][0][1])
             )
@@ -107,13 +109,15 @@ def prices(spec: dict | None) -> list[str]:
             spread = f" ± {ours.half_width:.{digits}f}" if ours.n > 1 else ""
             model, node, estimator = config.parse_cell(cell)
             seeds = "one seed" if ours.n == 1 else f"{ours.n} seeds"
-            where = f"{model.upper()}, {TITLES[node]} ({best.steps:,} steps, {seeds}, {best.images} {best.measure} images)"
+            images = f"{best.images} {best.measure} images"
+            where = f"{model.upper()}, {TITLES[node]} ({best.steps:,} steps, {seeds}, {images})"
             lines[where].append(f"{LABELS[estimator]} {ours.mean:+.{digits}f}{spread}")
     return [f"{where}: {', '.join(values)}" for where, values in lines.items()]
 
 
 class PairKey(NamedTuple):
-    """Pairs that differ in their seed alone: the config of the run without the change, and how both were evaluated."""
+    """Pairs that differ in their seed alone: the config of the run without the change, and how both
+    were evaluated."""
 
     config: frozenset
     steps: int
@@ -142,8 +146,8 @@ def _recorded(prefix: str) -> dict[str, list[dict]]:
 
 
 def _pairs(runs: list[dict], change: dict, start: dict) -> dict[PairKey, list[tuple[float, float]]]:
-    """Differences of runs that were evaluated alike and whose configs differ in the changed fields alone, each with the
-    bound on validation of the run without the change."""
+    """Differences of runs that were evaluated alike and whose configs differ in the changed fields
+    alone, each with the bound on validation of the run without the change."""
 
     def same(run, settings):
         return frozenset(settings.items()), frozenset(run["evaluation"].items())

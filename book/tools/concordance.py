@@ -1,4 +1,5 @@
-"""The concordance: the paper <-> chapters <-> gslib <-> tests, from book/concordance.yml, read in all four directions."""
+"""The concordance: the paper <-> chapters <-> gslib <-> tests, from book/concordance.yml, read in
+all four directions."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ FILE = ROOT / "book" / "concordance.yml"
 
 @cache
 def entries() -> list[dict]:
-    """Items of the paper: {paper, what, sections: {chapter: [labels]}, gslib: [names], tests: [node ids]}."""
+    """Items of the paper: {paper, what, sections: {chapter: [labels]}, gslib: [names], tests: [node
+    ids]}."""
     empty = {"sections": {}, "gslib": [], "tests": []}
     return [empty | entry for entry in yaml.safe_load(FILE.read_text(encoding="utf-8"))]
 
@@ -41,7 +43,8 @@ def labels(cells: list[dict]) -> frozenset[str]:
 
 
 def resolve(name: str):
-    """The object that a dotted name of gslib stands for; ImportError or AttributeError if there is none."""
+    """The object that a dotted name of gslib stands for; ImportError or AttributeError if there is
+    none."""
     parts = name.split(".")
     for i in range(len(parts), 0, -1):
         try:

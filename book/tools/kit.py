@@ -1,8 +1,10 @@
-"""The figure kit: below every figure of the paper that the book draws anew, its files, citation, runs and code.
+"""The figure kit: below every figure of the paper that the book draws anew, its files, citation,
+runs and code.
 
-gsbook/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its id). The chapter's output
-holds it as SVG, PDF and CSV, see gsbook.reader.plots.use_style. Its files have the id for their name, and so have an anchor, a
-label for cross references, and a page that leads to it: figure-4a.html. These names stay when a chapter moves.
+gsbook/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its
+id). The chapter's output holds it as SVG, PDF and CSV, see gsbook.reader.plots.use_style. Its files
+have the id for their name, and so have an anchor, a label for cross references, and a page that
+leads to it: figure-4a.html. These names stay when a chapter moves.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ STUB = """\
 
 @cache
 def kits() -> dict[str, dict[str, ledger.Figure]]:
-    """Label of a chapter's figure -> what it draws anew, by name: figure-4a, or figure-4a-2 where another is the first."""
+    """Label of a chapter's figure -> what it draws anew, by name: figure-4a, or figure-4a-2 where
+    another is the first."""
     found = defaultdict(dict)
     for claim in ledger.figures():
         for i, label in enumerate(claim.labels, 1):
@@ -70,7 +73,10 @@ def bibtex(name: str, claim: ledger.Figure) -> str:
 
 def again(name: str) -> str:
     """The three lines that draw a figure again."""
-    return f"git clone {address()} book && cd book\npip install -r requirements.txt\npython book/tools/redraw.py {name}\n"
+    return (
+        f"git clone {address()} book && cd book\npip install -r requirements.txt\n"
+        f"python book/tools/redraw.py {name}\n"
+    )
 
 
 def save(folder: Path, name: str, files: dict[str, bytes]) -> None:
@@ -85,7 +91,8 @@ def save(folder: Path, name: str, files: dict[str, bytes]) -> None:
 
 
 def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
-    """The files of a figure as its cell put them out, by their endings; of a picture from a file, the SVG."""
+    """The files of a figure as its cell put them out, by their endings; of a picture from a file,
+    the SVG."""
     found = {}
     for part in figure.findall(
         lambda node: node.get("mime_type") in NAMES if isinstance(node, nodes.Element) else False

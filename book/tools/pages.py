@@ -1,9 +1,10 @@
-"""Pages that are made from data when the book is built: scoreboard, choices, concordance, and the summary picture.
+"""Pages that are made from data when the book is built: scoreboard, choices, concordance, and the
+summary picture.
 
     python book/tools/pages.py [FOLDER]     write them to a folder, by default _build/generated
 
-book/scoreboard.md, book/choices.md and book/concordance.md hold the prose and include what is written here.
-"""
+book/scoreboard.md, book/choices.md and book/concordance.md hold the prose and include what is
+written here."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ GENERATED = ROOT / "_build" / "generated"
 STALE = "†"  # beside a number whose runs are of other code
 
 
-# --- what the book has -----------------------------------------------------------------------------------------------
+# --- what the book has
 
 
 @cache
@@ -75,7 +76,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     )
 
 
-# --- the scoreboard --------------------------------------------------------------------------------------------------
+# --- the scoreboard
 
 
 def scoreboard() -> str:
@@ -227,7 +228,7 @@ def _doc(rule) -> str:
     return " ".join(inspect.getdoc(rule).split(">>>")[0].split())
 
 
-# --- the summary on the first page -----------------------------------------------------------------------------------
+# --- the summary on the first page
 
 FILLS = {"✓": "#bfe3d5", "▲": "#c4def2", "▼": "#f6cdb8", "?": "#f3e3a8", "○": "none"}  # of cells
 
@@ -302,12 +303,12 @@ def tally(title: str, *kinds: str) -> str:
     return f"{title}: {len(found)} ({words})."
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------
+# --- writing
 
 
 def write(folder: Path = GENERATED) -> None:
-    """Write every generated part; a file that would not change is left alone, so that its page is not read again."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write every generated part; a file that would not change is left alone, so that its page is
+    not read again."""
     parts = {
         "scoreboard.md": scoreboard,
         "scoreboard.svg": picture,
@@ -320,6 +321,8 @@ def write(folder: Path = GENERATED) -> None:
 
 
 def save(path: Path, text: str) -> None:
+    """Write a file unless it holds this text already: a page is read again when it changes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
 

@@ -34,7 +34,8 @@ def draw(name: str, folder: Path) -> list[Path]:
 
 
 def chapter_until(label: str | None):
-    """(path, notebook) of the chapter that has a figure, as far as its cell; None where none has."""
+    """(path, notebook) of the chapter that has a figure, as far as its cell; None where none
+    has."""
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, 4)
         for i, cell in enumerate(notebook.cells):
