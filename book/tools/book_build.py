@@ -15,9 +15,8 @@ from docutils import nodes
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.unsrt import Style
 from pybtex.style.labels import BaseLabelStyle
+from repository import ROOT, address
 from sphinx.util import logging
-
-from notebooks import ROOT, address
 
 LOGGER = logging.getLogger(__name__)
 # What a chapter's output depends on beside the files of both packages and the records.

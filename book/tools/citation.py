@@ -13,7 +13,7 @@ import tomllib
 from datetime import date
 from urllib.parse import urlsplit
 
-from notebooks import ROOT, address
+from repository import ROOT, address
 
 TITLE = "Gumbel-Softmax, from zero to every number"
 AUTHOR = "The Gumbel-Softmax Book contributors"

@@ -17,12 +17,11 @@ import hashlib
 import json
 import re
 import sys
-from pathlib import Path
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).resolve().parents[2]
+from repository import BRANCH, ROOT, address
+
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-BRANCH = "main"
 
 COLAB_CELL = "[Open in Colab]({colab})"
 
@@ -54,16 +53,6 @@ if not found("gslib.estimators"):
     importlib.invalidate_caches()
 import gslib
 """
-
-
-def address():
-    """The repository's public address, from pyproject.toml."""
-    found = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    if not found:
-        raise SystemExit(
-            "pyproject.toml: no line 'Repository = \"https://…\"' below [project.urls]"
-        )
-    return found[1]
 
 
 def colab(url, name):

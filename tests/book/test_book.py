@@ -1,4 +1,4 @@
-"""The notebooks, the pages and the set-up of the book, as text; the strict build checks the rest."""
+"""Notebooks, pages and set-up of the book, as text; the strict build checks the rest."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from statistics import median
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path("book", "tools", "notebooks.py")
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 BUILT = shutil.ignore_patterns(
@@ -117,11 +117,12 @@ def test_chapters_have_goals_exercises_with_solutions_and_references(path):
 
 
 @each_notebook
-def test_chapters_import_only_what_colab_has_beside_gslib(path):
+def test_chapters_import_only_what_colab_has_beside_our_packages(path):
     code = "\n".join(text for _, text in cells(path, "code"))
     imported = set(re.findall(r"^\s*(?:from|import) (\w+)", code, re.MULTILINE))
     allowed = {
         "gslib",
+        "gsbook",
         "torch",
         "numpy",
         "matplotlib",
@@ -292,9 +293,10 @@ def test_set_up_goes_round_another_package_called_gslib(tmp_path):
 def test_set_up_is_short_and_installs_from_the_address():
     sys.path.insert(0, str((ROOT / TOOL).parent))
     import notebooks
+    import repository
 
-    cell = notebooks.SETUP_CELL.format(address=notebooks.address())
-    assert f"git+{notebooks.address()}" in cell
+    cell = notebooks.SETUP_CELL.format(address=repository.address())
+    assert f"git+{repository.address()}" in cell
     assert len(code_lines(cell)) <= 25
     assert max(map(len, cell.splitlines())) <= 120
 
@@ -335,13 +337,15 @@ def test_requirements_pin_the_toolchain_and_leave_torch_free():
         assert re.fullmatch(r"[a-z-]+>=[\d.]+", requirement), f"{requirement}: lower bounds only"
 
 
-def test_packages_of_gslib_are_all_installed():
+def test_all_packages_are_installed():
+    """Those of both folders, each of which has an `__init__`, and the records."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = [
+    found = {
         str(path.parent.relative_to(ROOT)).replace("/", ".")
-        for path in ROOT.glob("gslib/**/__init__.py")
-    ]
-    assert sorted(listed) == sorted(found)
+        for folder in ("gslib", "gsbook")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert sorted(listed) == sorted(found | {"gsbook_results"})
 
 
 def test_no_file_names_a_path_of_one_machine():
