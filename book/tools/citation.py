@@ -81,11 +81,12 @@ def in_words() -> str:
     return f"Edition {version}, {released.day} {released:%B %Y}"
 
 
-def site(path: str = "") -> str:
+def site(path: str = "", repository: str = "") -> str:
     """The public address of a page of the book: on GitHub its Pages, elsewhere the repository."""
-    url = urlsplit(address())
+    repository = repository or address()
+    url = urlsplit(repository)
     if url.hostname != "github.com":
-        return address()
+        return repository
     owner, name = url.path.strip("/").split("/")
     return f"https://{owner}.github.io/{name}/{path}"
 

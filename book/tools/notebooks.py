@@ -67,8 +67,8 @@ def address():
 
 
 def colab(url, name):
-    """The address that opens notebooks/``name`` in Colab, which knows repositories on GitHub by their path."""
-    return f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/notebooks/{name}"
+    """The address that opens an edition, colab/``name``, in Colab, which knows repositories on GitHub by their path."""
+    return f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/colab/{name}"
 
 
 def normalise(notebook, name, url):
