@@ -38,15 +38,16 @@ pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs 
 	$(BIN)/python book/tools/pdf.py
 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
-	$(BIN)/python -m pytest tests/test_browser.py
+	$(BIN)/python -m pytest tests/test_browser.py tests/test_colab_built.py
 
 # A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 tests notebooks
 
-lint: $(INSTALLED) ## check the style of the code and that the notebooks are normalised
+lint: $(INSTALLED) ## check the style of the code, and that notebooks are normalised and their editions for Colab up to date
 	$(BIN)/ruff check .
 	$(BIN)/python book/tools/notebooks.py --check
+	$(BIN)/python book/tools/colab.py --check
 
 clean: ## remove what was built; .venv stays
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis build *.egg-info

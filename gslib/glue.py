@@ -9,6 +9,10 @@ def glue(name, value, display=False):
     """Hand a result to the text of the book, which shows it as ``{glue:text}`name```.
 
     Where the book is not built, as in Colab, `say` shows it.
+
+    >>> glue("variance", 0.123456)
+    >>> say("The variance is {{variance}}.")
+    The variance is 0.123456.
     """
     GLUED[name] = value
     try:
@@ -18,7 +22,7 @@ def glue(name, value, display=False):
     glue(name, value, display=display)
 
 
-class Passage(str):
+class _Passage(str):
     """Text that notebooks show as Markdown and terminals as it is."""
 
     def _repr_markdown_(self):
@@ -43,4 +47,4 @@ def say(text):
             raise KeyError(f"no result {match[1]!r} yet: run the cells above, from the first one")
         return format(GLUED[match[1]], match[2] or "")
 
-    return Passage(re.sub(r"\{\{([\w-]+)(?::([^{}]*))?\}\}", shown, text).strip())
+    return _Passage(re.sub(r"\{\{([\w-]+)(?::([^{}]*))?\}\}", shown, text).strip())

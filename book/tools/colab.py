@@ -1,11 +1,12 @@
 """The chapters as notebooks in plain Markdown, the editions that Colab and GitHub show.
 
     python book/tools/colab.py           write colab/*.ipynb
-    python book/tools/colab.py --check   change nothing; fail and list the editions that differ from their chapters
+    python book/tools/colab.py --check   change nothing; fail and list the editions to be renewed
 
-Chapters are written in MyST, which only the book can show. An edition says the same in plain Markdown: roles are links,
-numbers and titles; numbers are the book's; solutions are folded; captions stand under figures; a passage with glued
-results is a cell that fills them in. It has no outputs, which a chapter would have to be run for.
+Chapters are written in MyST, which only the book can show. An edition says the same in plain
+Markdown: roles are links, numbers and titles; numbers are the book's; solutions are folded;
+captions stand under figures; sentences with glued results are cells that fill them in. There are
+no outputs, for which the chapter would have to be run, and the first lines say so.
 
 As an extension of Sphinx, this module leads the book's Colab button to the edition.
 """
@@ -17,6 +18,7 @@ import re
 import sys
 import textwrap
 from functools import cache
+from pathlib import Path
 
 import citation
 import yaml
@@ -31,26 +33,27 @@ from notebooks import KERNEL, ROOT, address, colab
 FOLDER = ROOT / "colab"
 
 NOTICE = """\
-This notebook is chapter {number} of the open book [{book}]({site}), made for Colab: all of the text, and all of the
-code. It is stored without outputs. Figures and numbers appear as you run its cells from top to bottom;
-*Runtime → Run all* runs them in one go. To read them without running anything, open
-[the chapter in the book]({page}). Solutions are folded: a click opens them.
+This notebook is chapter {number} of the open book [{book}]({site}), made for Colab: all of the
+text, and all of the code. It is stored without outputs. Figures and numbers appear as you run its
+cells from top to bottom; *Runtime → Run all* runs them in one go. To read them without running
+anything, open [the chapter in the book]({page}). Solutions are folded: a click opens them.
 
 {links}"""
 
-# What MyST calls a block -> what its title says, where it has no title of its own.
+# Blocks of MyST that become quotes. Those in the first line have a title of their own.
 ADMONITIONS = {
-    name: name.capitalize()
-    for name in ("note", "tip", "hint", "important", "warning", "caution", "danger", "attention", "error")
-} | {"seealso": "See also", "margin": "In the margin", "admonition": "", "dropdown": ""}
-STATEMENTS = {"theorem", "proposition", "lemma", "corollary", "definition", "remark", "example", "algorithm"}
-CODE = {"code-block", "code", "sourcecode"}
+    *("admonition", "dropdown"),
+    *("note", "tip", "hint", "important", "warning", "caution", "danger", "seealso", "margin"),
+}
+STATEMENTS = {"theorem", "proposition", "lemma", "corollary", "definition", "remark", "example"}
 LEFT_OUT = {"myst_line_comment", "myst_block_break"}
-UNKNOWN = {"front_matter", "amsmath", "substitution_block", "footnote_reference_open", "dl_open"}
+UNKNOWN = ("front_matter", "amsmath", "substitution", "footnote", "dl_open")  # as a token begins
 
+# A role, or a stretch of code, in which nothing is a role.
 ROLE = re.compile(r"\{([\w:.+-]+)\}(`+)(.+?)(?<!`)\2(?!`)|(`+)(?!`).+?(?<!`)\4(?!`)", re.S)
-TARGET = re.compile(r"\s*(.*?)\s*<([^<>]+)>\s*", re.S)  # of a role that brings its text: text <target>
-SENTENCE = re.compile(r"(?<=[.!?])\s+(?![a-z])")
+TARGET = re.compile(r"(.*?)\s*<([^<>]+)>")  # of a role that brings its own text: text <target>
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?![a-z])")  # between two sentences
+LIST = re.compile(r"\s*([-+*>|#]|\d+[.)])( |$)")  # what begins no paragraph
 
 
 @cache
@@ -66,11 +69,11 @@ def references():
     from book_build import BookStyle
 
     found = BookStyle().format_bibliography(parse_file(str(ROOT / "book" / "references.bib")))
-    return {entry.key: (entry.label, " ".join(entry.text.render(Plain()).split())) for entry in found}
+    return {e.key: (e.label, " ".join(e.text.render(Plain()).split())) for e in found}
 
 
 class Plain(markdown.Backend):
-    """Markdown that escapes what has a meaning, and no bracket, which Colab would take for mathematics."""
+    """Markdown that escapes no bracket, for Colab would take that for mathematics."""
 
     def format_str(self, text):
         return re.sub(r"([*_`$<])", r"\\\1", text)
@@ -100,10 +103,10 @@ def directive(token):
 
 
 class Labels:
-    """What the chapters' labels lead to, with the book's numbers: each kind is counted through a chapter."""
+    """What labels lead to. As in the book, each kind is counted through a chapter."""
 
     def __init__(self, chapters):
-        self.chapters, self.numbers = list(chapters), {}
+        self.chapters = list(chapters)
         self.titles = {name: text_of(cells[0])[1:].strip() for name, cells in chapters.items()}
         self.found = {}  # label -> (chapter, cell, kind, number, title)
         for name, cells in chapters.items():
@@ -130,16 +133,16 @@ class Labels:
             if token.type == "math_block_label":
                 self.add("Equation", token.info)
             elif token.type == "myst_target":
-                self.found[token.content] = (self.chapter, self.cell, "", "", self.titles[self.chapter])
+                title = self.titles[self.chapter]
+                self.found[token.content] = (self.chapter, self.cell, "", "", title)
             elif block:
                 name, title, options, body = block
-                kind = name.removeprefix("prf:").capitalize()
-                if name == "exercise" or name.removeprefix("prf:") in STATEMENTS:
-                    self.add(kind, options.get("label"), title)
+                kind = name.removeprefix("prf:")
+                if kind in STATEMENTS | {"exercise"}:
+                    self.add(kind.capitalize(), options.get("label"), title)
                 elif name == "figure":
                     self.add("Fig.", options.get("name"))
-                if name not in CODE | {"figure"}:
-                    self.scan(body)
+                self.scan(body)
 
 
 class Edition:
@@ -148,29 +151,32 @@ class Edition:
     def __init__(self, chapter, cells, labels, url):
         self.chapter, self.chapter_cells, self.labels, self.url = chapter, cells, labels, url
         self.cited, self.section, self.solution, self.said = set(), 0, "", False
-        self.where, self.cells = "", []
+        self.at, self.cells = 0, []
 
     def text(self):
         """The notebook as it is stored."""
         for i, cell in enumerate(self.chapter_cells):
-            self.where, self.at, tags = f"{self.chapter}, cell {i}", i, cell["metadata"].get("tags", [])
+            self.at, tags = i, cell["metadata"].get("tags", [])
             if "colab" in tags:
                 self.add("markdown", self.notice(), cell["id"])
             elif cell["cell_type"] == "markdown":
                 for k, (kind, source) in enumerate(self.passages(text_of(cell))):
-                    self.add(kind, source, cell["id"] + (f"-{k + 1}" if k else ""), folded=kind == "code")
+                    self.add(kind, source, cell["id"] + (f"-{k + 1}" if k else ""), kind == "code")
             else:
                 self.code(cell, "Set-up: run this cell first" if "setup" in tags else self.solution)
-        listed = [key for key in references() if key in self.cited]
-        items = "\n".join(f'- <a id="{key}"></a>[{references()[key][0]}] {references()[key][1]}' for key in listed)
+        listed = [(key, *entry) for key, entry in references().items() if key in self.cited]
+        items = "\n".join(f'- <a id="{key}"></a>[{label}] {text}' for key, label, text in listed)
         for cell in self.cells:
-            cell["source"] = cell["source"].replace("\1references\1", items).splitlines(keepends=True)
+            source = cell["source"].replace("\1references\1", items)
+            cell["source"] = source.splitlines(keepends=True)
         metadata = {"colab": {"provenance": [], "toc_visible": True}, "kernelspec": KERNEL}
         metadata |= {"language_info": {"name": "python"}}
         whole = {"cells": self.cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
         return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
     def add(self, kind, source, id, folded=False):
+        if "\0" in source:
+            self.fail("{glue:text} in a solution or a caption")
         metadata = {"id": id}  # Colab's own, so that a link can lead to the cell
         if folded:
             metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
@@ -181,23 +187,31 @@ class Edition:
 
     def code(self, cell, title):
         source, (label, caption, alt) = text_of(cell), shown(cell)
-        self.add("code", f"# @title {title}\n{source}" if title else source, cell["id"], folded=bool(title))
+        source = f"# @title {title}\n{source}" if title else source
+        self.add("code", source, cell["id"], folded=bool(title))
         if label:
-            self.add("markdown", self.caption(label, self.inline(caption), alt), cell["id"] + "-caption")
+            caption = self.caption(label, self.inline(caption), alt)
+            self.add("markdown", caption, cell["id"] + "-caption")
 
     def caption(self, label, caption, alt=""):
-        number = f"{self.labels.found[label][2]} {self.labels.found[label][3]}"
+        _, _, kind, number, _ = self.find(label)
         words = f"\n\n{details('The figure in words', alt)}" if alt else ""
-        return f'<a id="{label}"></a>**{number}.** {caption}{words}'
+        return f'<a id="{label}"></a>**{kind} {number}.** {caption}{words}'
 
     def notice(self):
-        order, number = self.labels.chapters, self.labels.number(self.chapter)
-        links = [f"Chapter {k + 1}: {self.link_to(name)}" for k, name in enumerate(order) if abs(k + 1 - number) == 1]
-        links.insert(min(number - 1, 1), f"[Open this notebook in Colab]({colab(self.url, self.chapter + '.ipynb')})")
+        links, number = [], self.labels.number(self.chapter)
+        for k, name in enumerate(self.labels.chapters, 1):
+            if k == number:
+                links.append(self.link_to(name, "Open this notebook in Colab"))
+            elif abs(k - number) == 1:
+                links.append(f"Chapter {k}: {self.link_to(name)}")
         return NOTICE.format(
-            number=number, book=citation.TITLE, site=self.page(""), page=self.page(f"notebooks/{self.chapter}"),
+            number=number,
+            book=citation.TITLE,
+            site=self.page(""),
+            page=self.page(f"notebooks/{self.chapter}"),
             links=" · ".join(links),
-        )  # fmt: skip
+        )
 
     # --- links
 
@@ -206,18 +220,28 @@ class Edition:
         return citation.site(f"{name}.html{anchor}" if name else "", self.url)
 
     def link_to(self, chapter, title="", anchor=""):
-        return f"[{title or self.labels.titles[chapter]}]({colab(self.url, chapter + '.ipynb')}{anchor})"
+        address = colab(self.url, f"{chapter}.ipynb")
+        return f"[{title or self.labels.titles[chapter]}]({address}{anchor})"
 
     def fail(self, what):
-        raise ValueError(f"{self.where}: {what}; teach it to book/tools/colab.py, or write it in another way")
+        raise ValueError(
+            f"notebooks/{self.chapter}.ipynb, cell {self.at}: {what}. "
+            "Write it in another way, or teach book/tools/colab.py what Colab shall show."
+        )
+
+    def find(self, label):
+        """(chapter, cell, kind, number, title) of what a label stands for."""
+        if label not in self.labels.found:
+            self.fail(f"no chapter has the label {label!r}")
+        return self.labels.found[label]
 
     def label(self, target, text):
         """A link to a label; ``text`` takes its kind, number and title."""
-        if target not in self.labels.found:
-            self.fail(f"no chapter has the label {target!r}")
-        chapter, cell, kind, number, title = self.labels.found[target]
+        chapter, cell, kind, number, title = self.find(target)
         text = text.format(kind=kind, number=number, title=title)
-        return f"[{text}](#{target})" if chapter == self.chapter else self.link_to(chapter, text, f"#scrollTo={cell}")
+        if chapter == self.chapter:
+            return f"[{text}](#{target})"
+        return self.link_to(chapter, text, f"#scrollTo={cell}")
 
     def cite(self, keys, textual):
         keys = [key.strip() for key in keys.split(",")]
@@ -250,13 +274,12 @@ class Edition:
             name = target.strip("/")
             if (chapter := name.removeprefix("notebooks/")) in self.labels.titles:
                 return self.link_to(chapter, title)
-            heading = re.search(r"^# (.+)", (ROOT / f"{name}.md").read_text(encoding="utf-8"), re.M)[1]
+            text = (ROOT / f"{name}.md").read_text(encoding="utf-8")
+            heading = re.search(r"^# (.+)", text, re.M)[1]
             return f"[{title or heading}]({self.page(name)})"
         if name == "term":
             anchor = re.sub(r"[^\w]+", "-", target)
             return f"[{title or target}]({self.page('book/glossary', f'#term-{anchor}')})"
-        if name == "math":
-            return f"${content}$"
         if name == "glue:text":
             return f"\0{content}\0"
         return self.fail(f"role {{{name}}}`{content}`")
@@ -264,7 +287,7 @@ class Edition:
     # --- blocks
 
     def convert(self, text, inside=""):
-        """Markdown in MyST -> plain Markdown. inside: "block" in a directive, "quote" in one that becomes a quote."""
+        """MyST -> plain Markdown. inside: "block" in a directive, "quote" in one that is quoted."""
         lines, out, at = text.split("\n"), [], 0
         for token in parser().parse(text):
             if token.map and token.map[0] >= at:
@@ -278,17 +301,17 @@ class Edition:
 
     def block(self, token, raw, inside):
         """What stands for a block, or None for one of which only the text changes."""
-        if token.type in UNKNOWN or token.type.startswith(("substitution", "footnote")):
+        if token.type.startswith(UNKNOWN):
             return self.fail(f"{token.type} at {raw[0]!r}")
         if token.type in LEFT_OUT:
             return ""
         if token.type == "myst_target":
             return f'<a id="{token.content}"></a>\n'
         if token.type == "heading_open" and not inside and token.tag in ("h1", "h2"):
-            self.section += token.tag == "h2"
-            number = f"{self.labels.number(self.chapter)}." + (f"{self.section}." if token.tag == "h2" else "")
             marks, title = raw[0].split(maxsplit=1)
-            return f"{marks} {number} {self.inline(title)}"
+            self.section += token.tag == "h2"
+            section = f"{self.section}." if token.tag == "h2" else ""
+            return f"{marks} {self.labels.number(self.chapter)}.{section} {self.inline(title)}"
         if token.type in ("math_block", "math_block_label"):
             return self.formula(token.content, token.info, inside)
         if found := re.fullmatch(r'<div class="gs-[\w-]+">(.+)</div>\s*', token.content, re.S):
@@ -298,7 +321,7 @@ class Edition:
         return "\n".join(raw) if token.type in ("fence", "code_block", "html_block") else None
 
     def formula(self, content, label, inside):
-        tag = rf" \tag{{{self.labels.found[label][3]}}}" if label else ""
+        tag = rf" \tag{{{self.find(label)[3]}}}" if label else ""
         anchor = f'<a id="{label}"></a>\n\n' if label else ""
         if inside == "quote":  # the marks of a quote would get into a formula of several lines
             return f"{anchor}$$ {' '.join(content.split())}{tag} $$"
@@ -306,22 +329,21 @@ class Edition:
 
     def directive(self, name, title, options, body):
         kind, label, title = name.removeprefix("prf:"), options.get("label", ""), self.inline(title)
-        if name == "exercise" or kind in STATEMENTS:
-            if label not in self.labels.found:
-                self.fail(f"an {{{name}}} without a label")
-            named = self.titled(label)
-            if name == "exercise":
-                return f'<a id="{label}"></a>\n\n### {named}\n\n{self.convert(body, "block")}'
-            return quote(f'<a id="{label}"></a>**{named}.**\n\n{self.convert(body, "quote")}')
+        if body.startswith("---"):
+            self.fail(f"{{{name}}} with its options between lines of dashes")
+        if name == "exercise":
+            head = f'<a id="{label}"></a>\n\n### {self.titled(label)}'
+            return f"{head}\n\n{self.convert(body, 'block')}"
+        if kind in STATEMENTS:
+            head = f'<a id="{label}"></a>**{self.titled(label)}.**'
+            return quote(f"{head}\n\n{self.convert(body, 'quote')}")
         if kind == "proof":
             text = self.convert(body, "block")
-            return f"*Proof.* {text}{chr(10) * 2 if text.endswith(('$$', '```')) else ' '}∎"
-        if name == "solution":
-            return details(f"Solution to {self.titled(title)}", self.convert(body, "block"))
+            return f"*Proof.* {text}" + ("\n\n∎" if text.endswith(("$$", "```")) else " ∎")
         if name in ADMONITIONS:
             if name not in ("admonition", "dropdown"):  # these have a title of their own
-                title, body = "", "\n".join(filter(None, [title, body]))
-            title = title or ADMONITIONS[name]
+                body = "\n".join(filter(None, [title, body]))
+                title = {"seealso": "See also", "margin": "Aside"}.get(name, name.capitalize())
             if "dropdown" in f"{name} {options.get('class')}":
                 return details(title, self.convert(body, "block"))
             return quote(f"**{title}**\n\n{self.convert(body, 'quote')}")
@@ -329,33 +351,27 @@ class Edition:
             return self.picture(title, options, body)
         if name == "bibliography":
             return "\1references\1"
-        if name == "math":
-            return self.formula(f"{title}\n{body}", label, "block")
-        if name in CODE:
-            return f"```{title}\n{body}\n```"
         return self.fail(f"directive {{{name}}}")
 
     def titled(self, label):
         """Exercise 3.1 (A race of clocks)"""
-        if label not in self.labels.found:
-            self.fail(f"no chapter has the label {label!r}")
-        _, _, kind, number, title = self.labels.found[label]
+        _, _, kind, number, title = self.find(label)
         return f"{kind} {number}" + (f" ({self.inline(title)})" if title else "")
 
     def picture(self, path, options, body):
         label, alt = options.get("name"), html.escape(options.get("alt", ""))
-        if label not in self.labels.found:
-            self.fail(f"the figure {path} without a name")
         image = self.page("") + f"_images/{path.rsplit('/', 1)[-1]}"
-        there = self.page(f"notebooks/{self.chapter}", f"#{label}")
-        moves = f" [On the page of the book]({there}) it is interactive." if "gs-" in options.get("figclass", "") else ""
-        caption = self.caption(label, self.convert(body, "block") + moves)
-        return f'<img src="{image}" alt="{alt}" style="background: white">\n\n{caption}'
+        caption = self.convert(body, "block")
+        if "gs-" in options.get("figclass", ""):
+            there = self.page(f"notebooks/{self.chapter}", f"#{label}")
+            caption += f" [On the page of the book]({there}) it is interactive."
+        image = f'<img src="{image}" alt="{alt}" style="background: white">'
+        return f"{image}\n\n{self.caption(label, caption)}"
 
     # --- cells
 
     def passages(self, text):
-        """The cells that a cell of text becomes, as (type, source): text, solutions, passages with results."""
+        """What a cell of text becomes, as (type, source) of cells: text, solutions, results."""
         lines, at = text.split("\n"), 0
         for token in [*parser().parse(text), None]:
             block = directive(token) if token else ("", "", {}, "")
@@ -367,7 +383,8 @@ class Edition:
                     yield from self.spoken(part)
                 if token is None:  # a solution goes on in the next cells
                     return
-                self.solution = f"Solution to {self.titled(block[1])}" if block[0] == "solution-start" else ""
+                begins = block[0] == "solution-start"
+                self.solution = f"Solution to {self.titled(block[1])}" if begins else ""
                 at = token.map[1]
 
     def spoken(self, text):
@@ -377,8 +394,7 @@ class Edition:
             if "\0" not in paragraph:
                 kept.append(paragraph)
                 continue
-            block = re.match(r"\s*([-+*>|#]|\d+[.)]) ", paragraph)  # of which no sentence can be taken out
-            pieces = [paragraph] if block else SENTENCE.split(paragraph)
+            pieces = [paragraph] if LIST.match(paragraph) else SENTENCE.split(paragraph)
             tell = [i for i, piece in enumerate(pieces) if "\0" in piece]
             first, last = tell[0], tell[-1] + 1
             if kept := [*kept, *filter(None, [" ".join(pieces[:first])])]:
@@ -393,7 +409,7 @@ class Edition:
         code = [text_of(cell) for cell in self.chapter_cells if cell["cell_type"] == "code"]
         module = re.search(r"^from ([\w.]*glue) import glue$", "\n".join(code), re.M)
         if not module or '"""' in text:
-            self.fail("a passage with {glue:text} needs 'from … import glue' in the chapter, and no triple quotes")
+            self.fail("{glue:text} needs a line 'from … import glue' and no triple quotes")
         start = ["# @title Results, in words"]
         if not self.said:
             start.append(f"from {module[1]} import say")
@@ -401,18 +417,20 @@ class Edition:
         names = [name.split(":")[0] for name in text.split("\0")[1::2]]
         start += filter(None, map(self.glued_later, dict.fromkeys(names)))
         text = re.sub("\0(.+?)\0", r"{{\1}}", text)
-        wrapped = textwrap.wrap(" ".join(text.split()), 88, break_long_words=False, break_on_hyphens=False)
-        if not any(re.match(r"([-+*>|#]|\d+[.)])( |$)", line) for line in wrapped):  # none begins a list
+        wrapped = textwrap.wrap(
+            " ".join(text.split()), 88, break_long_words=False, break_on_hyphens=False
+        )
+        if not any(LIST.match(line) for line in wrapped):
             text = "\n".join(wrapped)
         return "\n".join([*start, f'say(r"""\n{text}\n""")'])
 
     def glued_later(self, name):
-        """The statement that glues a result in a cell further down, for a passage that comes before it."""
-        for cell in self.chapter_cells[self.at :]:
+        """The statement that glues a result further down, for a passage that comes before it."""
+        for i, cell in enumerate(self.chapter_cells):
             if cell["cell_type"] == "code" and "glue(" in text_of(cell):
                 for node in ast.parse(text_of(cell)).body:
                     if ast.unparse(node).startswith(f"glue({name!r},"):
-                        return ast.get_source_segment(text_of(cell), node)
+                        return ast.get_source_segment(text_of(cell), node) if i > self.at else ""
         return ""
 
 
@@ -426,26 +444,32 @@ def details(summary, text):
 
 
 def editions(url):
-    """Name of a file in colab/ -> its text, for every chapter of the table of contents, with its links at ``url``."""
+    """Name of a file in colab/ -> its text, for all chapters of a book at the address ``url``."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    names = [file.removeprefix("notebooks/") for file in listed if file.startswith("notebooks/")]
-    chapters = {name: json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8"))["cells"] for name in names}
+    chapters = {
+        Path(file).name: json.loads((ROOT / f"{file}.ipynb").read_text(encoding="utf-8"))["cells"]
+        for file in listed
+        if file.startswith("notebooks/")
+    }
     labels = Labels(chapters)
-    return {f"{name}.ipynb": Edition(name, cells, labels, url).text() for name, cells in chapters.items()}
+    return {f"{name}.ipynb": Edition(name, chapters[name], labels, url).text() for name in chapters}
 
 
 def main(arguments):
+    check = "--check" in arguments
     wanted = editions(address())
     stored = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.ipynb")}
-    for name in sorted(wanted.keys() | stored.keys()):
-        if wanted.get(name) != stored.get(name):
-            print(f"colab/{name}: " + ("out of date: run python book/tools/colab.py" if "--check" in arguments else "written"))
-            if "--check" not in arguments:
-                FOLDER.mkdir(exist_ok=True)
-                path = FOLDER / name
-                path.write_text(wanted[name], encoding="utf-8") if name in wanted else path.unlink()
-    return 1 if "--check" in arguments and wanted != stored else 0
+    changed = [n for n in sorted(wanted.keys() | stored) if wanted.get(n) != stored.get(n)]
+    for name in changed:
+        verdict = "out of date: run python book/tools/colab.py" if check else "written"
+        print(f"colab/{name}: {verdict if name in wanted or check else 'removed'}")
+        if not check and name in wanted:
+            FOLDER.mkdir(exist_ok=True)
+            (FOLDER / name).write_text(wanted[name], encoding="utf-8")
+        elif not check:
+            (FOLDER / name).unlink()
+    return 1 if check and changed else 0
 
 
 # --- in the built book
