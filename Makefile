@@ -48,11 +48,13 @@ lint: $(INSTALLED) ## check the style of the code, and that notebooks are normal
 	$(BIN)/ruff check .
 	$(BIN)/python book/tools/notebooks.py --check
 	$(BIN)/python book/tools/colab.py --check
+	$(BIN)/python book/tools/citation.py --check
 
 clean: ## remove what was built; .venv stays
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-address: ## move the book: make address URL=https://host/owner/repository
-	@test -n "$(URL)" || { echo "usage: make address URL=https://host/owner/repository" >&2; exit 2; }
-	$(PYTHON) book/tools/notebooks.py --address "$(URL)"
+# The shell gets the address from the environment, where no quote or backquote in it means anything.
+address: $(INSTALLED) ## move the book: make address URL=https://host/owner/repository
+	@test -n "$$URL" || { echo "usage: make address URL=https://host/owner/repository" >&2; exit 2; }
+	$(BIN)/python book/tools/notebooks.py --address "$$URL"

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import citation
 import yaml
+from bibliography import BookStyle
 from markdown_it.renderer import RendererHTML
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
@@ -66,8 +67,6 @@ def parser():
 @cache
 def references():
     """Key of a reference -> its label and its text in Markdown, in the book's order and style."""
-    from book_build import BookStyle
-
     found = BookStyle().format_bibliography(parse_file(str(ROOT / "book" / "references.bib")))
     return {e.key: (e.label, " ".join(e.text.render(Plain()).split())) for e in found}
 
@@ -443,15 +442,17 @@ def details(summary, text):
     return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 
-def editions(url):
-    """Name of a file in colab/ -> its text, for all chapters of a book at the address ``url``."""
+def editions(url, texts=None):
+    """Name of a file in colab/ -> its text, for all chapters of a book at the address ``url``.
+
+    texts: of the chapters, by name, where they are not as stored.
+    """
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    chapters = {
-        Path(file).name: json.loads((ROOT / f"{file}.ipynb").read_text(encoding="utf-8"))["cells"]
-        for file in listed
-        if file.startswith("notebooks/")
-    }
+    names = [Path(file).name for file in listed if file.startswith("notebooks/")]
+    if texts is None:
+        texts = {name: (ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8") for name in names}
+    chapters = {name: json.loads(texts[name])["cells"] for name in names}
     labels = Labels(chapters)
     return {f"{name}.ipynb": Edition(name, chapters[name], labels, url).text() for name in chapters}
 

@@ -8,13 +8,15 @@ A normalised notebook has no outputs and no execution counts, cell ids that depe
 metadata that the book reads (tags and mystnb), and two generated cells after its title: the Colab button, and a
 set-up cell that works alone in an empty folder.
 
-The address stands in pyproject.toml (project.urls). README.md, CITATION.cff, the pages in book/ and the notebooks
-hold copies of it, which --address rewrites.
+The address stands in pyproject.toml (project.urls). README.md, CITATION.cff, .zenodo.json, the
+pages in book/, the notebooks and their editions for Colab hold copies of it. --address rewrites all
+of them, or, where it is refused or fails, none.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -23,6 +25,12 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 BRANCH = "main"
+
+# https://host/owner/repository. What else an address may hold, such as a query, a fragment, a quote
+# or a name and a password, would break the links, commands and files that are made from it.
+NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?"
+HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+ADDRESS = re.compile(rf"https://{HOST}(?:\.{HOST})*(?::[0-9]{{1,5}})?/{NAME}/{NAME}(?<!\.git)")
 
 COLAB_CELL = "[Open in Colab]({colab})"
 
@@ -57,18 +65,30 @@ import gslib
 
 
 def address():
-    """The repository's public address, from pyproject.toml."""
+    """The repository's public address, from pyproject.toml; stops where it is not of the form."""
     found = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     if not found:
         raise SystemExit(
             "pyproject.toml: no line 'Repository = \"https://…\"' below [project.urls]"
         )
-    return found[1]
+    return checked(found[1], "pyproject.toml: Repository")
+
+
+def checked(url, where):
+    """The address itself, or the end of the program with a sentence that names it."""
+    if not ADDRESS.fullmatch(url):
+        raise SystemExit(
+            f"{where} must be https://host/owner/repository, of letters, digits, '.', '_' and '-', "
+            f"without .git, a final slash, or a part after '?' or '#'; got {url!r}"
+        )
+    return url
 
 
 def colab(url, name):
     """The address that opens an edition, colab/``name``, in Colab, which knows repositories on GitHub by their path."""
-    return f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/colab/{name}"
+    return (
+        f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/colab/{name}"
+    )
 
 
 def normalise(notebook, name, url):
@@ -127,22 +147,46 @@ def normalise_all(folder, url, *, check=False):
     return changed
 
 
+def moved(new):
+    """File -> its text once the address is ``new``, pyproject.toml last; changes nothing."""
+    import citation  # this and the next derive more than copies from the address
+
+    import colab as edition
+
+    old = re.compile(re.escape(address()) + r"(?![\w-]|\.\w)")  # alone, not in a longer address
+    copies = [ROOT / "README.md", *sorted(ROOT.glob("book/*.md")), ROOT / "pyproject.toml"]
+    texts = {path: old.sub(new, path.read_text(encoding="utf-8")) for path in copies}
+    chapters = {
+        path: normalise(json.loads(path.read_text(encoding="utf-8")), path.name, new)
+        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+    }
+    named = {path.stem: text for path, text in chapters.items()}
+    editions = {edition.FOLDER / name: text for name, text in edition.editions(new, named).items()}
+    return {**chapters, **editions, **citation.files(new), **texts}
+
+
+def write_all(texts):
+    """Write all files or none. Should it be killed half-way, the same command goes on."""
+    fresh = {path: path.with_name(path.name + ".new") for path in texts}
+    try:
+        for path, text in texts.items():
+            fresh[path].write_text(text, encoding="utf-8")
+    except OSError:
+        for path in fresh.values():
+            if path.is_file():
+                path.unlink()
+        raise
+    for path in texts:
+        os.replace(fresh[path], path)
+
+
 def move(new):
-    """Write the address ``new`` wherever the present one stands, but in the notebooks, which are generated."""
-    if not re.fullmatch(r"https://[^\s/]+/[^\s/]+/[^\s/]+(?<!\.git)", new):
-        raise SystemExit(
-            f"--address wants https://host/owner/repository, without .git or a final slash, got {new!r}"
-        )
-    old = address()
-    for path in [
-        ROOT / "pyproject.toml",
-        ROOT / "README.md",
-        ROOT / "CITATION.cff",
-        *sorted(ROOT.glob("book/*.md")),
-    ]:
-        text = path.read_text(encoding="utf-8")
-        if old in text:
-            path.write_text(text.replace(old, new), encoding="utf-8")
+    """Write the address ``new`` wherever the present one stands."""
+    checked(new, "--address")
+    try:
+        write_all(moved(new))
+    except (OSError, ValueError) as fault:
+        raise SystemExit(f"The address stays {address()}, no file is changed: {fault}") from None
 
 
 def main():
@@ -154,11 +198,10 @@ def main():
     )
     parser.add_argument("--address", metavar="URL", help="the repository's new public address")
     arguments = parser.parse_args()
-    if arguments.address:
+    if arguments.address is not None:
+        if arguments.check:
+            parser.error("--check changes nothing, --address does: give one of the two")
         move(arguments.address)
-        import citation  # it derives more than copies from the address
-
-        citation.main([])
     changed = normalise_all(ROOT / "notebooks", address(), check=arguments.check)
     verdict = (
         "not normalised: run python book/tools/notebooks.py" if arguments.check else "normalised"
