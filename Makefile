@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 export GSLIB_BUDGET ?= smoke
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book pdf browser test lint clean address
+.PHONY: help book pdf browser test lint dist clean address
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,8 +50,15 @@ lint: $(INSTALLED) ## check the style of the code, and that notebooks are normal
 	$(BIN)/python book/tools/colab.py --check
 	$(BIN)/python book/tools/citation.py --check
 
+# The wheel is made from the source distribution, so that a fault of either shows.
+dist: $(INSTALLED) ## build wheel and source distribution into dist, and test both
+	rm -rf dist build
+	$(BIN)/python -c "from setuptools import build_meta; build_meta.build_sdist('dist')"
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+	DIST=dist $(BIN)/python -m pytest tests/test_distribution.py
+
 clean: ## remove what was built; .venv stays
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 # The shell gets the address from the environment, where no quote or backquote in it means anything.

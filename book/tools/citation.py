@@ -2,12 +2,14 @@
 
     python book/tools/citation.py           write CITATION.cff and .zenodo.json
     python book/tools/citation.py --check   change nothing; fail if one is not what would be written
+    python book/tools/citation.py --check --tag v0.1.0   fail also if the tag names another edition
 
 Reference managers and GitHub read CITATION.cff. The archive Zenodo, which gives an edition its DOI,
 reads .zenodo.json. A new edition is a new version and a new date in pyproject.toml, then this
 command; a DOI goes there, too. Page footers, BibTeX and figure kits follow when the book is built.
 """
 
+import argparse
 import json
 import re
 import sys
@@ -183,16 +185,24 @@ def files(repository: str = "") -> dict[Path, str]:
     return {ROOT / "CITATION.cff": cff(repository), ROOT / ".zenodo.json": zenodo(repository)}
 
 
-def main(arguments: list[str]) -> int:
-    found = 0
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
+    parser.add_argument("--tag", help="fail if this is not the tag of the edition")
+    given = parser.parse_args(arguments)
+    faults = []
+    if given.tag and given.tag != f"v{edition()[0]}":
+        faults.append(f"the tag {given.tag} is not v{edition()[0]}, the version in pyproject.toml")
     for path, text in files().items():
-        if "--check" not in arguments:
+        if not given.check:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            print(f"{path.name} is out of date: run python book/tools/citation.py")
-            found = 1
-    return found
+            faults.append(f"{path.name} is out of date: run python book/tools/citation.py")
+    print(*faults, sep="\n", end="\n" if faults else "")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -149,11 +149,11 @@ def normalise_all(folder, url, *, check=False):
 
 def moved(new):
     """File -> its text once the address is ``new``, pyproject.toml last; changes nothing."""
-    import citation  # this and the next derive more than copies from the address
+    import citation
 
-    import colab as edition
+    import colab as edition  # these import this module
 
-    old = re.compile(re.escape(address()) + r"(?![\w-]|\.\w)")  # alone, not in a longer address
+    old = re.compile(re.escape(address()) + r"(?![\w-]|\.(?!git\b)\w)")  # no longer one
     copies = [ROOT / "README.md", *sorted(ROOT.glob("book/*.md")), ROOT / "pyproject.toml"]
     texts = {path: old.sub(new, path.read_text(encoding="utf-8")) for path in copies}
     chapters = {
