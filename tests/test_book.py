@@ -24,6 +24,7 @@ BUILT = shutil.ignore_patterns(
     ".git",
     "_build",
     "build",
+    "dist",
     "__pycache__",
     ".*_cache",
     ".hypothesis",
@@ -169,7 +170,7 @@ TEXT = {
 
 def source_files(root):
     made = re.compile(
-        r"\.venv|\.git|_?build|__pycache__|\..*_cache|\.hypothesis|.*\.egg-info|\.ipynb_checkpoints"
+        r"\.venv|\.git|_?build|dist|__pycache__|\..*_cache|\.hypothesis|.*\.egg-info|\.ipynb_checkpoints"
     )
     for path in root.rglob("*"):
         if (
