@@ -1,9 +1,10 @@
 """gslib: the estimators and models of the open book on Gumbel-Softmax, short enough to read in one sitting."""
 
-from gslib import data, functional, models
+from gslib import functional, models
 from gslib.baselines import Baseline
 from gslib.check import check
-from gslib.distributions import Bernoulli, Categorical, kl, relaxed_kl
+from gslib.distributions import Bernoulli, Categorical
+from gslib.divergences import kl, relaxed_kl
 from gslib.estimators import ESTIMATORS
 
 __all__ = [
@@ -12,7 +13,6 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "check",
-    "data",
     "functional",
     "kl",
     "models",

@@ -6,15 +6,17 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gslib.distributions import Bernoulli, Categorical, Distribution
-from gslib.estimators import ESTIMATORS, annealed_st, exact
-from gslib.program import Program
+from gslib.distributions import Distribution
+from gslib.estimators import ESTIMATORS, Estimator, exact
+from gslib.programs import PROGRAMS, Build
 
 FALSE_ALARM = 1e-3  # the chance that an unbiased estimator is called biased anywhere in a report
+Change = Callable[[Distribution], Distribution]
 ROUNDING = 1e-10  # an error this small, relative to the gradient, is rounding and no bias
 
 
@@ -68,7 +70,7 @@ class Report:
         """Whether every program's gradient is. The bias of the value is reported, not judged."""
         return all(p.unbiased for p in self.programs)
 
-    def to_dicts(self) -> list[dict]:
+    def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary per program, ready for `pandas.DataFrame`."""
         return [
             {"estimator": self.estimator, **asdict(p), "unbiased": p.unbiased, "verdict": p.verdict}
@@ -96,7 +98,7 @@ def check(
     *,
     samples: int = 100_000,
     seed: int = 0,
-    node: Callable[[Distribution], Distribution] | None = None,
+    node: Change | None = None,
     **hyperparameters,
 ) -> Report:
     """Grade an estimator on small programs whose exact gradient enumeration gives.
@@ -106,7 +108,7 @@ def check(
         samples: examples per program; the standard errors shrink with its square root.
         seed: of the noise. The global random state is put back afterwards.
         node: for an estimator that changes the node it samples: the change, q -> q. The exact gradient is then that
-            of the changed program. For `annealed_st` it is q.with_slope(slope) without being asked.
+            of the changed program. For `annealed_st` it is sharpened(q, slope) without being asked.
         hyperparameters: handed to the estimator, e.g. tau=0.5.
 
     Returns:
@@ -124,56 +126,60 @@ def check(
     >>> check("sf", samples=5_000).unbiased, check("st", samples=5_000).unbiased
     (True, False)
     """
+    name, settings, run, change = _resolve(estimator, hyperparameters)
+    node = node or change
+    if not isinstance(samples, int) or samples < 2:
+        raise ValueError(
+            f"samples must be at least 2 to give a standard error, got {samples}; use 1,000 or more"
+        )
+    oracle = functools.partial(exact, max_states=10**6)
+    results = []
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+        torch.default_generator.manual_seed(seed)
+        for program, (parameters, build) in PROGRAMS.items():
+            target = _gradients(oracle, _change_nodes(build, node), parameters, 1)
+            results.append((program, *target, *_gradients(run, build, parameters, samples)))
+    comparisons = sum(exact_gradient.numel() for _, _, exact_gradient, _, _ in results)
+    tail = torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
+    threshold = -torch.special.ndtri(tail).item()
+    shown = ", ".join(f"{key}={value}" for key, value in settings.items())
+    programs = tuple(_grade(*result, threshold) for result in results)
+    return Report(f"{name}({shown})", samples, threshold, programs)
+
+
+def _resolve(
+    estimator: str | Callable[..., Tensor], hyperparameters: dict[str, Any]
+) -> tuple[str, dict[str, Any], Callable[..., Tensor], Change | None]:
+    """Name, settings, the function of a program alone, and how it changes the nodes that it samples."""
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]
     if not callable(estimator):
         raise TypeError(
             f"estimator must be a name in ESTIMATORS or a function, got {type(estimator).__name__}"
         )
-    if samples < 2:
-        raise ValueError(
-            f"samples must be at least 2 to give a standard error, got {samples}; use 1,000 or more"
-        )
-    function, settings = estimator, hyperparameters
-    while isinstance(function, functools.partial):
-        function, settings = function.func, function.keywords | settings
-    if node is None and function is annealed_st:
-        slope = settings.get("slope", 1.0)
-
-        def node(q):
-            return q.with_slope(slope)
-
-    run = functools.partial(estimator, **hyperparameters)
+    run = functools.partial(estimator, **hyperparameters)  # flat, if estimator is a partial too
     uniform = inspect.signature(run).parameters.get("uniform")
+    function, settings = run.func, run.keywords
+    if isinstance(function, Estimator):
+        function = function.function
+    name = getattr(function, "__name__", type(function).__name__)
     if uniform is not None and uniform.default is inspect.Parameter.empty:
         run = functools.partial(run, uniform=torch.rand_like)
-
-    results = []
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.default_generator.manual_seed(seed)
-        for name, (parameters, build) in PROGRAMS.items():
-            target = _gradients(
-                functools.partial(exact, max_states=10**6),
-                _change_nodes(build, node),
-                parameters,
-                1,
-            )
-            results.append((name, *target, *_gradients(run, build, parameters, samples)))
-    comparisons = sum(exact_gradient.numel() for _, _, exact_gradient, _, _ in results)
-    threshold = -torch.special.ndtri(
-        torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
-    ).item()
-    name = getattr(function, "__name__", type(function).__name__)
-    shown = ", ".join(f"{key}={value}" for key, value in settings.items())
-    return Report(
-        f"{name}({shown})",
-        samples,
-        threshold,
-        tuple(_grade(*result, threshold) for result in results),
-    )
+    row = next((row for row in ESTIMATORS.values() if row.function is function), None)
+    if row is None or row.change is None:
+        return name, settings, run, None
+    changed = {key: settings[key] for key in (row.schedule,) if key in settings}
+    return name, settings, run, functools.partial(row.change, **changed)
 
 
-def _grade(name, exact_value, exact_gradient, values, gradients, threshold) -> ProgramReport:
+def _grade(
+    name: str,
+    exact_value: Tensor,
+    exact_gradient: Tensor,
+    values: Tensor,
+    gradients: Tensor,
+    threshold: float,
+) -> ProgramReport:
     error = gradients.mean(0) - exact_gradient[0]
     variance = gradients.var(0)
     standard_error = (variance / len(gradients)).sqrt()
@@ -192,7 +198,9 @@ def _grade(name, exact_value, exact_gradient, values, gradients, threshold) -> P
     )
 
 
-def _gradients(run, build, parameters: list[Tensor], samples: int) -> tuple[Tensor, Tensor]:
+def _gradients(
+    run: Callable[..., Tensor], build: Build, parameters: list[Tensor], samples: int
+) -> tuple[Tensor, Tensor]:
     """The surrogate's values [samples] and its gradient for each sample's own copy of the parameters, [samples, P]."""
     copies = [p.expand(samples, *p.shape).clone().requires_grad_() for p in parameters]
     surrogate = run(build(*copies))
@@ -221,69 +229,7 @@ def _gradients(run, build, parameters: list[Tensor], samples: int) -> tuple[Tens
     return surrogate.detach(), torch.cat([g.reshape(samples, -1) for g in gradients], -1)
 
 
-def _change_nodes(build, node):
+def _change_nodes(build: Build, node: Change | None) -> Build:
     if node is None:
         return build
     return lambda *parameters: lambda sample: build(*parameters)(lambda q: sample(node(q)))
-
-
-# The programs. Parameters come first in each builder, with any leading axes; everything else is constant.
-def _tensor(*values) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-W, T = _tensor(1.0, -0.7, 0.4), 0.2
-C = _tensor([0.9, -0.3, 0.1], [0.2, 0.7, -0.8])
-A = _tensor([1.0, 0.1, -0.4], [-0.2, 0.6, 0.8], [0.3, -0.9, 0.5])
-
-
-def _bernoulli(loss):
-    return lambda theta, *rest: lambda sample: loss(sample(Bernoulli(theta)), *rest)
-
-
-def _categorical(loss):
-    return lambda theta, *rest: lambda sample: loss(sample(Categorical(theta)), *rest)
-
-
-def _bernoulli_layers(theta, weights) -> Program:
-    def program(sample):
-        z = sample(Bernoulli(theta))  # [..., 2]
-        z = sample(Bernoulli((z.unsqueeze(-1) * weights).sum(-2) - 0.3))  # [..., 2]
-        return ((z * W[:2]).sum(-1) - T) ** 2
-
-    return program
-
-
-def _categorical_layers(theta, weights) -> Program:
-    def program(sample):
-        z = sample(Categorical(theta))[..., 0, :]  # [..., 3]
-        z = sample(Categorical((z.unsqueeze(-1) * weights).sum(-2).unsqueeze(-2)))[
-            ..., 0, :
-        ]  # [..., 3]
-        return ((z * W).sum(-1) - T) ** 2
-
-    return program
-
-
-THETA = _tensor(0.4, -0.6, 0.9)
-PROGRAMS: dict[str, tuple[list[Tensor], Callable[..., Program]]] = {
-    "bernoulli, linear": ([THETA], _bernoulli(lambda z: (z * W).sum(-1))),
-    "bernoulli, separable quadratic": ([THETA], _bernoulli(lambda z: ((z - T) ** 2 * W).sum(-1))),
-    "bernoulli, quadratic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 2)),
-    "bernoulli, cubic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 3)),
-    "bernoulli, parameter in loss": (
-        [THETA, W],
-        _bernoulli(lambda z, w: ((z * w).sum(-1) - T) ** 2),
-    ),
-    "bernoulli, two layers": ([THETA[:2], 2 * A[:2, :2]], _bernoulli_layers),
-    "categorical, linear": ([C.flip(-1)], _categorical(lambda z: (z * C).sum((-2, -1)))),
-    "categorical, quadratic": (
-        [C.flip(-1)],
-        _categorical(lambda z: ((z * C).sum((-2, -1)) - T) ** 2),
-    ),
-    "categorical, bilinear": (
-        [C.flip(-1)],
-        _categorical(lambda z: ((z[..., 0, :] @ A) * z[..., 1, :]).sum(-1)),
-    ),
-    "categorical, two layers": ([THETA[None], A], _categorical_layers),
-}

@@ -42,7 +42,7 @@ parts:
       - file: notebooks/01_one
 """
 GLUE = "from gslib.glue import glue\nglue('one', 1.0)\nprint('it ran')"
-FIGURE = "from matplotlib import pyplot as plt\nfrom gslib import plots\nplots.use_style()\nplt.plot([0, 1]);"
+FIGURE = "from matplotlib import pyplot as plt\nfrom gsbook.reader import plots\nplots.use_style()\nplt.plot([0, 1]);"
 
 
 def code(source, **mystnb):

@@ -8,6 +8,7 @@ import torch
 import gslib
 from gslib import ESTIMATORS
 from gslib.check import PROGRAMS
+from gslib.distributions import sharpened
 from gslib.functional import zero_valued
 
 EXACT_ON = {  # estimator -> the programs on which theory says that it is unbiased
@@ -44,7 +45,7 @@ def test_a_slope_is_part_of_the_target():
     fixed = partial(ESTIMATORS["annealed_st"], slope=2.0)
     assert gslib.check(fixed, samples=10_000).programs[0] == linear
     report = gslib.check(
-        lambda program: fixed(program), samples=10_000, node=lambda q: q.with_slope(2.0)
+        lambda program: fixed(program), samples=10_000, node=lambda q: sharpened(q, 2.0)
     )
     assert report.programs[0] == linear
 

@@ -12,10 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from gslib import __main__ as command
 from gslib.experiment import Records, plan
-from gslib.experiment.config import LEARNING_RATES, TRAINED
 from gslib.experiment.plan import (
     BUDGETS,
     PRICE_BUDGETS,
@@ -30,6 +27,9 @@ from gslib.experiment.plan import (
     stages,
     table1_part,
 )
+
+from gsbook import __main__ as command
+from gsbook.experiments.table1.config import COLUMNS, LEARNING_RATES
 from gslib.functional import stream
 
 REPOSITORY = Path(__file__).parent.parent
@@ -42,7 +42,7 @@ def test_targets():
     assert len(cells("table1")) == 28
     assert cells("figure3") + cells("figure4") == cells("table1")
     assert {c.split("-")[0] for c in cells("figure3")} == {"sbn"}
-    assert cells("vae-categorical") == [f"vae-categorical-{name}" for name in TRAINED]
+    assert cells("vae-categorical") == [f"vae-categorical-{name}" for name in COLUMNS]
     assert cells("vae-categorical-st") == ["vae-categorical-st"]  # and not st_gumbel_softmax
     assert cells("figure4", ["st", "sf"]) == [
         f"vae-{n}-{e}" for n in ("bernoulli", "categorical") for e in ("sf", "st")
@@ -421,7 +421,7 @@ def test_a_wrong_budget_in_the_environment(stubbed, capsys, monkeypatch):
 
 
 def start(folder, *options):
-    """`python -m gslib run …` on the embedded digits, in a session of its own, to be killed together with its workers."""
+    """`python -m gsbook run …` on the embedded digits, in a session of its own, to be killed together with its workers."""
     environment = {k: v for k, v in os.environ.items() if k not in ("GSLIB_DATA", "GSLIB_BUDGET")}
     environment |= {
         "GSLIB_OFFLINE": "1",

@@ -1,7 +1,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from gslib import plots
+from gsbook.reader import plots
 
 
 @pytest.fixture(autouse=True)

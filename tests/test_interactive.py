@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from gslib.experiment import Config
 from safetensors.torch import save_file
 
 import gslib
-from gslib.__main__ import main
-from gslib.experiment import Config
-from gslib.experiment.weights import load_model
+from gsbook.__main__ import main
+from gsbook.weights import load_model
 from gslib.models import DiscreteVAE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,7 +66,7 @@ def test_bias_and_spread_agree_with_the_bench(name, measured):
 
 
 def stand_in(path):
-    """A model with random weights, as large as trained ones, kept as `python -m gslib keep` does."""
+    """A model with random weights, as large as trained ones, kept as `python -m gsbook keep` does."""
     model = DiscreteVAE("categorical", seeds=[4])
     weights = {name: (8 * value).half().contiguous() for name, value in model.state_dict().items()}
     config = Config("vae", "categorical", "gumbel_softmax", lr=1e-3, steps=7)
@@ -124,7 +124,7 @@ def test_without_weights_there_is_a_picture_that_says_so(tmp_path):
 
 def test_the_commands_that_the_page_names_are_there(tmp_path, capsys):
     said = (ROOT / "book" / "_static" / "latent.js").read_text(encoding="utf-8")
-    run, keep = re.findall(r"<code>python -m gslib ([^<]+)</code>", said)
+    run, keep = re.findall(r"<code>python -m gsbook ([^<]+)</code>", said)
     assert main([*run.split(), "--dry-run"]) == 0
     with pytest.raises(SystemExit):
         main([*keep.split(), "--results", str(tmp_path)])

@@ -25,9 +25,9 @@ import citation  # noqa: E402
 import concordance  # noqa: E402
 import kit  # noqa: E402
 import ledger  # noqa: E402
-
-from gslib import plots  # noqa: E402
 from gslib.experiment import Records, summary  # noqa: E402
+
+from gsbook.reader import plots  # noqa: E402
 from notebooks import BRANCH, address  # noqa: E402
 
 DRAWN = [
@@ -216,7 +216,7 @@ def test_a_block_has_files_bibtex_runs_and_three_lines():
         kit.again("figure-3a"),
         'href="../figure-3a.html"',
         f"{address()}/blob/{BRANCH}/results/table1/sbn-bernoulli-st.jsonl",
-        "python -m gslib run sbn-bernoulli",
+        "python -m gsbook run sbn-bernoulli",
     ):
         assert part in text
 
@@ -238,7 +238,7 @@ def test_two_figures_of_the_paper_in_one_of_ours_share_a_block():
     )
 
 
-CELL = "from gslib import plots\nimport matplotlib.pyplot as plt\nplots.use_style()\nplt.plot([1, 2], [3, 4]);"
+CELL = "from gsbook.reader import plots\nimport matplotlib.pyplot as plt\nplots.use_style()\nplt.plot([1, 2], [3, 4]);"
 
 
 @pytest.fixture

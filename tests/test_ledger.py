@@ -17,9 +17,9 @@ import concordance  # noqa: E402
 import ledger  # noqa: E402
 import pages  # noqa: E402
 import prose  # noqa: E402
-
 from gslib.experiment import Config, Records, plan, summary, verdict  # noqa: E402
-from gslib.experiment.config import TRAINED  # noqa: E402
+
+from gsbook.experiments.table1.config import COLUMNS  # noqa: E402
 
 CLAIMS = {claim.id: claim for claim in ledger.load()}
 ROWS = ledger.raw()["table1"]["rows"]
@@ -37,7 +37,7 @@ def test_claim_has_a_chapter_a_rule_and_a_source(claim):
         f"no chapter is called {claim.chapter!r}"
     )
     assert callable(getattr(verdict, claim.rule, None)), (
-        f"gslib.experiment.verdict has no rule {claim.rule!r}"
+        f"gsbook.verdicts has no rule {claim.rule!r}"
     )
     if claim.kind == "figure":
         assert claim.labels, "name the figures of the book that draw it"
@@ -50,7 +50,7 @@ def test_claim_has_a_chapter_a_rule_and_a_source(claim):
         assert re.fullmatch(r"results/\w+", claim.records), "name the folder of the records"
     if claim.kind in ORDER_RULES:
         assert set(claim.rows) <= set(ROWS)
-        assert {claim.better, *claim.over} <= set(TRAINED)
+        assert {claim.better, *claim.over} <= set(COLUMNS)
         assert claim.better not in claim.over
     elif claim.kind in ("closeness", "growth"):
         assert claim.cells
@@ -68,10 +68,10 @@ def test_ids_are_unique():
 
 def test_table_1_is_whole_and_typed_without_a_slip():
     cells = {claim.cell: claim.value for claim in CLAIMS.values() if claim.kind == "cell"}
-    assert set(cells) == {f"{row}-{name}" for row in ROWS for name in TRAINED}
+    assert set(cells) == {f"{row}-{name}" for row in ROWS for name in COLUMNS}
     assert len(cells) == 28
     # Sums of the paper's rows and columns, taken apart from the ledger, so that the table itself is typed once only.
-    rows = [round(sum(cells[f"{row}-{name}"] for name in TRAINED), 1) for row in ROWS]
+    rows = [round(sum(cells[f"{row}-{name}"] for name in COLUMNS), 1) for row in ROWS]
     columns = [
         round(sum(cells[f"{row}-{name}"] for row in ROWS), 1)
         for name in ledger.raw()["table1"]["columns"]
@@ -160,7 +160,7 @@ def judged(row, estimator):
 
 
 def test_verdict_of_a_cell(recorded):
-    row, paper = "vae-bernoulli", {name: ledger.paper("vae-bernoulli", name) for name in TRAINED}
+    row, paper = "vae-bernoulli", {name: ledger.paper("vae-bernoulli", name) for name in COLUMNS}
     spread = (-0.1, 0.0, 0.1)
     moved = {"sf": 0.5, "darn": -8.0, "muprop": 8.0}
     recorded(
@@ -200,7 +200,7 @@ def test_only_final_runs_of_the_protocol_count(recorded):
     priced = record(row, "st", 0, 1.0, kl="sampled")
     beyond = record(row, "gumbel_softmax", 0, 1.0, lr=1e-2)
     recorded(searched, partial, embedded, priced, beyond)
-    assert {judged(row, name).verdict for name in TRAINED} == {ledger.NOT_RUN}
+    assert {judged(row, name).verdict for name in COLUMNS} == {ledger.NOT_RUN}
 
 
 def test_validation_chooses_the_rate_and_divergence_is_counted(recorded):

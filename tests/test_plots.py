@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gslib
-from gslib import plots
+from gsbook.reader import plots
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-
-from gslib import plots
 from gslib.experiment import Config, Records, plan, summary
-from gslib.experiment.evaluate import SAMPLES
+
+from gsbook.experiments.table1.evaluate import SAMPLES
+from gsbook.reader import plots
 
 ROW = "vae-bernoulli"
 

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-
 from gslib.experiment import Records, cell_verdict, claim_verdict, interval, order_verdict, summary
-from gslib.experiment.config import Config
-from gslib.experiment.verdict import (
+
+from gsbook.experiments.table1.config import Config
+from gsbook.verdicts import (
     accuracy_verdict,
     close_verdict,
     figure_verdict,

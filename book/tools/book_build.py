@@ -19,6 +19,9 @@ from sphinx.util import logging
 from notebooks import ROOT, address
 
 LOGGER = logging.getLogger(__name__)
+# What a chapter's output depends on beside the files of both packages and the records.
+SETTINGS = ("GSLIB_BUDGET", "GSLIB_DATA", "GSLIB_RESULTS", "GSLIB_OFFLINE")
+VERSIONS = ("torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "sympy")
 MATHJAX = [
     "tex-chtml.js",
     "a11y",
@@ -32,15 +35,12 @@ MATHJAX = [
 def fingerprint():
     """Hash of all that a chapter's output depends on beside the chapter: gslib, the records, budget, data, versions."""
     digest = hashlib.sha256()
-    for folder, pattern in (("gslib", "*.py"), ("gslib", "*.json"), ("results", "*")):
+    for folder, pattern in (("gslib", "*.py"), ("gsbook", "*"), ("results", "*")):
         for path in sorted((ROOT / folder).rglob(pattern)):
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
-    settings = [os.environ.get(name, "") for name in ("GSLIB_BUDGET", "GSLIB_DATA")]
-    settings += [
-        platform.python_version(),
-        *(version(name) for name in ("torch", "numpy", "matplotlib")),
-    ]
+    settings = [os.environ.get(name, "") for name in SETTINGS]
+    settings += [platform.python_version(), *(version(name) for name in VERSIONS)]
     digest.update("\n".join(settings).encode())
     return digest.hexdigest()[:12]
 

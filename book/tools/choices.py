@@ -12,8 +12,13 @@ import torch
 import yaml
 
 import gslib
-from gslib.experiment import Records, config, evaluate, few_labels, plan, summary, table2, verdict
-from gslib.plots import LABELS
+from gsbook import verdicts as verdict
+from gsbook.experiments.table1 import config, evaluate, plan
+from gsbook.experiments.table1 import results as table1
+from gsbook.experiments.table2 import plan as table2
+from gsbook.experiments.table2.config import FewLabels
+from gsbook.reader.plots import LABELS
+from gsbook.records import Records
 from notebooks import ROOT
 
 FILE = ROOT / "book" / "choices.yml"
@@ -45,7 +50,7 @@ NAMES = {
     "evaluate": evaluate,
     "plan": plan,
     "verdict": verdict,
-    "FewLabels": few_labels.FewLabels,
+    "FewLabels": FewLabels,
     "table2": table2,
     "default": default,
     "rungs": rungs,
@@ -124,9 +129,9 @@ def _group(run: dict, config: dict, measure: str) -> Group:
 def _recorded(prefix: str) -> dict[str, list[dict]]:
     found = defaultdict(list)
     for path in sorted((ROOT / "results").glob(f"*/{prefix}*.jsonl")):
-        runs = Records(path.parent).cell(path.stem).values()
+        runs = Records(path.parent).runs_of(path.stem).values()
         found[path.stem] += [
-            r for r in runs if "config" in r and r["data"]["source"] == summary.SOURCE
+            r for r in runs if "config" in r and r["data"]["source"] == table1.SOURCE
         ]
     return {cell: runs for cell, runs in found.items() if len(cell.split("-")) == 3}
 
@@ -143,7 +148,7 @@ def _pairs(runs: list[dict], change: dict, start: dict) -> dict[Group, list[tupl
     for r in runs:
         if any(r["config"].get(k) != v for k, v in change.items()):
             continue
-        origin = r["config"] | {k: start.get(k, summary.STANDARD.get(k)) for k in change}
+        origin = r["config"] | {k: start.get(k, table1.STANDARD.get(k)) for k in change}
         if (
             origin["lr"] not in config.LEARNING_RATES
         ):  # a choice is priced within the paper's protocol
@@ -164,7 +169,7 @@ def _figures(
     runs: list[dict], changed: str, standard: str
 ) -> dict[Group, list[tuple[float, float]]]:
     found = defaultdict(list)
-    for r in filter(summary.final, runs):
+    for r in filter(table1.final, runs):
         if None not in (r["test"][changed], r["test"][standard]):
             difference = r["test"][changed] - r["test"][standard]
             group = _group(r, r["config"], "test")

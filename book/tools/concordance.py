@@ -12,6 +12,7 @@ from functools import cache
 
 import yaml
 
+import gsbook
 import gslib
 from notebooks import ROOT
 
@@ -74,7 +75,12 @@ def node_ids() -> set[str]:
 def with_equations() -> dict[str, str]:
     """Public functions and methods of gslib whose docstring names an equation -> that docstring."""
     found = {}
-    for module in pkgutil.walk_packages(gslib.__path__, "gslib."):
+    modules = [
+        module
+        for package in (gslib, gsbook)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    for module in modules:
         if "._" in module.name or module.name.endswith("__main__"):
             continue
         members = vars(importlib.import_module(module.name)).items()

@@ -3,7 +3,7 @@
     python book/tools/interactive.py     recompute book/_static/variance-data.js and variance.svg (half a minute)
 
 The gradients stand in the repository, and a test compares them with a recomputation. The VAE is written when the book is
-built, from the weights that `python -m gslib keep` has put beside the records. Data travel in scripts, since a page that
+built, from the weights that `python -m gsbook keep` has put beside the records. Data travel in scripts, since a page that
 is opened from a disk may not fetch files.
 """
 
@@ -17,7 +17,8 @@ import torch
 from matplotlib.ticker import NullLocator
 
 import gslib
-from gslib import plots
+from gsbook import data
+from gsbook.reader import plots
 from gslib.check import PROGRAMS
 from gslib.program import Trace
 from notebooks import ROOT
@@ -191,10 +192,10 @@ def latent(path):
     """
     if not path.exists():
         return None
-    from gslib.experiment.weights import load_model
+    from gsbook.weights import load_model
 
     model, config = load_model(path)
-    images, labels = gslib.data.mnist("test")
+    images, labels = data.mnist("test")
     x = (images > 127).float()
     q = model.posterior(x)
     order = gslib.kl(q, model.prior()).mean(0).argsort(descending=True)

@@ -2,8 +2,8 @@
 
     python book/tools/kit.py figure-4a     draw one again: figure-4a.svg, .pdf and .csv in this folder
 
-book/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its id). The chapter's output
-holds it as SVG, PDF and CSV, see gslib.plots.use_style. Its files have the id for their name, and so have an anchor, a
+gsbook/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its id). The chapter's output
+holds it as SVG, PDF and CSV, see gsbook.reader.plots.use_style. Its files have the id for their name, and so have an anchor, a
 label for cross references, and a page that leads to it: figure-4a.html. These names stay when a chapter moves.
 """
 
@@ -18,13 +18,16 @@ from html import escape
 from pathlib import Path
 
 import citation
-import ledger
 import pages
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from gslib.experiment import Records, summary
+from gsbook import ledger
+from gsbook.claims import stated
+from gsbook.experiments.table1 import results as table1
+from gsbook.places import command
+from gsbook.records import Records
 from notebooks import BRANCH, ROOT, address
 
 FOLDER = "_static/figures"  # of the built book
@@ -75,11 +78,11 @@ def bibtex(name: str, claim: ledger.Claim) -> str:
 def runs(claim: ledger.Claim) -> dict[str, list[str]]:
     """File of records -> the keys of the runs that a figure draws."""
     if claim.rows:
-        folder = ledger.raw()["table1"]["records"]
+        folder = stated()["table1"]["records"]
         cells = [
             cell
             for row in claim.rows
-            for cell in summary.row(Records(ROOT / folder), row)[1].values()
+            for cell in table1.row(Records(ROOT / folder), row)[1].values()
         ]
         return {
             f"{folder}/{cell.name}.jsonl": [run["key"] for run in cell.runs.values()]
@@ -171,7 +174,7 @@ def _data(claim: ledger.Claim, files: dict) -> str:
 
 def _records(claim: ledger.Claim) -> str:
     found = runs(claim)
-    train = "".join(f" <code>{escape(summary.command(row))}</code>" for row in claim.rows)
+    train = "".join(f" <code>{escape(command(row))}</code>" for row in claim.rows)
     if not found:
         return (
             f"<p>No run is recorded yet; to run:{train}</p>"

@@ -49,14 +49,19 @@ def found(name):
 if not found("gslib.estimators"):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     source = os.environ.get("GSLIB_SOURCE", "git+{address}")
-    kept = [f"{{d.name}}=={{d.version}}" for d in importlib.metadata.distributions() if d.name in ("torch", "numpy")]
+    source = source if "://" in source else "file://" + os.path.abspath(source)
+    there = importlib.metadata.distributions()
+    kept = [f"{{d.name}}=={{d.version}}" for d in there if d.name in ("torch", "numpy")]
     if not found("gslib"):
-        subprocess.run([*pip, source, *kept], check=True)
+        subprocess.run([*pip, f"gumbel-softmax-book[book] @ {{source}}", *kept], check=True)
     else:  # gsutil has a gslib of its own
-        print("Another package called gslib is at", found("gslib").origin, "- the book's goes into a folder before it.")
-        subprocess.run([*pip, "--no-deps", "--upgrade", "--target", "book-gslib", source], check=True)
+        print("Another package called gslib is at", found("gslib").origin)
+        print("The book's goes into a folder before it.")
+        ours = ["--no-deps", "--upgrade", "--target", "book-gslib", source]
+        subprocess.run([*pip, *ours], check=True)
         sys.path.insert(0, os.path.abspath("book-gslib"))
-        subprocess.run([*pip, *importlib.metadata.requires("gumbel-softmax-book"), *kept], check=True)
+        needs = importlib.metadata.requires("gumbel-softmax-book")
+        subprocess.run([*pip, *(need.split(";")[0] for need in needs), *kept], check=True)
     for name in [name for name in sys.modules if name.split(".")[0] == "gslib"]:
         del sys.modules[name]
     importlib.invalidate_caches()

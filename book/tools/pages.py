@@ -16,10 +16,10 @@ from pathlib import Path
 
 import choices
 import concordance
-import ledger
 import yaml
 
-from gslib.experiment import verdict
+from gsbook import claims, ledger
+from gsbook import verdicts as verdict
 from notebooks import BRANCH, ROOT, address
 
 GENERATED = ROOT / "_build" / "generated"
@@ -48,7 +48,7 @@ def chapter_link(name: str) -> str:
     """A link to a chapter, or its title alone while it is not there."""
     if name in chapters():
         return f"{{doc}}`/notebooks/{name}`"
-    return f"*{ledger.raw()['chapters'].get(name, name)}*"
+    return f"*{claims.stated()['chapters'].get(name, name)}*"
 
 
 def label_link(label: str) -> str:
@@ -78,8 +78,8 @@ def scoreboard() -> str:
     of = {
         kind: [j for j in judged if j.claim.kind == kind] for kind in {j.claim.kind for j in judged}
     }
-    parts = ["## Table 1, cell by cell\n", f"Numbers are in {ledger.raw()['table1']['unit']}.\n"]
-    for row, about in ledger.raw()["table1"]["rows"].items():
+    parts = ["## Table 1, cell by cell\n", f"Numbers are in {claims.stated()['table1']['unit']}.\n"]
+    for row, about in claims.stated()["table1"]["rows"].items():
         cells = [j for j in of["cell"] if j.claim.cell.startswith(f"{row}-")]
         parts += [
             f"(scoreboard-{row})=",
@@ -92,7 +92,7 @@ def scoreboard() -> str:
         _claims(of["order"] + of["par"] + of["speed"] + of["growth"] + of["closeness"]),
     ]
     units = "; ".join(
-        f"{how['title']} in {how['unit']}" for how in ledger.raw()["table2"]["figures"].values()
+        f"{how['title']} in {how['unit']}" for how in claims.stated()["table2"]["figures"].values()
     )
     parts += [
         "## Table 2\n",
@@ -124,7 +124,7 @@ def judge_all() -> list[ledger.Judged]:
 
 
 def _scale(row: str, cells: list[ledger.Judged]) -> str:
-    about = ledger.raw()["table1"]
+    about = claims.stated()["table1"]
     where = f"Chapter: {chapter_link(about['rows'][row]['chapter'])}."
     ran = [j for j in cells if j.ours]
     if not ran:
@@ -213,7 +213,7 @@ def picture() -> str:
     """The summary as SVG: dark ink on a transparent sheet; signs and words say what colours say."""
     judged = judge_all()
     cells = {j.claim.cell: j for j in judged if j.claim.kind == "cell"}
-    columns, rows = ledger.raw()["table1"]["columns"], ledger.raw()["table1"]["rows"]
+    columns, rows = claims.stated()["table1"]["columns"], claims.stated()["table1"]["rows"]
     left, top, width, height = 124, 62, 80, 40
     total = left + width * len(columns) + 8, top + height * len(rows) + 62
     out = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gslib.distributions import Distribution
+from gslib.distributions import Distribution, sharpened
 from gslib.functional import Uniform, straight_through
-from gslib.program import Program
+from gslib.program import Program, run
 
 
 def gumbel_softmax(
@@ -30,7 +30,7 @@ def gumbel_softmax(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=2)  # exact: 0.1
     tensor([0.0700, 0.0700])
     """
-    return program(lambda q: q.relaxed_sample(tau, uniform=uniform))
+    return run(program, lambda q: q.relaxed_sample(tau, uniform=uniform))
 
 
 def st_gumbel_softmax(
@@ -51,7 +51,7 @@ def st_gumbel_softmax(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=2)  # exact: 0.1
     tensor([0.0700, 0.0700])
     """
-    return program(lambda q: q.straight_through_sample(tau, uniform=uniform))
+    return run(program, lambda q: q.straight_through_sample(tau, uniform=uniform))
 
 
 def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
@@ -70,7 +70,7 @@ def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)  # exact: 0.1
     tensor([0.1000, 0.1000])
     """
-    return program(lambda q: _st_sample(q, uniform))
+    return run(program, lambda q: _st_sample(q, uniform))
 
 
 def annealed_st(
@@ -84,8 +84,9 @@ def annealed_st(
               \qquad \nabla_\theta z \approx \nabla_\theta P(z = 1)
 
     Unlike the other estimators it changes the node it samples: with slope a and logits l, the loss it estimates is that
-    of the program with `q.with_slope(a)` in place of q. A model that also uses q elsewhere (a KL term, the bound at
-    evaluation) takes the same slope there. Categorical nodes use softmax(a * logits).
+    of the program with `sharpened(q, a)` in place of q. A model that also uses q elsewhere (a KL term, the bound at
+    evaluation) holds the slope itself, and slope-annealed straight-through on it is `st`: see `gslib.models`.
+    Categorical nodes use softmax(a * logits).
 
     Source: Chung, Ahn, Bengio 2016 (arXiv:1609.01704), section 3.1.2 (slope annealing).
 
@@ -96,7 +97,7 @@ def annealed_st(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.4000, 0.4000])
     """
-    return program(lambda q: _st_sample(q.with_slope(slope), uniform))
+    return st(lambda sample: program(lambda q: sample(sharpened(q, slope))), uniform=uniform)
 
 
 def _st_sample(q: Distribution, uniform: Uniform | None) -> Tensor:

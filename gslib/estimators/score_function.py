@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gslib.baselines import Baseline, as_baseline
+from gslib.baselines import Centring, as_baseline
+from gslib.distributions import Distribution
 from gslib.functional import Uniform, zero_valued
-from gslib.program import Program, Trace, check_loss
+from gslib.program import Program, Sampler, Trace, run
 
 
 def sf(
-    program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None
+    program: Program, *, baseline: float | Tensor | Centring = 0.0, uniform: Uniform | None = None
 ) -> Tensor:
     r"""Score function (REINFORCE): push the probability of each sample up or down by how good its loss was.
 
@@ -32,12 +33,12 @@ def sf(
     tensor([0.1000, 0.1000])
     """
     trace = Trace()
-    f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
+    f = run(program, lambda q: q.sample(uniform=uniform), trace)
     return _surrogate(f, trace, f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1), baseline)
 
 
 def muprop(
-    program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None
+    program: Program, *, baseline: float | Tensor | Centring = 0.0, uniform: Uniform | None = None
 ) -> Tensor:
     r"""MuProp: the score function with a first-order Taylor expansion of f at the mean field as control variate.
 
@@ -59,20 +60,21 @@ def muprop(
     tensor([0.1000, 0.1000])
     """
     trace = Trace()
-    f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
-    f_mean, means, slopes = _expand(program, lambda q: q.mean)
+    f = run(program, lambda q: q.sample(uniform=uniform), trace)
+    if torch.is_inference_mode_enabled():  # nothing can be differentiated, and nobody will
+        return f
+    f_mean, means, slopes = _expand(program, lambda q: q.mean, trace)
     signals = _node_signals(f.detach() - f_mean, trace, means, slopes)
-    residuals = torch.stack(
-        [q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in zip(trace, slopes, strict=True)],
-        -1,
-    )
-    return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline, residuals)
+    pairs = zip(trace, slopes, strict=True)
+    residuals = [q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in pairs]
+    log_probs = trace.log_prob_per_node()
+    return _surrogate(f, trace, signals, log_probs, baseline, torch.stack(residuals, -1))
 
 
 def darn(
     program: Program,
     *,
-    baseline: float | Tensor | Baseline = 0.0,
+    baseline: float | Tensor | Centring = 0.0,
     form: str = "sample",
     uniform: Uniform | None = None,
 ) -> Tensor:
@@ -102,17 +104,17 @@ def darn(
     if form not in ("sample", "printed"):
         raise ValueError(f"form must be 'sample' or 'printed', got {form!r}")
     trace = Trace()
-    f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
+    f = run(program, lambda q: q.sample(uniform=uniform), trace)
+    if torch.is_inference_mode_enabled():  # nothing can be differentiated, and nobody will
+        return f
     if form == "printed":
-        f_bar, points, slopes = _expand(program, lambda q: torch.full_like(q.mean, q.uniform_mean))
+        f_bar, points, slopes = _expand(program, _uniform_mean, trace)
         signals = _node_signals(f.detach() - f_bar, trace, points, slopes)
         return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline)
-    samples = iter(trace)
-    _, _, slopes = _expand(program, lambda q: _darn_sample(q, next(samples)[1]))
-    signals = [
-        q.per_unit(slope * (z - q.uniform_mean))
-        for (q, z), slope in zip(trace, slopes, strict=True)
-    ]
+    samples = iter([z for _, z in trace])
+    _, _, slopes = _expand(program, lambda q: _darn_sample(q, next(samples)), trace)
+    pairs = zip(trace, slopes, strict=True)
+    signals = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in pairs]
     log_probs = [q.log_prob(z) for q, z in trace]
     return _surrogate(f, trace, torch.cat(signals, -1), torch.cat(log_probs, -1), baseline)
 
@@ -122,9 +124,9 @@ def _surrogate(
     trace: Trace,
     signals: Tensor,
     log_probs: Tensor,
-    baseline,
+    baseline: float | Tensor | Centring,
     residuals: Tensor | float = 0.0,
-):
+) -> Tensor:
     """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) / scale; all [..., B, S].
 
     S counts the signals of an example: one in all, one per node or one per unit.
@@ -143,11 +145,8 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
     if not isinstance(scale, Tensor) or not f.requires_grad or not logits:
         return torch.zeros_like(f)
     slopes = torch.autograd.grad(f.sum(), logits, retain_graph=True, allow_unused=True)
-    terms = [
-        (slope * x).flatten(f.ndim).sum(-1)
-        for slope, x in zip(slopes, logits, strict=True)
-        if slope is not None
-    ]
+    pairs = [(s, x) for s, x in zip(slopes, logits, strict=True) if s is not None]
+    terms = [(slope * x).flatten(f.ndim).sum(-1) for slope, x in pairs]
     return (1 / scale - 1).squeeze(-1) * sum(terms) if terms else torch.zeros_like(f)
 
 
@@ -159,26 +158,44 @@ def _node_signals(
     A node's signal has its own linear term only: the terms of nodes below depend, in expectation, on this node's sample
     and would bias its gradient.
     """
-    linear = [
-        q.per_unit(s * (z - zbar)).sum(-1)
-        for (q, z), zbar, s in zip(trace, points, slopes, strict=True)
-    ]
+    triples = zip(trace, points, slopes, strict=True)
+    linear = [q.per_unit(s * (z - zbar)).sum(-1) for (q, z), zbar, s in triples]
     return excess.unsqueeze(-1) - torch.stack(linear, -1)
 
 
-def _expand(program: Program, rule) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+def _expand(
+    program: Program, rule: Sampler, first: Trace
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Run the program on `rule`'s points; return its value, the points and the total derivative at each, all detached."""
     trace = Trace()
-    with torch.enable_grad():
+
+    def point(q: Distribution) -> Tensor:
+        if len(trace) == len(first):
+            raise ValueError(_UNEQUAL.format(len(first), f"more than {len(first)}"))
         # The zeros give a point a gradient of its own where no parameter stands above its node.
-        f = program(
-            trace.recording(lambda q: rule(q) + torch.zeros_like(q.logits, requires_grad=True))
-        )
+        return rule(q) + torch.zeros_like(q.logits, requires_grad=True)
+
+    with torch.enable_grad():
+        f = run(program, point, trace)
+        if len(trace) < len(first):
+            raise ValueError(_UNEQUAL.format(len(first), len(trace)))
         points = [z for _, z in trace]
+        if not f.requires_grad:  # a loss that depends on nothing
+            return f, points, [torch.zeros_like(z) for z in points]
         slopes = torch.autograd.grad(f.sum(), points, allow_unused=True, materialize_grads=True)
     return f.detach(), [z.detach() for z in points], list(slopes)
 
 
-def _darn_sample(q, z: Tensor) -> Tensor:
+_UNEQUAL = (
+    "the program drew {} node(s) in its first run and {} in its second; "
+    "it must call its sampler for the same nodes in the same order"
+)
+
+
+def _darn_sample(q: Distribution, z: Tensor) -> Tensor:
     """The value z with DARN's own derivative, (z - zbar) grad log q(z), towards the layers above."""
     return z + zero_valued((z - q.uniform_mean) * q.per_class(q.log_prob(z)))
+
+
+def _uniform_mean(q: Distribution) -> Tensor:
+    return torch.full_like(q.logits, q.uniform_mean)

@@ -1,0 +1,135 @@
+"""The command line: `python -m gsbook run table1 --budget laptop` trains what a table needs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from gsbook import timing, weights
+from gsbook.engine import search, workers
+from gsbook.engine.machine import cores
+from gsbook.experiments import EXPERIMENTS, SPEED, TABLE2, target
+from gsbook.experiments.table2 import speed
+
+BUDGETS = ("smoke", "laptop", "paper")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        return options.act(options)
+    except (ValueError, FileNotFoundError, workers.Stopped) as error:
+        print(f"python -m gsbook: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("python -m gsbook: interrupted", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m gsbook", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+
+    keep = commands.add_parser("keep", help="keep the small trained weights of a cell")
+    keep.set_defaults(act=keep_weights)
+    keep.add_argument("cell", help="such as vae-categorical-gumbel_softmax")
+    folders(keep, "folder of the records (default: results/table1)")
+
+    run = commands.add_parser("run", help="train, evaluate and record")
+    run.set_defaults(act=run_target)
+    names = f"{', '.join(EXPERIMENTS)}, figure3, figure4, {SPEED}"
+    run.add_argument(
+        "target", help=f"{names}, a row (vae-categorical) or a cell (vae-categorical-sf)"
+    )
+    run.add_argument("--budget", choices=BUDGETS, help="default: GSLIB_BUDGET, else smoke")
+    run.add_argument("--estimator", action="append", help="only this one; may stand several times")
+    run.add_argument("--steps", type=positive, help="of the final runs, instead of the budget's")
+    run.add_argument("--seeds", type=positive, help="of the final runs, instead of the budget's")
+    run.add_argument(
+        "--jobs", type=positive, default=cores(), help="processes (default: a core each)"
+    )
+    run.add_argument("--device", choices=("cpu", "cuda"), help="default: CUDA where there is one")
+    folders(run, "folder for the records (default: results/TABLE, for smoke _build/smoke)")
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the plan and its predicted time, train nothing",
+    )
+    return top
+
+
+def folders(command: argparse.ArgumentParser, results: str) -> None:
+    command.add_argument("--results", type=Path, help=results)
+    command.add_argument(
+        "--checkpoints", type=Path, help="folder of saved states (default: in the user's cache)"
+    )
+
+
+def positive(text: str) -> int:
+    """A count from the command line."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def keep_weights(options) -> int:
+    experiment, _ = target(options.cell) if options.cell not in TABLE2.cells else (TABLE2, None)
+    records = experiment.records(options.results or Path("results") / experiment.name)
+    print(weights.keep(options.cell, records, checkpoints=options.checkpoints))
+    return 0
+
+
+def run_target(options) -> int:
+    name = options.budget or search.budget_name()
+    changes = {"steps": options.steps, "seeds": options.seeds}
+    changes = {k: v for k, v in changes.items() if v is not None}
+    if options.target == SPEED:
+        return measure_speed(name, changes, options)
+    experiment, cells = target(options.target, options.estimator)
+    budget = replace(experiment.budgets[name], **changes)
+    records = experiment.records(results_of(experiment.name, name, options))
+    plans = [experiment.plan(cell, budget, records) for cell in cells]
+    costs = [timing.cost(experiment, cell, budget, records) for cell in cells]
+    if options.dry_run:
+        print(timing.describe(experiment, costs, budget, name, options.jobs))
+        return 0
+    workers.run_stages(
+        experiment,
+        plans,
+        records,
+        budget.size,
+        jobs=options.jobs,
+        device=options.device,
+        checkpoints=options.checkpoints,
+        total=sum(cost.steps for cost in costs),
+    )
+    print(f"records are in {records.folder}")
+    return 0
+
+
+def results_of(folder: str, budget: str, options) -> Path:
+    """Where records go; those of a smoke run are no results of the book."""
+    return options.results or Path("_build/smoke" if budget == "smoke" else f"results/{folder}")
+
+
+def measure_speed(name: str, changes: dict, options) -> int:
+    """Figure 5a: nothing is trained to the end, steps are timed."""
+    if changes:
+        raise ValueError(f"{SPEED} has neither --steps nor --seeds; leave them out")
+    budget, folder = TABLE2.budgets[name], results_of("speed", name, options)
+    if options.dry_run:
+        seconds = len(budget.classes) * budget.repeats * 2 * budget.seconds
+        print(
+            f"{len(budget.classes)} numbers of classes, {budget.repeats} repeats, two methods: at "
+            f"least {seconds / 60:.0f} minutes on an otherwise idle machine"
+        )
+        return 0
+    speed.measure_speed(speed.records(folder), budget, device=options.device)
+    print(f"records are in {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
