@@ -373,7 +373,7 @@ def test_an_exercise_its_blank_and_its_folded_solution():
 
 def test_a_sentence_with_results_is_said_by_code(capsys):
     made = edition(
-        "# code\nfrom gslib.glue import glue\nglue('a-b', 0.25)",
+        "# code\nfrom gsbook.reader.glue import glue\nglue('a-b', 0.25)",
         "First, $e^{x}$. Then {glue:text}`a-b:.1f` of {eq}`eq-other`. Last.\n\n"
         "- so {glue:text}`late`\n- and so on",
         "# code\nglue('late', len('four'))",
@@ -393,7 +393,7 @@ def test_a_sentence_with_results_is_said_by_code(capsys):
 
 
 def test_a_result_that_is_not_there_yet_is_an_error_that_says_what_to_do():
-    from gslib.glue import say
+    from gsbook.reader.glue import say
 
     with pytest.raises(KeyError, match="run the cells above"):
         say("{{no-such-result}}")

@@ -69,17 +69,16 @@ def test_the_wheel_from_the_source_distribution_is_that_of_the_repository(
     build("wheel", tmp_path, repository)
     ours, theirs = names(one(dist, "*.whl")), names(one(tmp_path, "*.whl"))
     assert ours == theirs
-    for folder, ending in (("results", ".jsonl"), ("results", ".safetensors")):
-        wanted = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(f"{folder}/**/*{ending}")}
-        assert wanted
-        assert wanted <= {name.partition("/_book/")[2] for name in ours}
+    records = {path.relative_to(ROOT / "results") for path in ROOT.glob("results/*/*")}
+    assert records
+    assert {f"gsbook_results/{path.as_posix()}" for path in records} <= ours
 
 
 def test_the_source_distribution_has_no_tests_that_lack_their_files(dist):
     with tarfile.open(one(dist, "*.tar.gz")) as archive:
         tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
     assert "tests" not in tops
-    assert {"pyproject.toml", "setup.py", "README.md", "LICENSE", "book", "results"} <= tops
+    assert {"pyproject.toml", "README.md", "LICENSE", "gslib", "gsbook", "results"} <= tops
 
 
 def test_metadata_name_the_licence_the_readme_and_lower_bounds(dist):
@@ -91,7 +90,9 @@ def test_metadata_name_the_licence_the_readme_and_lower_bounds(dist):
     assert found["License-File"] == "LICENSE"
     assert found["Description-Content-Type"] == "text/markdown"
     assert found.get_payload().strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()
-    assert sorted(found.get_all("Requires-Dist")) == sorted(PROJECT["dependencies"])
+    needs = [need.replace(" ", "") for need in found.get_all("Requires-Dist")]
+    extra = [f'{need};extra=="book"' for need in PROJECT["optional-dependencies"]["book"]]
+    assert sorted(needs) == sorted(PROJECT["dependencies"] + extra)
     urls = dict(entry.split(", ") for entry in found.get_all("Project-URL"))
     assert urls == PROJECT["urls"]
 

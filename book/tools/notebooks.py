@@ -55,10 +55,8 @@ if not found("gslib.estimators"):
     if not found("gslib"):
         subprocess.run([*pip, f"gumbel-softmax-book[book] @ {{source}}", *kept], check=True)
     else:  # gsutil has a gslib of its own
-        print("Another package called gslib is at", found("gslib").origin)
-        print("The book's goes into a folder before it.")
-        ours = ["--no-deps", "--upgrade", "--target", "book-gslib", source]
-        subprocess.run([*pip, *ours], check=True)
+        print("Another package called gslib is at", found("gslib").origin, "- ours goes before it.")
+        subprocess.run([*pip, "--no-deps", "-U", "--target", "book-gslib", source], check=True)
         sys.path.insert(0, os.path.abspath("book-gslib"))
         needs = importlib.metadata.requires("gumbel-softmax-book")
         subprocess.run([*pip, *(need.split(";")[0] for need in needs), *kept], check=True)
