@@ -18,6 +18,7 @@ from gsbook.experiments.table1.config import MODELS, Config
 from gsbook.experiments.table2.config import FewLabels
 from gsbook.places import command, results_folder
 from gsbook.records import Records, read_config
+from gslib.estimators import ESTIMATORS
 from gslib.models import SemiSupervisedVAE
 
 WIDEST = 10_000  # units of a layer: what a file may ask for before anything large is made
@@ -127,8 +128,8 @@ def build(config: Config | FewLabels, weights: dict, slope: float) -> torch.nn.M
         return model
     model = MODELS[config.model](config.node)
     fill(model, weights)
-    if config.estimator == "annealed_st":  # it changes the node itself
-        model.slope = torch.tensor(slope)
+    if ESTIMATORS[config.estimator].schedule == "slope":  # it changes the node itself
+        model.slope, model.slope_form = torch.tensor(slope), config.slope_form
     return model
 
 

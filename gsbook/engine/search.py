@@ -23,10 +23,20 @@ def budget_name() -> str:
     return name
 
 
-def halving(candidates: list, budget: Budget, score: Score, *, test: bool = False) -> Stages:
-    """Successive halving: at each rung the best stay; returns those that reach the final runs."""
+def halving(
+    candidates: list, budget: Budget, score: Score, *, test: bool = False, seen: dict | None = None
+) -> Stages:
+    """Successive halving: at each rung the best stay; returns those that reach the final runs.
+
+    seen: takes the scores at the last rung, by config at the steps of the final runs.
+    """
     for steps, keep in budget.rungs if len(candidates) > 1 else ():
         records = yield [replace(c, steps=steps) for c in candidates], test
+        if seen is not None:
+            seen.clear()
+            scores = (worst_last(record, score) for record in records)
+            finals = (replace(c, steps=budget.steps) for c in candidates)
+            seen.update(zip(finals, scores, strict=True))
         candidates = ranked(candidates, records, score)[:keep]
     return [replace(c, steps=budget.steps) for c in candidates]
 
@@ -38,13 +48,14 @@ def over_seeds(candidates: list, seeds: int) -> list:
 
 def ranked(configs: list, records: list[dict], score: Score) -> list:
     """Configs by score, best first; diverged ones last."""
-
-    def worst_last(record):
-        value = None if record["diverged"] else score(record)
-        return math.inf if value is None else value
-
-    scores = map(worst_last, records)
+    scores = [worst_last(record, score) for record in records]
     return [c for _, c in sorted(zip(scores, configs, strict=True), key=lambda pair: pair[0])]
+
+
+def worst_last(record: dict, score: Score) -> float:
+    """The score, infinite where the run diverged."""
+    value = None if record["diverged"] else score(record)
+    return math.inf if value is None else value
 
 
 def dry(plan: Stages, made_up: Callable[[object], dict]) -> Iterator[tuple[list, bool]]:

@@ -16,17 +16,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from gsbook.reader.figure_data import figure_data, pdf
+from gslib.estimators import ESTIMATORS
 
-LABELS = {
-    "sf": "SF",
-    "darn": "DARN",
-    "muprop": "MuProp",
-    "st": "ST",
-    "annealed_st": "Annealed ST",
-    "gumbel_softmax": "Gumbel-Softmax",
-    "st_gumbel_softmax": "ST Gumbel-Softmax",
-    "exact": "Exact",
-}
+LABELS = {name: row.label for name, row in ESTIMATORS.items()}
 """The paper's name of every estimator in ``gslib.ESTIMATORS``."""
 
 COLORS = {

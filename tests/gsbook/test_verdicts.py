@@ -1,20 +1,28 @@
-"""The rules that call a result reproduced or not, at their edges."""
+"""The rules that call a result reproduced or not, at their edges and against known values."""
 
 import math
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from gsbook import verdicts
+from gsbook.intervals import Interval, interval, seed_correlation, trend, welch
 from gsbook.verdicts import (
+    LIMITS,
     accuracy_verdict,
+    assess,
+    bound_verdict,
     cell_verdict,
     claim_verdict,
     close_verdict,
+    equivalence_verdict,
     figure_verdict,
-    interval,
+    limits_nats,
     margin_nats,
     order_verdict,
     speed_verdict,
+    trend_verdict,
 )
 
 # Student's t, two-sided 95 %, from printed tables: by n - 1 degrees of freedom
@@ -95,40 +103,70 @@ def test_an_interval_that_ends_at_the_margin_decides_nothing(monkeypatch):
         (92, 98, "undecided"),
         (92, 97, "better"),
     ]:
-        ours = verdicts.Interval((low + high) / 2, low, high, 3)
+        ours = Interval((low + high) / 2, low, high, 3)
         monkeypatch.setattr(verdicts, "interval", lambda values, ours=ours: ours)
         assert cell_verdict([0], 100.0) == expected
+
+
+def test_welch_against_a_worked_example():
+    """Yields of two lots by hand: variances 10/3 and 1, standard error sqrt(10/9 + 1/3), and by
+    the Welch-Satterthwaite formula (13/9)^2 / ((10/9)^2 / 2 + (1/3)^2 / 2) degrees of freedom."""
+    a, b = [27.0, 29.0 - math.sqrt(10) / 10, 30.0], [21.0, 22.0, 23.0]
+    va, vb = np.var(a, ddof=1) / 3, 1 / 3
+    df = (va + vb) ** 2 / (va**2 / 2 + vb**2 / 2)
+    half = stats.t.ppf(0.975, df) * math.sqrt(va + vb)
+    found = welch(a, b)
+    assert found.mean == pytest.approx(np.mean(a) - 22)
+    assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
+    assert found.half_width == pytest.approx(-welch(b, a).low - found.mean)
+
+
+def test_equal_scatter_gives_students_degrees_of_freedom():
+    found = welch([1.0, 2.0, 3.0], [11.0, 12.0, 13.0])
+    assert found.half_width == pytest.approx(T[4] * math.sqrt(2 / 3), rel=1e-5)
+
+
+def test_a_side_without_scatter_leaves_the_others_degrees_of_freedom():
+    found = welch([0.0, 0.0, 0.0], [1.0, 2.0, 3.0])
+    assert found.half_width == pytest.approx(T[2] / math.sqrt(3), rel=1e-5)
+
+
+def test_welch_without_scatter_and_with_single_values():
+    assert welch([1.0, 1.0], [3.0, 3.0]) == Interval(-2.0, -2.0, -2.0, 2)
+    assert welch([1.0], [3.0, 4.0]) == Interval(-2.5, -math.inf, math.inf, 1)
 
 
 @pytest.mark.parametrize(
     ("lower", "higher", "expected"),
     [
-        (
-            [1.0, 2.0, 3.0],
-            [2.0, 3.0, 4.0],
-            "holds",
-        ),  # differences without spread, although the values overlap
-        ([2.0, 3.0, 4.0], [1.0, 2.0, 3.0], "contradicted"),
-        ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], "undecided"),  # no difference at all
-        ([1.0], [9.0], "undecided"),  # one pair has no interval
+        ([1.0, 2.0, 3.0], [5.0, 6.0, 7.0], "holds"),  # -4 +- 2.27
+        ([5.0, 6.0, 7.0], [1.0, 2.0, 3.0], "contradicted"),
+        ([1.0, 2.0, 3.0], [3.0, 4.0, 5.0], "undecided"),  # -2 +- 2.27
+        ([1.0, 2.0, 3.0], [1.5, 2.5, 3.5], "undecided"),  # pairs would say "holds": not asked
+        ([1.0, 2.0, 3.0], [9.0, 9.5], "holds"),  # seeds need not be the same, nor as many
+        ([1.0], [9.0], "undecided"),  # one value has no interval
         ([0.0, 0.0], [1.0, 1.25], "undecided"),  # -1.125 +- 1.59
         ([0.0, 0.0], [1.0, 1.125], "holds"),  # -1.0625 +- 0.79
-        ([0.0, 0.0, 0.0], [1.0, 2.0, 3.0], "undecided"),  # -2 +- 2.48
         ([0.0, 0.0, 0.0], [2.0, 3.0, 4.0], "holds"),  # -3 +- 2.48
-        ([2.0, 3.0, 4.0], [0.0, 0.0, 0.0], "contradicted"),
+        ([2.0, 2.0], [2.0, 2.0], "undecided"),  # no difference at all
     ],
 )
 def test_order_verdict(lower, higher, expected):
     assert order_verdict(lower, higher) == expected
 
 
-def test_order_verdict_needs_pairs():
-    with pytest.raises(ValueError, match="same seeds, got 2 and 3 values"):
-        order_verdict([1, 2], [1, 2, 3])
+def test_seed_correlation():
+    up, down = {0: 1.0, 1: 2.0, 2: 3.0}, {0: 6.0, 1: 4.0, 2: 2.0}
+    assert seed_correlation([up, down]) == -1
+    assert seed_correlation([up, down, up]) == pytest.approx(-1 / 3)  # -1, -1 and 1
+    assert seed_correlation([up, down | {7: 100.0}]) == -1  # over the common seeds
+    assert math.isnan(seed_correlation([up, {0: 1.0, 1: 2.0}]))  # two points always lie on a line
+    assert math.isnan(seed_correlation([up, dict.fromkeys(range(3), 5.0)]))
+    assert math.isnan(seed_correlation([]))
 
 
 @pytest.mark.parametrize(
-    ("orders", "expected"),
+    ("verdicts", "expected"),
     [
         (["holds"], "holds"),
         (["holds", "holds"], "holds"),
@@ -137,9 +175,9 @@ def test_order_verdict_needs_pairs():
         (["undecided", "contradicted", "holds"], "contradicted"),
     ],
 )
-def test_claim_verdict(orders, expected):
-    assert claim_verdict(orders) == expected
-    assert claim_verdict(iter(orders)) == expected
+def test_claim_verdict(verdicts, expected):
+    assert claim_verdict(verdicts) == expected
+    assert claim_verdict(iter(verdicts)) == expected
 
 
 def test_a_claim_without_orders_is_an_error():
@@ -170,7 +208,7 @@ def test_accuracy_verdict(values, expected):
         ([3.0] * 3, "reproduced"),
         ([1.5 * 3] * 3, "reproduced"),
         ([2.0] * 3, "reproduced"),
-        ([4.75] * 3, "better"),
+        ([4.75] * 3, "larger ratio"),
         ([1.75] * 3, "worse"),
         ([9.0], "undecided"),
     ],
@@ -180,25 +218,103 @@ def test_speed_verdict(values, expected):
 
 
 @pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([-98.0] * 3, "reproduced"),  # exactly at the margin
+        ([-97.75] * 3, "higher ELBO"),
+        ([-102.25] * 3, "worse"),
+        ([-90.0], "undecided"),
+    ],
+)
+def test_bound_verdict(values, expected):
+    assert bound_verdict(values, -100.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([98.0, 98.0, 98.0], "equivalent"),  # the limit belongs to the margin
+        ([101.0, 101.1, 101.2], "equivalent"),  # 101.1 +- 0.25
+        ([101.0, 101.5, 102.0], "undecided"),  # 101.5 +- 1.24: the mean alone would do
+        ([104.0, 105.0, 106.0], "different"),  # 105 +- 2.48
+        ([94.0, 95.0, 96.0], "different"),
+        ([103.0, 104.0, 105.0], "undecided"),
+        ([100.0], "undecided"),  # one seed proves nothing
+    ],
+)
+def test_equivalence_verdict(values, expected):
+    assert equivalence_verdict(values, limits_nats(100.0)) == expected
+
+
+@pytest.mark.parametrize("rule", LIMITS)
+def test_an_assessment_has_both_verdicts_by_the_limits_of_its_rule(rule):
+    paper = 10.0
+    low, high = LIMITS[rule](paper)
+    for value, equivalence in ((low, "equivalent"), (high, "equivalent"), (high + 1, "different")):
+        found = assess([value] * 3, paper, rule)
+        assert (found.equivalence, found.ours.mean) == (equivalence, value)
+        assert found.verdict == rule([value] * 3, paper)
+        assert (found.verdict == "reproduced") == (equivalence == "equivalent")
+
+
+def test_an_assessment_without_a_value():
+    assert assess([], 10.0).verdict == verdicts.NOT_RUN
+    assert assess([], 10.0, diverged=2).verdict == verdicts.DIVERGED
+    assert assess([10.0], 10.0, diverged=2).diverged == 2
+
+
+@pytest.mark.parametrize(
     ("groups", "expected"),
     [
-        ([[90.0, 91.0, 92.0], [90.5, 91.5, 92.5]], "holds"),
-        (
-            [[90.0, 91.0, 92.0], [91.0, 92.0, 93.0]],
-            "holds",
-        ),  # one point apart, exactly at the margin
-        ([[90.0, 91.0, 92.0], [91.25, 92.25, 93.25]], "contradicted"),
-        ([[91.25, 92.25, 93.25], [90.0, 91.0, 92.0]], "contradicted"),
-        (
-            [[90.0, 91.0, 92.0], [90.0, 91.0, 92.0], [93.0, 94.0, 95.0]],
-            "contradicted",
-        ),  # any pair may
-        ([[90.0, 91.0, 92.0], [93.0, 91.0, 89.0]], "undecided"),
+        ([[90.0, 90.1, 90.2], [90.5, 90.6, 90.7]], "holds"),  # -0.5 +- 0.23
+        ([[90.0] * 3, [91.0] * 3], "holds"),  # exactly at the margin
+        ([[90.0] * 3, [91.25] * 3], "contradicted"),
+        ([[91.25] * 3, [90.0] * 3], "contradicted"),
+        ([[90.0] * 3, [90.0] * 3, [93.0, 94.0, 95.0]], "contradicted"),  # any pair may
+        ([[90.0, 91.0, 92.0], [90.5, 91.5, 92.5]], "undecided"),  # -0.5 +- 2.27
         ([[90.0], [90.0]], "undecided"),
     ],
 )
 def test_close_verdict(groups, expected):
     assert close_verdict(groups) == expected
+
+
+STEPS = np.arange(1, 11) * 10_000
+
+
+def test_trend_is_the_slope_of_the_last_half():
+    falling_first = np.array([90, 70, 50, 40, 30, 29, 28, 27, 26, 25.0])
+    assert trend(STEPS, falling_first[None]).mean == pytest.approx(-1.0)  # not of the start
+    # By least squares: deviations of x are -2.5 to 2.5 in 10,000 steps, their squares sum to 17.5.
+    last = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0])
+    slope = sum((i - 2.5) * y for i, y in enumerate(last)) / 17.5
+    found = trend(STEPS, np.concatenate([[0.0] * 4, last])[None])
+    assert found.mean == pytest.approx(slope)
+    assert (found.low, found.high) == (-math.inf, math.inf)  # one seed
+
+
+def test_trend_over_seeds_and_with_gaps():
+    x = STEPS / 10_000
+    curves = np.stack([50 - 1.0 * x, 60 - 2.0 * x, 70 - 3.0 * x])
+    assert trend(STEPS, curves) == interval([-1.0, -2.0, -3.0])
+    gaps = curves.copy()
+    gaps[0, 6] = math.nan
+    assert trend(STEPS, gaps).mean == pytest.approx(-2.0)
+    gaps[2, 5:] = math.nan  # a seed that diverged
+    assert trend(STEPS, gaps).n == 2
+    with pytest.raises(ValueError, match="three finite points"):
+        trend(STEPS, np.full((2, 10), math.nan))
+
+
+def test_trend_verdict_is_not_fooled_by_the_last_two_points():
+    x = STEPS / 10_000
+    curves = np.stack([50 - x, 51 - 1.1 * x, 52 - 0.9 * x])
+    assert trend_verdict(STEPS, curves) == "falling"
+    assert trend_verdict(STEPS, -curves) == "rising"
+    curves[:, -1] = curves[:, -2] + 1  # one noisy point at the end
+    assert trend_verdict(STEPS, curves) == "falling"
+    assert trend_verdict(STEPS, np.stack([50 - x, 50 + x])) == "undecided"
+    assert trend_verdict(STEPS, curves[:1]) == "undecided"
 
 
 def test_figure_verdict():

@@ -13,7 +13,6 @@ MODELS = {"vae": DiscreteVAE, "sbn": StochasticBinaryNetwork}
 COLUMNS = ("sf", "darn", "muprop", "st", "annealed_st", "gumbel_softmax", "st_gumbel_softmax")
 ROWS = tuple(f"{model}-{node}" for model in ("sbn", "vae") for node in NODES)
 CELLS = tuple(f"{row}-{name}" for row in ROWS for name in COLUMNS)
-TEMPERED = ("gumbel_softmax", "st_gumbel_softmax")  # have a temperature to anneal
 LEARNING_RATES = (3e-5, 1e-5, 3e-4, 1e-4, 3e-3, 1e-3)  # the paper's list, in its order
 ANNEAL_RATES = (1e-5, 1e-4)
 
@@ -50,6 +49,11 @@ class Config:
     kl: str = "analytic"  # or "sampled"
     data_bias: bool = False  # the output bias starts at the pixels' log-odds
     darn_form: str = "sample"  # or "printed"
+    # What variance normalisation divides: "all" that reaches the nodes, the learning "signal"
+    # alone (as NVIL's formula reads), or "none".
+    normalise: str = "all"
+    centre: bool = False  # MuProp and DARN subtract the signal's moving average (Gu et al. 2016)
+    slope_form: str = "hard"  # annealed ST: sigmoid of slope * logit, "hard" (clipped) or "soft"
 
     def __post_init__(self):
         for name, allowed in (
@@ -58,6 +62,8 @@ class Config:
             ("estimator", tuple(ESTIMATORS)),
             ("kl", ("analytic", "sampled")),
             ("darn_form", ("sample", "printed")),
+            ("normalise", ("all", "signal", "none")),
+            ("slope_form", ("hard", "soft")),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(
@@ -106,7 +112,7 @@ class Config:
 
     def slope(self, step: int, steps_per_epoch: int) -> float:
         """Slope of annealed ST at a step; 1 for the others."""
-        if self.estimator != "annealed_st":
+        if ESTIMATORS[self.estimator].schedule != "slope":
             return 1.0
         return min(self.slope_max, 1 + self.slope_rate * (step // steps_per_epoch))
 

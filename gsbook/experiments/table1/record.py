@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 from gsbook.experiments.table1 import evaluate, train
 from gsbook.experiments.table1.config import MODELS, Config
 from gsbook.records import Records, check_numbers, check_run, read_config
@@ -15,7 +13,7 @@ FIGURES = ("nll", "single")  # of a test; the others are drawn where they are
 def modules(config: Config) -> tuple[str, ...]:
     """The modules that the numbers of a run stand on: training, evaluation, its model's and its
     estimator's own."""
-    own = MODELS[config.model], inspect.unwrap(ESTIMATORS[config.estimator])
+    own = MODELS[config.model], ESTIMATORS[config.estimator].function
     return train.__name__, evaluate.__name__, *(thing.__module__ for thing in own)
 
 

@@ -12,7 +12,6 @@ METHODS = {
     "st_gumbel_softmax": "st_gumbel_softmax",
     "supervised": None,
 }
-TEMPERED = ("gumbel_softmax", "st_gumbel_softmax")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 from gsbook.experiments.table2 import train
 from gsbook.experiments.table2.config import METHODS, FewLabels
 from gsbook.records import Records, check_numbers, check_run, is_count, read_config
@@ -17,7 +15,7 @@ def modules(config: FewLabels) -> tuple[str, ...]:
     """The modules that the numbers of a run stand on: training, the model's, its estimator's and
     that of the exact bound which judges all methods."""
     names = {"exact", METHODS[config.method]} - {None}
-    own = SemiSupervisedVAE, *(inspect.unwrap(ESTIMATORS[name]) for name in sorted(names))
+    own = SemiSupervisedVAE, *(ESTIMATORS[name].function for name in sorted(names))
     return train.__name__, *(thing.__module__ for thing in own)
 
 

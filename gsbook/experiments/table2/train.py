@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gsbook import data as digits
 from gsbook.engine.run import Curve, advance, device_noise
-from gsbook.experiments.table2.config import METHODS, TEMPERED, FewLabels
+from gsbook.experiments.table2.config import METHODS, FewLabels
 from gslib._checks import unchecked
 from gslib.estimators import ESTIMATORS
 from gslib.functional import stream
@@ -145,6 +145,15 @@ class FewLabelsRun:
             y,
         )
 
+    def _train_to(self, stop: int) -> None:
+        noise = self.noise("noise")
+        self._losses.zero_()
+        count = stop - self.step
+        while self.step < stop:
+            self._update(self._batch(), noise)
+            self.step += 1
+        self._losses /= count
+
     def _update(self, batch: tuple[Tensor, Tensor, Tensor], noise) -> None:
         loss = self.objective(batch, noise)
         self.optimizer.zero_grad()
@@ -160,7 +169,8 @@ class FewLabelsRun:
         estimator = METHODS[c.method]
         if estimator is None:
             return loss
-        options = {"tau": c.tau(self.step)} if c.method in TEMPERED else {}
+        tempered = ESTIMATORS[estimator].schedule == "tau"
+        options = {"tau": c.tau(self.step)} if tempered else {}
         program = partial(self.model.unlabelled, binarise(images, noise), uniform=noise)
         surrogate = ESTIMATORS[estimator](program, uniform=noise, **options)
         return loss + self.model.labelled(x, y, uniform=noise).mean() + surrogate.mean()
@@ -212,12 +222,12 @@ class FewLabelsRun:
             elbo = single = math.nan
         return {"elbo": elbo, "single": single, "accuracy": 100 * hits}
 
-    def state(self, e: int) -> dict[str, Tensor]:
-        """The run's tensors: what a checkpoint holds."""
+    def states(self) -> list[dict[str, Tensor]]:
+        """The run's tensors, of the one member: what a checkpoint holds."""
         state = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for i, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in moments.items()}
-        return {k: v.contiguous().clone() for k, v in state.items()}
+        return [{k: v.contiguous().clone() for k, v in state.items()}]
 
     def load_states(self, states: list[dict[str, Tensor]], step: int) -> None:
         """Continue from a saved state."""
