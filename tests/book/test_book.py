@@ -292,8 +292,9 @@ def test_set_up_goes_round_another_package_called_gslib(tmp_path):
 
 def test_set_up_is_short_and_installs_from_the_address():
     sys.path.insert(0, str((ROOT / TOOL).parent))
-    import notebooks
     import repository
+
+    import notebooks
 
     cell = notebooks.SETUP_CELL.format(address=repository.address())
     assert f"git+{repository.address()}" in cell
