@@ -1,17 +1,13 @@
 """Estimators that differentiate through the sample: each is one rule at the stochastic nodes."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from gslib.distributions import Distribution, sharpened
-from gslib.functional import Uniform, straight_through
+from gslib.functional import Number, Uniform, straight_through
 from gslib.program import Program, run
 
 
-def gumbel_softmax(
-    program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None
-) -> Tensor:
+def gumbel_softmax(program: Program, *, tau: Number = 1.0, uniform: Uniform = None) -> Tensor:
     r"""Gumbel-Softmax: run the program on relaxed samples and back-propagate through them.
 
     Biased for the discrete loss, less so as tau falls, while the variance grows; one evaluation of the program.
@@ -33,9 +29,7 @@ def gumbel_softmax(
     return run(program, lambda q: q.relaxed_sample(tau, uniform=uniform))
 
 
-def st_gumbel_softmax(
-    program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None
-) -> Tensor:
+def st_gumbel_softmax(program: Program, *, tau: Number = 1.0, uniform: Uniform = None) -> Tensor:
     r"""Straight-through Gumbel-Softmax: discrete samples forward, the relaxed sample's gradient backward.
 
     Biased, its value is not; one evaluation of the program.
@@ -54,7 +48,7 @@ def st_gumbel_softmax(
     return run(program, lambda q: q.straight_through_sample(tau, uniform=uniform))
 
 
-def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
+def st(program: Program, *, uniform: Uniform = None) -> Tensor:
     r"""Straight-through: discrete samples forward, the gradient of the mean backward.
 
     Biased unless f is linear in each sample; one evaluation of the program.
@@ -73,9 +67,7 @@ def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
     return run(program, lambda q: _st_sample(q, uniform))
 
 
-def annealed_st(
-    program: Program, *, slope: float | Tensor = 1.0, uniform: Uniform | None = None
-) -> Tensor:
+def annealed_st(program: Program, *, slope: Number = 1.0, uniform: Uniform = None) -> Tensor:
     r"""Slope-annealed straight-through: straight-through at nodes whose mean is a hard sigmoid of growing slope.
 
     Biased, towards none as the slope grows and the node becomes deterministic; one evaluation of the program.
@@ -100,5 +92,5 @@ def annealed_st(
     return st(lambda sample: program(lambda q: sample(sharpened(q, slope))), uniform=uniform)
 
 
-def _st_sample(q: Distribution, uniform: Uniform | None) -> Tensor:
+def _st_sample(q: Distribution, uniform: Uniform) -> Tensor:
     return straight_through(q.sample(uniform=uniform), q.mean)

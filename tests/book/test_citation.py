@@ -1,5 +1,6 @@
 """The edition and the citation: typed once, and everything that names them follows."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -70,6 +71,7 @@ def test_the_edition_is_typed_nowhere_else():
     assert named == {
         "pyproject.toml",
         "CITATION.cff",
+        ".zenodo.json",
         "errata.md",
         "citation.py",
     }  # the last gives an example
@@ -125,6 +127,45 @@ def test_citation_file_is_current_and_complete():
     assert found["url"] == citation.site()
 
 
+def test_the_record_for_the_archive_says_what_the_citation_file_says():
+    text = (ROOT / ".zenodo.json").read_text(encoding="utf-8")
+    assert text == citation.zenodo(), "run python book/tools/citation.py"
+    archived, cited = json.loads(text), yaml.safe_load(citation.cff())
+    assert archived["title"] == cited["title"]
+    assert archived["description"] == f"<p>{cited['abstract']}</p>"
+    assert [person["name"] for person in archived["creators"]] == [citation.AUTHOR]
+    assert (archived["version"], archived["license"]) == (cited["version"], cited["license"])
+    assert archived["publication_date"] == cited["date-released"].isoformat()
+    assert archived["keywords"] == cited["keywords"]
+    related = {entry["identifier"] for entry in archived["related_identifiers"]}
+    paper = cited["references"][0]["identifiers"][0]["value"]
+    assert related == {cited["repository-code"], cited["url"], paper}
+    # what Zenodo's form of deposit knows, https://developers.zenodo.org/#representation
+    assert archived["upload_type"] == "software"
+    assert archived["access_right"] == "open"
+    assert set(archived) <= {
+        *("title", "upload_type", "description", "creators", "version", "publication_date"),
+        *("language", "access_right", "license", "notes", "keywords", "related_identifiers"),
+    }
+
+
+def test_a_doi_stands_in_one_place_and_is_none_until_there_is_one(tmp_path, monkeypatch):
+    assert "doi" not in yaml.safe_load(citation.cff())
+    project = (ROOT / "pyproject.toml").read_text()
+    before, after = project.split("[tool.gumbel-softmax-book]\n")
+    monkeypatch.setattr(citation, "ROOT", tmp_path)
+    for doi in ("10.5281/zenodo.123", "https://doi.org/10.5281/zenodo.123", "10.5281/a b"):
+        entry = f'[tool.gumbel-softmax-book]\ndoi = "{doi}"\n'
+        (tmp_path / "pyproject.toml").write_text(before + entry + after)
+        if doi == "10.5281/zenodo.123":
+            assert yaml.safe_load(citation.cff())["doi"] == doi
+            fields = parse_string(citation.bibtex(), "bibtex").entries["gumbel-softmax-book"].fields
+            assert fields["doi"] == doi
+        else:
+            with pytest.raises(SystemExit, match="doi must be like"):
+                citation.cff()
+
+
 def test_title_and_author_are_the_books():
     book = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     assert (book["title"], book["author"]) == (citation.TITLE, citation.AUTHOR)
@@ -149,7 +190,16 @@ def test_addresses_to_cite_derive_from_the_one_address(monkeypatch, repository, 
 
 
 def test_moving_the_book_moves_its_citation(tmp_path):
-    for path in ("book", "pyproject.toml", "README.md", "CITATION.cff"):
+    for path in (
+        "book",
+        "_toc.yml",
+        "_config.yml",
+        "notebooks",
+        "colab",
+        "pyproject.toml",
+        "README.md",
+        "CITATION.cff",
+    ):
         (shutil.copytree if (ROOT / path).is_dir() else shutil.copy)(ROOT / path, tmp_path / path)
     tools = tmp_path / "book" / "tools"
     subprocess.run(

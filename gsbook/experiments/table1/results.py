@@ -283,13 +283,19 @@ def scale(records: Records, name: str) -> str:
     if not cells:
         return f"{name}: not run yet, to be run by\n    {command(name)}"
     seeds = " or ".join(map(str, sorted({len(cell.runs) for cell in cells.values()})))
-    text = f"{name}: {len(cells)} of {len(COLUMNS)} cells, {steps:,} steps, seeds: {seeds}"
+    lines = [f"{name}: {len(cells)} of {len(COLUMNS)} cells, {steps:,} steps, seeds: {seeds}"]
     missing = [f"{name}-{estimator}" for estimator in COLUMNS if estimator not in cells]
-    target = (
-        name if len(missing) > 1 else "".join(missing)
-    )  # finished runs of a row are not run again
-    return (
-        f"{text}\n    {len(missing)} not run yet, to be run by\n    {command(target)}"
-        if missing
-        else text
-    )
+    if missing:  # finished runs of a row are not run again
+        target = name if len(missing) > 1 else missing[0]
+        lines.append(f"{len(missing)} not run yet, to be run by\n    {command(target)}")
+    if stale := stale_runs(records, cells):
+        lines.append(f"{stale} runs of older code, to be run again by\n    {command(name)}")
+    return "\n    ".join(lines)
+
+
+def stale_runs(records: Records, cells: dict[str, Cell]) -> int:
+    """How many of the runs that stand for cells the present code would not give again."""
+    if records.modules is None:
+        return 0
+    runs = [run for cell in cells.values() for run in cell.runs.values()]
+    return sum(not records.is_current(run) for run in runs)

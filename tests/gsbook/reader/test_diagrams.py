@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from gsbook.reader.diagrams import layers, networks
+from gsbook.reader.diagrams import computation_graph, layers, networks
 from gslib.models import SemiSupervisedVAE
 
 X = torch.zeros(2, 784)
@@ -80,3 +80,33 @@ def test_a_drawing_has_every_shape_and_every_input(model):
         for layer in found:
             assert "×".join(map(str, layer.shape)) in text
             assert layer.branch or layer.text.split(", ")[0] in text
+
+
+# Stochastic computation graphs
+
+
+def labels(ax):
+    return {text.get_text() for text in ax.texts if text.get_text()}
+
+
+def arrows(ax):
+    return [text for text in ax.texts if getattr(text, "arrow_patch", None) is not None]
+
+
+def test_every_node_and_edge_is_drawn():
+    ax = computation_graph(
+        "x  [a]  (z)  <f>\n.  w", "x>a>z>f, w>a", "f>z", blocked="z>a", notes={"w": "0.5"}
+    )
+    assert labels(ax) == {"x", "a", "z", "f", "w", "0.5"}
+    assert len(arrows(ax)) == 4 + 1 + 1
+
+
+def test_a_name_may_hold_a_space_and_a_dot_leaves_a_gap():
+    ax = computation_graph(".  [log p]", "")
+    (text,) = ax.texts
+    assert (text.get_text(), text.get_position()) == ("log p", (1, 0))
+
+
+def test_an_edge_to_an_unknown_node_names_it():
+    with pytest.raises(KeyError, match="q"):
+        computation_graph("x  [a]", "x>q")
