@@ -41,7 +41,7 @@ def check(run: dict) -> None:
     if run["key"] != f"{speed_cell(classes)}_repeat={repeat}":
         raise ValueError("its key is not the one of its config")
     names = ["ratio", *TIMED, *(f"{method}_mb" for method in TIMED)]
-    if missing := [name for name in names if run["test"].get(name) is None]:
+    if missing := [name for name in names if (run["test"] or {}).get(name) is None]:
         raise ValueError(f"test lacks {', '.join(missing)}")
     check_numbers(run["test"], lowest=0.0)
     if not isinstance(run["device"], str):
