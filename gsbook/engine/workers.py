@@ -126,7 +126,9 @@ def run_stages(
     as memory likes.
 
     Args:
-        executor: where jobs go instead of processes of this machine's own.
+        executor: where jobs go instead of processes of this machine's own. Two attributes count
+            where it has them: `reports`, a queue of finished steps, and `shared`, False where the
+            states of its jobs do not outlive them.
 
     Raises:
         Stopped: a worker was killed, or a disk is full; what is saved, the message says.
@@ -177,15 +179,16 @@ def run_stages(
         except BaseException as error:
             for future in waiting:  # or the error would wait for all that was asked for
                 future.cancel()
-            raise_sentence(error, records, store)
+            shared = getattr(executor, "shared", True)
+            raise_sentence(error, records, store if shared else None)
 
 
 @contextmanager
 def local_pool(jobs: int, executor: Executor | None) -> Iterator[tuple[Executor, object | None]]:
-    """(where jobs go, the queue in which they report steps): processes of this machine's own with
-    a queue, or the executor that is given, without."""
+    """(where jobs go, the queue in which they report steps): processes of this machine's own, or
+    the executor that is given, with its own queue if it has one."""
     if executor is not None:
-        yield executor, None
+        yield executor, getattr(executor, "reports", None)
         return
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(jobs, context) as pool:
@@ -196,12 +199,12 @@ def local_pool(jobs: int, executor: Executor | None) -> Iterator[tuple[Executor,
             raise
 
 
-def raise_sentence(error: BaseException, records: Records, store: Checkpoints) -> None:
+def raise_sentence(error: BaseException, records: Records, store: Checkpoints | None) -> None:
     """Raise `Stopped` in place of what happens to long runs, and any other error as it is."""
-    saved = (
-        f"Finished runs are in {records.folder}, states of the others in {store.folder}; the same "
-        "command goes on from there"
-    )
+    states = f"states of the others in {store.folder}" if store else "the others begin anew"
+    saved = f"Finished runs are in {records.folder}, {states}; the same command goes on from there"
+    if isinstance(error, Stopped):
+        raise Stopped(f"{error} {saved}") from None
     if isinstance(error, BrokenProcessPool):
         raise Stopped(
             "A worker process was killed, most often because memory ran out: try fewer --jobs. "
