@@ -126,5 +126,5 @@ def build(config: Config | FewLabels, weights: dict, slope: float) -> torch.nn.M
     model = MODELS[config.model](config.node)
     model.load_state_dict(weights)
     if ESTIMATORS[config.estimator].schedule == "slope":  # it changes the node itself
-        model.slope = torch.tensor(slope)
+        model.slope, model.slope_form = torch.tensor(slope), config.slope_form
     return model

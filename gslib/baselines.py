@@ -29,6 +29,8 @@ class Baseline(nn.Module):
         inputs: size D of the input x that the network sees, or None for no network.
         moving_average: subtract the moving average c.
         normalise: return max(1, sigma) as the scale, sigma^2 a moving average of the signal's variance; else 1.
+        signal_alone: divide the signal here and return 1, as the formula reads: what else reaches a node, such as a
+            KL term, then keeps its size. Else the estimator divides all of it.
         ensemble: number E of members; each has its own state. None for a single run without that axis.
         hidden: tanh units of the network's one hidden layer. lr: its learning rate (plain SGD on the squared error).
         decay: of the moving averages.
@@ -51,6 +53,7 @@ class Baseline(nn.Module):
         *,
         moving_average: bool = True,
         normalise: bool = True,
+        signal_alone: bool = False,
         ensemble: int | None = None,
         hidden: int = 100,
         lr: float = 1e-3,
@@ -59,6 +62,7 @@ class Baseline(nn.Module):
     ):
         super().__init__()
         self.moving_average, self.normalise = moving_average, normalise
+        self.signal_alone = signal_alone
         self.lr, self.decay = lr, decay
         lead = () if ensemble is None else (ensemble,)
         self.lead = len(lead)
@@ -67,7 +71,7 @@ class Baseline(nn.Module):
         self.seen: Tensor
         self.register_buffer("mean", torch.zeros(lead))
         self.register_buffer("variance", torch.ones(lead))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("seen", torch.zeros(lead, dtype=torch.bool))
         self.network: nn.Module | None = None
         if inputs is not None:
             first = Linear(inputs, hidden, name="baseline", ensemble=ensemble, seeds=seeds)
@@ -77,7 +81,7 @@ class Baseline(nn.Module):
             self.network = nn.Sequential(first, nn.Tanh(), last)
         self._last: tuple[Tensor, Tensor | None, Tensor] | None = None
 
-    def forward(self, signal: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, signal: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor | float]:
         """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with them)."""
         self._check(signal, x)
         signal, prediction = widened(signal.detach()), None
@@ -91,6 +95,8 @@ class Baseline(nn.Module):
         centred = signal - self._pad(mean) if self.moving_average else signal
         self._last = (signal, centred, prediction)
         scale = variance.sqrt().clamp(min=1) if self.normalise else torch.ones_like(variance)
+        if self.signal_alone:
+            return centred / self._pad(scale), 1.0
         return centred, self._pad(scale)
 
     def _check(self, signal: Tensor, x: Tensor | None) -> None:

@@ -247,11 +247,12 @@ class Categorical:
 Distribution = Bernoulli | Categorical
 
 
-def sharpened(q: Distribution, slope: float | Tensor = 1.0) -> Distribution:
+def sharpened(q: Distribution, slope: float | Tensor = 1.0, form: str = "hard") -> Distribution:
     """The node with slope * logits: what slope annealing makes of it (Chung et al. 2016, arXiv:1609.01704).
 
     A Bernoulli node gets the hard sigmoid P(z = 1) = clip((slope * logits + 1) / 2), with a margin of 0.001 from 0 and
     1, where log-probabilities are infinite. The paper names no form for categories; here they keep their softmax.
+    With form "soft" it keeps the ordinary sigmoid of slope * logits, as categories keep their softmax.
     A tensor of slopes broadcasts from the left: [E] holds one per ensemble member.
 
     >>> sharpened(Bernoulli(torch.tensor([0.0, 0.5])), 1.5).mean
@@ -259,8 +260,10 @@ def sharpened(q: Distribution, slope: float | Tensor = 1.0) -> Distribution:
     """
     check_positive("slope", slope, q.logits)
     logits = from_left(slope, q.logits) * q.logits
-    if isinstance(q, Categorical):
-        return Categorical(logits)
+    if form not in ("hard", "soft"):
+        raise ValueError(f"form must be 'hard' or 'soft', got {form!r}")
+    if isinstance(q, Categorical) or form == "soft":
+        return type(q)(logits)
     return Bernoulli(((logits + 1) / 2).clamp(PROB_MARGIN, 1 - PROB_MARGIN).logit())
 
 

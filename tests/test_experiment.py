@@ -100,7 +100,7 @@ def same(a: dict, b: dict) -> list[str]:
 def all_of(ensemble, e):
     """Everything a run leaves: state, curve, figures."""
     return (
-        ensemble.state(e),
+        ensemble.states()[e],
         vars(ensemble.curves[e]),
         float(valid_bound(ensemble, 5)[e]),
         final_figures(ensemble, 5)[e],
@@ -110,9 +110,10 @@ def all_of(ensemble, e):
 # One run, by hand
 
 
-def train_noise(seed):
-    generator = stream("noise", seed, 0)
-    return lambda like: torch.rand(like.shape, generator=generator)
+def train_noise(seed, step, ndim):
+    """The trainer's noise for a lone run without an axis of members."""
+    noise = Noise(keys("noise", [seed]), step, ndim=ndim)
+    return lambda like: noise(like.unsqueeze(0)).squeeze(0)
 
 
 @pytest.mark.parametrize("estimator", ["st", "gumbel_softmax", "muprop", "sf"])
@@ -132,8 +133,9 @@ def test_members_train_as_torchs_sgd_would(model, node, estimator):
             "sf": Baseline(16 if model == "vae" else 8, seeds=[3]),
             "muprop": Baseline(moving_average=False),
         }
-        noise, losses = train_noise(3), []
+        losses = []
         for step in range(start):
+            noise = train_noise(3, step, 4 if node == "categorical" else 3)
             order = torch.randperm(80, generator=stream("order", 3, step // 10))
             x = TINY["train"][order[step % 10 * 8 :][:8]].float()
             options = {}
@@ -153,11 +155,11 @@ def test_members_train_as_torchs_sgd_would(model, node, estimator):
             if estimator in baseline:
                 baseline[estimator].update()
         for k, v in lone.state_dict().items():
-            torch.testing.assert_close(ensemble.state(e)[f"model.{k}"], v, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(ensemble.states()[e][f"model.{k}"], v, rtol=1e-6, atol=1e-6)
         assert ensemble.curves[e].train == [pytest.approx(sum(losses) / start, abs=1e-3)]
         assert ensemble.curves[e].step == [start]
     assert not torch.allclose(
-        ensemble.state(0)["model." + k], ensemble.state(1)["model." + k]
+        ensemble.states()[0]["model." + k], ensemble.states()[1]["model." + k]
     )  # the rate matters
 
 
@@ -294,8 +296,8 @@ def test_options_reach_model_and_estimator(monkeypatch):
     assert Ensemble([config(kl="sampled")], TINY, size=(4,)).model.sampled_kl
     assert not Ensemble([config()], TINY, size=(4,)).model.sampled_kl
     frozen = trained([config(learned_prior=False)])
-    assert not frozen.state(0)["model.prior_logits"].any()
-    assert trained([config()]).state(0)["model.prior_logits"].any()
+    assert not frozen.states()[0]["model.prior_logits"].any()
+    assert trained([config()]).states()[0]["model.prior_logits"].any()
     for form in ("sample", "printed"):
         calls = spy(monkeypatch, "darn")
         trained([config(estimator="darn", darn_form=form)])
@@ -332,9 +334,9 @@ def test_a_member_equals_its_lone_run(model, node, estimator):
         other = trained(part, WIDE, size)
         for i, c in enumerate(part):
             e = configs.index(c)
-            assert same(mixed.state(e), other.state(i)) == []
+            assert same(mixed.states()[e], other.states()[i]) == []
             assert all_of(mixed, e)[1:] == all_of(other, i)[1:]
-    assert same(mixed.state(0), mixed.state(2)) != []
+    assert same(mixed.states()[0], mixed.states()[2]) != []
 
 
 def test_a_bernoulli_vaes_prior_has_the_same_bits_anywhere_in_an_ensemble():
@@ -367,7 +369,7 @@ def test_continued_from_a_checkpoint_equals_uninterrupted(tmp_path, model, node,
         pass
     straight = trained(longer)
     for e in (0, 1):
-        assert same(resumed.state(e), straight.state(e)) == []
+        assert same(resumed.states()[e], straight.states()[e]) == []
         assert all_of(resumed, e)[1:] == all_of(straight, e)[1:]
         assert resumed.curves[e].step == [10, 20, 30, 40]
 
@@ -720,7 +722,7 @@ def test_checkpoints_beyond_or_off_the_runs_path_are_not_used(tmp_path):
     # 25 is no multiple of eval_every: a longer run has no point of its curve there.
     assert [store.step(config(steps=s)) for s in (25, 40, 20)] == [25, 0, 0]
     assert store.state(config(steps=40)) is None
-    assert same(store.state(config(steps=25)), ensemble.state(0)) == []
+    assert same(store.state(config(steps=25)), ensemble.states()[0]) == []
     assert store.step(config(steps=25, seed=1)) == 0
 
 

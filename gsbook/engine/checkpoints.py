@@ -50,7 +50,7 @@ class Checkpoints:
         return found[1] if found and found[0]["step"] == config.steps else None
 
     def save(self, trainer: Trainer) -> None:
-        for e, config in enumerate(trainer.configs):
+        for e, (config, state) in enumerate(zip(trainer.configs, trainer.states(), strict=True)):
             about = {
                 "trajectory": config.trajectory,
                 "step": trainer.step,
@@ -58,7 +58,7 @@ class Checkpoints:
                 "diverged": trainer.diverged[e],
                 "seconds": trainer.seconds / len(trainer.configs),
             }
-            text, state = json.dumps(about), trainer.state(e)
+            text = json.dumps(about)
             metadata = {"run": text, "sha256": checksum(text, state)}
             files.write(self.path(config), save(state, metadata=metadata))
 

@@ -42,25 +42,6 @@ def advance(trainer, steps: int, eval_every: int) -> Iterator[int]:
         yield trainer.step
 
 
-def member_noise(streams: list[torch.Generator]) -> Callable[[Tensor], Tensor]:
-    """A `uniform` that fills each member's part of [E, ...] from that member's own stream.
-
-    >>> from gslib.functional import stream
-    >>> two = member_noise([stream(0), stream(1)])
-    >>> one = member_noise([stream(1)])  # a member's noise does not depend on its company
-    >>> torch.equal(two(torch.zeros(2, 5))[1:], one(torch.zeros(1, 5)))
-    True
-    """
-
-    def uniform(like: Tensor) -> Tensor:
-        out = torch.empty_like(like, device="cpu", memory_format=torch.contiguous_format)
-        for part, generator in zip(out, streams, strict=True):
-            part.uniform_(generator=generator)
-        return out.to(like.device)
-
-    return uniform
-
-
 def device_noise(device: torch.device, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
     """A `uniform` that draws where the model is, seeded by a generator's seed."""
     if device.type != "cpu":

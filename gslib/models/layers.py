@@ -83,6 +83,7 @@ class Model(nn.Module):
             shape = "(N,)" if node == "bernoulli" else "(N, K)"
             raise ValueError(f"size of a {node} node must be {shape}, got {self.size}")
         self.units = math.prod(self.size)
+        self.slope_form = "hard"  # or "soft", see `gslib.distributions.sharpened`
         self.slope: Tensor | None
         self.register_buffer("slope", None)
         self.register_load_state_dict_pre_hook(_make_room_for_slope)
@@ -96,7 +97,7 @@ class Model(nn.Module):
     def distribution(self, logits: Tensor) -> Distribution:
         """Flat logits [..., units] -> the node's distribution, sharpened if the model has a slope."""
         q = self.plain_distribution(logits)
-        return q if self.slope is None else sharpened(q, self.slope)
+        return q if self.slope is None else sharpened(q, self.slope, self.slope_form)
 
     def flat(self, z: Tensor) -> Tensor:
         """A sample [..., N] or [..., N, K] -> [..., units], ready for the next layer."""

@@ -64,12 +64,13 @@ def _mean_bound(
 ) -> Tensor:
     """Mean over images of the m-sample bound, [E], in float64; noise depends on the member's seed and the use alone."""
     members = len(ensemble.configs)
-    noise = ensemble.noise(use)
     total = torch.zeros(members, dtype=torch.float64, device=ensemble.device)
     with unchecked(), torch.no_grad():
-        for part in images.split(50 if samples > 1 else 500):
+        for i, part in enumerate(images.split(50 if samples > 1 else 500)):
             x = part.float().expand(members, -1, -1)
             # Rows per member stay the same whatever the ensemble's size, and so do the draws.
-            bound = ensemble.model.bound(x, samples, tau=tau, uniform=noise, chunk=ROWS * members)
+            bound = ensemble.model.bound(
+                x, samples, tau=tau, uniform=ensemble.noise(use, i), chunk=ROWS * members
+            )
             total += bound.double().sum(-1)
     return total / len(images)

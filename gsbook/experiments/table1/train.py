@@ -1,13 +1,13 @@
 """Training many runs as one program: the leading ensemble axis holds learning rates, seeds and schedules.
 
-Everything random comes from streams named by the run's seed and the position in training, so that a member's numbers do
-not depend on its company, and a run that is stopped at a checkpoint and taken up again gives the same numbers.
+Everything random is a function of the run's seed and the position in training, so that a member's numbers do not depend
+on its company, and a run that is stopped at a checkpoint and taken up again gives the same numbers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -15,11 +15,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gsbook import data as digits
-from gsbook.engine.run import Curve, advance, device_noise, member_noise
+from gsbook.engine.noise import Noise, keys
+from gsbook.engine.run import Curve, advance
+from gsbook.engine.step import Step, best_mode
 from gsbook.experiments.table1.config import MODELS, Config
 from gslib.baselines import Baseline
 from gslib.estimators import ESTIMATORS
-from gslib.functional import stream
 
 TOGETHER = ("lr", "seed", "anneal_rate", "steps")  # what members of one ensemble may differ in
 
@@ -50,195 +51,154 @@ def build_model(configs: list[Config], size=None, data: int = 784):
 
 
 class Ensemble:
-    """E runs in training: model, velocities, baselines and curves, with one `advance` for all.
+    """E runs in training: model, baseline, step and curves, with one `advance` for all.
 
     Args:
-        configs: runs that differ in lr, seed, anneal_rate and steps only (one model, node, estimator, batch size).
+        configs: runs that differ in `TOGETHER` only (one model, node, estimator, batch size).
         data: dict of uint8 tensors "train", "valid", "test", each [n, D].
         device: where to train. size: of the nodes, default the paper's.
+        mode: how a step is run (see `gsbook.engine.step`); by default what suits runs of this
+            length here.
 
-    >>> data = dict.fromkeys(("train", "valid", "test"), torch.randint(0, 2, (20, 16), dtype=torch.uint8))
-    >>> configs = [Config("vae", "bernoulli", "st", lr=lr, eval_every=2, batch=10) for lr in (1e-3, 1e-4)]
-    >>> list(Ensemble(configs, data, size=(8,)).advance(4))
+    >>> images = torch.randint(0, 2, (20, 16), dtype=torch.uint8)
+    >>> data = dict.fromkeys(("train", "valid", "test"), images)
+    >>> options = dict(eval_every=2, batch=10)
+    >>> configs = [Config("vae", "bernoulli", "st", lr=lr, **options) for lr in (1e-3, 1e-4)]
+    >>> list(Ensemble(configs, data, size=(8,), mode="eager").advance(4))
     [2, 4]
     """
 
-    def __init__(self, configs: list[Config], data: dict[str, Tensor], *, device="cpu", size=None):
+    def __init__(
+        self,
+        configs: list[Config],
+        data: dict[str, Tensor],
+        *,
+        device="cpu",
+        size=None,
+        mode: str | None = None,
+    ):
         _check_compatible(configs)
         self.configs, self.first, self.step = configs, configs[0], 0
         self.device = torch.device(device)
         self.data = {name: split.to(self.device) for name, split in data.items()}
+        self.seeds = [c.seed for c in configs]
         images, pixels = self.data["train"].shape
         if self.first.batch > images:
             raise ValueError(
                 f"a batch of {self.first.batch} is more than the {images} training images; take a "
                 f"smaller batch, Config(..., batch={images}) at most"
             )
+        self.per_epoch = images // self.first.batch
         self.model = build_model(configs, size, pixels).to(self.device)
         if self.first.data_bias:
             layer = self.model.decoder if self.first.model == "vae" else self.model.output
             mean = self.data["train"].float().mean(0).clamp(1e-3, 1 - 1e-3).logit()
             layer.bias.data += mean[-layer.bias.shape[-1] :]
-        self.baseline = self._make_baseline(pixels)
-        self.weights = [p for p in self.model.parameters() if p.requires_grad]
-        self.velocity = [torch.zeros_like(p) for p in self.weights]
-        self.lr = torch.tensor([c.lr for c in configs], device=self.device)
+        self._row = ESTIMATORS[self.first.estimator]
+        self._schedule = torch.ones(len(configs), device=self.device)
+        self._values: list[float] = []
+        if self._row.schedule == "slope":
+            self.model.slope, self.model.slope_form = self._schedule, self.first.slope_form
+        self.training = self._build_step(pixels if self.first.model == "vae" else pixels // 2, mode)
         self.curves = [Curve() for _ in configs]
         self.diverged: list[int | None] = [None] * len(configs)
         self.seconds = 0.0
-        self._values: list[float] = []
-        self._losses = torch.zeros(len(configs), device=self.device)
-        self._orders: dict[tuple[int, int], Tensor] = {}
 
-    def _make_baseline(self, pixels: int) -> Baseline | None:
-        options = dict(
-            ensemble=len(self.configs),
-            seeds=[c.seed for c in self.configs],
-            lr=self.first.baseline_lr,
+    def _build_step(self, inputs: int, mode: str | None) -> Step:
+        """inputs: how many pixels the model, and so the baseline's network, is given."""
+        shared, row = self.first, self._row
+        # `form` of DARN is the field darn_form; a model that carries the slope has changed its
+        # nodes already.
+        options = {name: getattr(shared, f"{shared.estimator}_{name}") for name in row.options}
+        return Step(
+            self.model,
+            lambda x: partial(self.model.loss, x),
+            partial(row.inner or row, **options),
+            self.data["train"],
+            seeds=self.seeds,
+            lr=torch.tensor([c.lr for c in self.configs], device=self.device),
+            batch=shared.batch,
+            momentum=shared.momentum,
+            baseline=self._make_baseline(inputs),
+            sees=lambda x: x[..., :inputs],
+            schedules={"tau": self._schedule} if row.schedule == "tau" else {},
+            mode=mode or best_mode(shared.steps, self.device),
         )
-        kind = ESTIMATORS[self.first.estimator].baseline
-        if kind == "input":
-            return Baseline(pixels if self.first.model == "vae" else pixels // 2, **options).to(
-                self.device
-            )
-        if kind == "signal":
-            return Baseline(moving_average=False, **options).to(self.device)
-        return None
+
+    def _make_baseline(self, inputs: int) -> Baseline | None:
+        if self._row.baseline is None:
+            return None
+        network = self._row.baseline == "input"
+        return Baseline(
+            inputs if network else None,
+            moving_average=network or self.first.centre,
+            normalise=self.first.normalise != "none",
+            signal_alone=self.first.normalise == "signal",
+            ensemble=len(self.configs),
+            seeds=self.seeds,
+            lr=self.first.baseline_lr,
+        ).to(self.device)
 
     def advance(self, steps: int) -> Iterator[int]:
         """Train up to the given number of steps in all; yields after each point of the curve."""
         return advance(self, steps, self.first.eval_every)
 
     def train_to(self, stop: int) -> None:
-        noise = self.noise("noise")
-        self._losses.zero_()
-        count = stop - self.step
         while self.step < stop:
-            self._update(self._batch(), noise)
-            self.step += 1
-        self._losses /= count
+            self.training.run(min(stop, self._anneal()) - self.step)
+            self.step = self.training.number
 
-    def _update(self, x: Tensor, noise) -> None:
-        row = ESTIMATORS[self.first.estimator]
-        # A model that carries the slope has changed its nodes already.
-        estimator = row.inner or row
-        options = self._options(x)
-        surrogate = estimator(partial(self.model.loss, x), uniform=noise, **options)
-        loss = surrogate.mean(-1)  # [E]
-        # The sum keeps members apart; scaling by each one's rate here spares a pass over the weights.
-        slopes = torch.autograd.grad((loss * self.lr).sum(), self.weights)
-        with torch.no_grad():
-            torch._foreach_mul_(self.velocity, self.first.momentum)
-            torch._foreach_add_(self.velocity, slopes)
-            torch._foreach_sub_(self.weights, self.velocity)
-            self._losses += loss
-        if self.baseline is not None:
-            self.baseline.update()
-
-    def _options(self, x: Tensor) -> dict:
-        """The estimator's hyperparameters at this step."""
-        row, options = ESTIMATORS[self.first.estimator], {}
-        self._anneal()
-        if row.schedule == "tau":
-            options["tau"] = self._schedule
-        for name in row.options:  # `form` of DARN is the field darn_form
-            options[name] = getattr(self.first, f"{self.first.estimator}_{name}")
-        if row.baseline == "input":
-            options["baseline"] = partial(
-                self.baseline, x=x[..., : self.baseline.network[0].weight.shape[-2]]
-            )
-        elif self.baseline is not None:
-            options["baseline"] = self.baseline
-        return options
-
-    def _anneal(self) -> None:
-        """Bring the members' temperatures or slopes [E] up to the present step."""
-        per_epoch = max(1, len(self.data["train"]) // self.first.batch)
-        sloped = ESTIMATORS[self.first.estimator].schedule == "slope"
+    def _anneal(self) -> int:
+        """Bring the members' temperatures or slopes up to the present step; returns the step at
+        which they change next."""
+        sloped = self._row.schedule == "slope"
+        every = self.per_epoch if sloped else self.first.anneal_every
         values = [
-            c.slope(self.step, per_epoch) if sloped else c.tau(self.step) for c in self.configs
+            c.slope(self.step, self.per_epoch) if sloped else c.tau(self.step) for c in self.configs
         ]
         if values != self._values:
-            self._values, self._schedule = values, torch.tensor(values, device=self.device)
-            if sloped:
-                self.model.slope = self._schedule
+            self._values = values
+            self._schedule.copy_(torch.tensor(values))
+        return self.step + every - self.step % every
 
-    def _batch(self) -> Tensor:
-        """The next minibatch of each member, [E, B, D], from its own shuffling of the data."""
-        n, size = len(self.data["train"]), self.first.batch
-        per_epoch = n // size
-        epoch, position = divmod(self.step, per_epoch)
-        if position == 0 or not self._orders:
-            seeds = {c.seed for c in self.configs}
-            self._orders = {
-                s: torch.randperm(n, generator=stream("order", s, epoch)) for s in seeds
-            }
-        rows = torch.cat(
-            [self._orders[c.seed][position * size : (position + 1) * size] for c in self.configs]
-        )
-        return (
-            self.data["train"]
-            .index_select(0, rows.to(self.device))
-            .float()
-            .unflatten(0, (len(self.configs), size))
-        )
-
-    def noise(self, use: str) -> Callable[[Tensor], Tensor]:
-        """A `uniform` for one use at this step: on the CPU each member's own stream, on an accelerator one for all."""
-        if self.device.type != "cpu":
-            return device_noise(self.device, stream(use, self.configs[0].seed, self.step))
-        return member_noise([stream(use, c.seed, self.step) for c in self.configs])
+    def noise(self, use: str, part: int = 0) -> Noise:
+        """The `uniform` of one use outside training: a function of the members' seeds, the use,
+        and the part of it."""
+        return Noise(keys(use, self.seeds, device=self.device), part, ndim=self.training.ndim)
 
     def record(self) -> None:
+        """Add a point to the curves."""
         self._anneal()
-        valid, test = (self.mean_loss(self.data[name]) for name in ("valid", "test"))
-        for e, curve in enumerate(self.curves):
-            if self.diverged[e] is None and not (
-                self._losses[e].isfinite() and valid[e].isfinite()
-            ):
+        losses = [self.training.losses().double()]
+        losses += [self.mean_loss(self.data[name]) for name in ("valid", "test")]
+        for e, found in enumerate(torch.stack(losses).T.tolist()):  # one transfer
+            curve = self.curves[e]
+            if self.diverged[e] is None and not all(map(math.isfinite, found[:2])):
                 self.diverged[e] = self.step
             curve.step.append(self.step)
-            for name, value in (("train", self._losses[e]), ("valid", valid[e]), ("test", test[e])):
-                number = float(value)
+            for name, number in zip(("train", "valid", "test"), found, strict=True):
                 getattr(curve, name).append(round(number, 4) if math.isfinite(number) else None)
 
     @torch.no_grad()
     def mean_loss(self, images: Tensor, batch: int = 500) -> Tensor:
-        """Mean loss with one discrete sample per image, [E]: for the VAE the single-sample bound, negated."""
-        noise = self.noise("curve")
+        """Mean loss with one discrete sample per image, [E]: for the VAE the single-sample bound,
+        negated."""
         total = torch.zeros(len(self.configs), dtype=torch.float64, device=self.device)
-        for part in images.split(batch):
+        for i, part in enumerate(images.split(batch)):
+            noise = self.noise(f"curve {self.step}", i)
             x = part.float().expand(len(self.configs), -1, -1)
-            total += self.model.loss(x, lambda q: q.sample(uniform=noise)).sum(-1)
+            total += self.model.loss(x, lambda q, u=noise: q.sample(uniform=u)).sum(-1)
         return total / len(images)
 
-    def state(self, e: int) -> dict[str, Tensor]:
-        """Member e's tensors, without the ensemble axis: what a checkpoint holds."""
-        state = {f"model.{k}": v[e] for k, v in self.model.state_dict().items() if k != "slope"}
-        state |= {f"velocity.{i}": v[e] for i, v in enumerate(self.velocity)}
-        if self.baseline is not None:
-            state |= {
-                f"baseline.{k}": v if v.ndim == 0 else v[e]
-                for k, v in self.baseline.state_dict().items()
-            }
-        return {k: v.contiguous().clone() for k, v in state.items()}
+    def states(self) -> list[dict[str, Tensor]]:
+        """Each member's tensors, without the ensemble axis: what a saved state holds."""
+        kept = self.training.kept()
+        return [{k: v[e] for k, v in kept.items()} for e in range(len(self.configs))]
 
     def load_states(self, states: list[dict[str, Tensor]], step: int) -> None:
         """Continue from members' states at one common step."""
-        stacked = {k: torch.stack([s[k] for s in states]).to(self.device) for k in states[0]}
-        with torch.no_grad():
-            own = self.model.state_dict()
-            for k in own:
-                if k != "slope":
-                    own[k].copy_(stacked[f"model.{k}"])
-            for i, v in enumerate(self.velocity):
-                v.copy_(stacked[f"velocity.{i}"])
-            if self.baseline is not None:
-                for k, v in self.baseline.state_dict().items():
-                    v.copy_(
-                        stacked[f"baseline.{k}"][0] if v.ndim == 0 else stacked[f"baseline.{k}"]
-                    )
-        self.step, self._orders = step, {}
+        self.training.load({k: torch.stack([s[k] for s in states]) for k in states[0]}, step)
+        self.step = step
         self._anneal()
 
 

@@ -145,6 +145,15 @@ class FewLabelsRun:
             y,
         )
 
+    def _train_to(self, stop: int) -> None:
+        noise = self.noise("noise")
+        self._losses.zero_()
+        count = stop - self.step
+        while self.step < stop:
+            self._update(self._batch(), noise)
+            self.step += 1
+        self._losses /= count
+
     def _update(self, batch: tuple[Tensor, Tensor, Tensor], noise) -> None:
         loss = self.objective(batch, noise)
         self.optimizer.zero_grad()
@@ -213,12 +222,12 @@ class FewLabelsRun:
             elbo = single = math.nan
         return {"elbo": elbo, "single": single, "accuracy": 100 * hits}
 
-    def state(self, e: int) -> dict[str, Tensor]:
-        """The run's tensors: what a checkpoint holds."""
+    def states(self) -> list[dict[str, Tensor]]:
+        """The run's tensors, of the one member: what a checkpoint holds."""
         state = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for i, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in moments.items()}
-        return {k: v.contiguous().clone() for k, v in state.items()}
+        return [{k: v.contiguous().clone() for k, v in state.items()}]
 
     def load_states(self, states: list[dict[str, Tensor]], step: int) -> None:
         """Continue from a saved state."""
