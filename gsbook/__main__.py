@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gsbook import timing, weights
+from gsbook import gpu, timing, weights
 from gsbook.engine import cluster, search, workers
 from gsbook.engine.machine import cores
-from gsbook.experiments import EXPERIMENTS, SPEED, TABLE2, target
+from gsbook.experiments import EXPERIMENTS, SPEED, TABLE1, TABLE2, target
 from gsbook.experiments.table2 import speed
 
 BUDGETS = ("smoke", "laptop", "paper")
@@ -61,6 +61,18 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print the plan and its predicted time, train nothing",
     )
+
+    device = commands.add_parser("gpu", help="train rows of Table 1 on one GPU, within minutes")
+    device.set_defaults(act=on_gpu)
+    device.add_argument("--minutes", type=float, default=9.0, help="all in all (default: 9)")
+    device.add_argument("--out", type=Path, required=True, help="folder of what is to come back")
+    device.add_argument("--tf32", action="store_true", help="train (never evaluate) with TF32")
+    device.add_argument("--fused", action="store_true", help="time a step by Triton, too: a minute")
+
+    back = commands.add_parser("take", help="add what came back from a GPU to the records")
+    back.set_defaults(act=take_back)
+    back.add_argument("folder", type=Path, help="the folder that was --out")
+    folders(back, "folder of the records (default: results/table1)")
     return top
 
 
@@ -112,6 +124,17 @@ def run_target(options) -> int:
             executor=executor,
         )
     print(f"records are in {records.folder}")
+    return 0
+
+
+def on_gpu(options) -> int:
+    report = gpu.run(options.out, options.minutes, tf32=options.tf32, fused=options.fused)
+    return 1 if any(str(v).startswith("failed") for v in report["cells"].values()) else 0
+
+
+def take_back(options) -> int:
+    folder = options.results or Path("results") / TABLE1.name
+    print(gpu.take(options.folder, folder, options.checkpoints))
     return 0
 
 

@@ -16,11 +16,10 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
-from tqdm import tqdm  # plain text: the notebook widget needs scripts from a delivery network
 
 from gsbook.code import code_of
 from gsbook.engine.checkpoints import Checkpoints
-from gsbook.engine.experiment import EvaluationSize, Experiment, Stages
+from gsbook.engine.experiment import EvaluationSize, Experiment, Stages, Trainer
 from gsbook.engine.machine import cores, environment, prepare_process
 from gsbook.records import Records
 
@@ -46,7 +45,8 @@ def run_job(
 
     report: called with the number of steps (of all members) since the last call.
     """
-    prepare_process()
+    # On CUDA less than the highest precision would round the products of evaluations, too.
+    prepare_process(precision="medium" if device == "cpu" else "highest")
     data, about = experiment.load_data(size.images)
     store = Checkpoints(experiment, about, checkpoints)
     trainer = experiment.trainer(configs, data, device=device)
@@ -63,11 +63,26 @@ def run_job(
     started = time.perf_counter()
     figures = experiment.evaluate(trainer, size, test)
     trainer.seconds += time.perf_counter() - started
+    return records_of(experiment, trainer, figures, size, about, torch.device(device))
+
+
+def records_of(
+    experiment: Experiment,
+    trainer: Trainer,
+    figures: list[dict],
+    size: EvaluationSize,
+    about: dict,
+    device: torch.device,
+) -> list[dict]:
+    """A record per member of a finished ensemble.
+
+    figures: by member, as `experiment.evaluate` gives them. about: what identifies the data.
+    """
     shared = {
         "evaluation": asdict(size),
         "data": about,
-        **environment(torch.device(device)),
-        "minutes": round(trainer.seconds / len(configs) / 60, 3),
+        **environment(device),
+        "minutes": round(trainer.seconds / len(trainer.configs) / 60, 3),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
     }
     return [
@@ -81,7 +96,7 @@ def run_job(
             "code": code_of(experiment.modules(config)),
             **shared,
         }
-        for e, config in enumerate(configs)
+        for e, config in enumerate(trainer.configs)
     ]
 
 
@@ -133,6 +148,8 @@ def run_stages(
     Raises:
         Stopped: a worker was killed, or a disk is full; what is saved, the message says.
     """
+    from tqdm import tqdm  # plain text: the notebook widget needs scripts from a delivery network
+
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     jobs = 1 if device != "cpu" else jobs or cores()
     about = experiment.load_data(size.images)[1]

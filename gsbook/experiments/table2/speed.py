@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from tqdm import tqdm
 
 from gsbook import data as digits
 from gsbook.code import code_of
@@ -124,6 +123,8 @@ def measure_speed(records: Records, budget, *, device: str | None = None) -> Non
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     context, about = multiprocessing.get_context("spawn"), load_data()[1]
     wanted = [(repeat, k) for repeat in range(budget.repeats) for k in budget.classes]
+    from tqdm import tqdm
+
     for repeat, k in tqdm(wanted, unit="measurement"):
         key = f"{speed_cell(k)}_repeat={repeat}"
         if key in records.runs_of(speed_cell(k)):
