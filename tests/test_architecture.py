@@ -1,8 +1,8 @@
-"""The rules of the house: which way imports point, that they go in no circle, and how large code is.
+"""The rules of ARCHITECTURE.md: which way imports point, in no circle, and how large code is.
 
-What is taken home (gslib) stands on torch alone; what made the numbers (gsbook) may use it, and not
-the other way round. Records, the engine, the experiments and the reader's aids each know only what
-lies below them.
+What is taken home (gslib) stands on torch alone; what made the numbers (gsbook) may use it, but
+not the other way round. Records, the engine, the experiments and the reader's aids each know only
+what lies below them.
 """
 
 import ast
@@ -20,38 +20,35 @@ TAKEN_HOME = {"torch", "gslib", *sys.stdlib_module_names}
 # `python -m gslib run …` of the first edition passes on to gsbook, by name, for one edition.
 PASSES_ON = "gslib.__main__"
 # Who must not import what, by the beginning of their names.
+JUDGING = ("gsbook.claims", "gsbook.verdicts", "gsbook.ledger")
 NEVER = {
-    "gslib": ("gsbook", "book"),
-    "gsbook": ("book",),
-    "gsbook.engine": (
-        "gsbook.experiments",
-        "gsbook.claims",
-        "gsbook.verdicts",
-        "gsbook.reader",
-        "gsbook.ledger",
-        "gsbook.answers",
-    ),
-    "gsbook.records": ("gsbook.engine", "gsbook.experiments", "gsbook.reader", "gsbook.claims"),
-    "gsbook.code": ("gsbook.",),
-    "gsbook.files": ("gsbook.",),
-    "gsbook.reader": ("gsbook.engine", "gsbook.experiments", "gsbook.records", "gsbook.ledger"),
+    "gslib": ("gsbook",),
+    "gsbook.engine": ("gsbook.experiments", "gsbook.reader", "gsbook.answers", *JUDGING),
+    "gsbook.records": ("gsbook.engine", "gsbook.experiments", "gsbook.reader", *JUDGING),
+    "gsbook.code": ("gsbook",),
+    "gsbook.files": ("gsbook",),
+    "gsbook.intervals": ("gsbook",),
+    "gsbook.reader": ("gsbook.engine", "gsbook.experiments", "gsbook.records", *JUDGING),
     "gsbook.experiments": ("gsbook.reader", "gsbook.ledger", "gsbook.answers"),
     "gsbook.experiments.table1": ("gsbook.experiments.table2",),
     "gsbook.experiments.table2": ("gsbook.experiments.table1",),
-    **{
-        f"gsbook.experiments.{table}.{module}": (
-            f"gsbook.experiments.{table}.results",
-            f"gsbook.experiments.{table}.plan",
-            "gsbook.claims",
-            "gsbook.verdicts",
-            "gsbook.records",
-        )
-        for table in ("table1", "table2")
-        for module in ("train", "evaluate", "config")
-    },
 }
-GSLIB_CODE = 1000  # lines of code of gslib: one sitting
+NEVER |= {
+    f"gsbook.experiments.{table}.{part}": (
+        f"gsbook.experiments.{table}.results",
+        f"gsbook.experiments.{table}.plan",
+        "gsbook.records",
+        *JUDGING,
+    )
+    for table, parts in {
+        "table1": ("config", "train", "evaluate"),
+        "table2": ("config", "train"),
+    }.items()
+    for part in parts
+}
+GSLIB_CODE = 1180  # lines of code of gslib: one sitting
 FILE_CODE = 250  # lines of code of a file
+LONG_FILES = {"gsbook.gpu": 480}  # to be taken apart
 FUNCTION_CODE = 60  # lines of code of a function, without its docstring
 
 
@@ -103,18 +100,19 @@ def test_arrows_point_down(name):
         if begins(name, above) and name != PASSES_ON
         for found in imports(name)
         for below in never
-        if begins(found, below) and found != above
+        if begins(found, below)
     }
     assert not bad
 
 
-def test_every_rule_is_about_modules_that_there_are():
-    for above, never in NEVER.items():
-        if above.rsplit(".", 1)[-1] not in ("evaluate", "train", "config"):
-            assert any(begins(name, above) for name in MODULES), above
-        for below in never:
-            stands = any(begins(name, below.rstrip(".")) for name in MODULES)
-            assert stands or below == "book" or above.endswith("evaluate"), below
+def test_the_rules_name_modules_that_exist():
+    named = {*NEVER, *(name for never in NEVER.values() for name in never), PASSES_ON}
+    assert named <= MODULES.keys()
+
+
+def test_nothing_in_a_package_imports_the_tools_of_the_book():
+    tools = {path.stem for path in (ROOT / "book" / "tools").glob("*.py")} | {"book"}
+    assert [m for m in MODULES if tools & {i.split(".")[0] for i in imports(m)}] == []
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if begins(name, "gslib")])
@@ -183,10 +181,22 @@ def test_gslib_is_one_sitting():
     assert count <= GSLIB_CODE
 
 
+def test_gslib_reads_in_pieces():
+    """No file of gslib is longer than 260 lines, no function than 40, its docstring aside."""
+    for name in MODULES:
+        if begins(name, "gslib"):
+            text = MODULES[name].read_text(encoding="utf-8")
+            assert len(text.splitlines()) <= 260, name
+            for node in ast.walk(TREES[name]):
+                if isinstance(node, ast.FunctionDef):
+                    words = (ast.get_docstring(node, clean=False) or "").count("\n")
+                    assert node.end_lineno - node.lineno + 1 - words <= 40, f"{name}.{node.name}"
+
+
 @each_module
 def test_files_and_functions_are_short(name):
     lines = code_lines(name)
-    assert len(lines) <= FILE_CODE, f"{len(lines)} lines of code"
+    assert len(lines) <= LONG_FILES.get(name, FILE_CODE), f"{len(lines)} lines of code"
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             own = lines & set(range(node.lineno, node.end_lineno + 1))
@@ -200,4 +210,4 @@ def test_files_of_tests_are_short(path):
 
 
 # Being taken apart by topic.
-LONG_TESTS = {"test_browser.py": 900, "test_edges.py": 520}
+LONG_TESTS = {"test_book.py": 560, "test_browser.py": 900, "test_edges.py": 520}

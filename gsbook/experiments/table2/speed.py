@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from tqdm import tqdm
 
 from gsbook import data as digits
 from gsbook.code import code_of
@@ -130,6 +129,8 @@ def measure_speed(records: Records, budget, *, device: str | None = None) -> Non
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     about = load_data()[1]
     wanted = [(repeat, k) for repeat in range(budget.repeats) for k in budget.classes]
+    from tqdm import tqdm
+
     for repeat, k in tqdm(wanted, unit="measurement"):
         key = f"{speed_cell(k)}_repeat={repeat}"
         config = {"classes": k, "seed": repeat, "seconds": budget.seconds}
