@@ -23,12 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return options.act(options)
-    except (ValueError, FileNotFoundError, workers.Stopped) as error:
-        print(f"python -m gsbook: {error}", file=sys.stderr)
-        return 2
+    except workers.Stopped as stop:
+        message, status = stop, stop.status
+    except (ValueError, OSError) as error:
+        message, status = error, 2
     except KeyboardInterrupt:
-        print("python -m gsbook: interrupted", file=sys.stderr)
-        return 130
+        message, status = "interrupted", workers.Interrupted.status
+    print(f"python -m gsbook: {message}", file=sys.stderr)
+    return status
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from gsbook.experiments import TABLE1, TABLE2
 from gsbook.experiments.table1.config import MODELS, Config
 from gsbook.experiments.table2.config import FewLabels
 from gsbook.places import command, results_folder
-from gsbook.records import Records
+from gsbook.records import Records, read_config
 from gslib.estimators import ESTIMATORS
 from gslib.models import SemiSupervisedVAE
 
@@ -25,7 +25,7 @@ WIDEST = 10_000  # units of a layer: what a file may ask for before anything lar
 
 
 def keep(
-    cell: str, records: Records, *, checkpoints: Path | None = None, folder: Path | None = None
+    cell: str, found: Records, *, checkpoints: Path | None = None, folder: Path | None = None
 ) -> Path:
     """Write the weights of the cell's final run at seed 0, in half precision, with the key of its
     record; returns the file.
@@ -37,12 +37,12 @@ def keep(
     experiment = TABLE2 if cell in TABLE2.cells else TABLE1
     finals = [
         run
-        for run in records.runs_of(cell).values()
+        for run in found.runs_of(cell).values()
         if run["test"] and run["config"]["seed"] == 0 and not run["diverged"]
     ]
     if not finals:
         raise ValueError(
-            f"{cell} has no finished final run in {records.folder}; run `{command(cell)}` first"
+            f"{cell} has no finished final run in {found.folder}; run `{command(cell)}` first"
         )
     run = max(finals, key=lambda r: (r["config"]["steps"], -goodness(experiment, r)))
     config = experiment.config(**run["config"])
@@ -51,14 +51,14 @@ def keep(
     if state is None:
         raise FileNotFoundError(
             f"the saved state of {config.key} is not on this machine; delete its line from "
-            f"{records.path(cell)} and run `{command(cell)}` to train it again"
+            f"{found.path(cell)} and run `{command(cell)}` to train it again"
         )
     weights = {k.removeprefix("model."): v.half() for k, v in state.items() if "model." in k[:6]}
     metadata = {"key": config.key, "config": json.dumps(config.to_dict())}
     if experiment is TABLE1:
         per_epoch = max(1, len(data["train"]) // config.batch)
         metadata["slope"] = str(config.slope(config.steps, per_epoch))
-    path = weights_file(cell, folder or records.folder.parent / "weights")
+    path = weights_file(cell, folder or found.folder.parent / "weights")
     files.write(path, save(weights, metadata=metadata))
     return path
 
@@ -91,23 +91,26 @@ def load_model(path: str | Path) -> tuple[torch.nn.Module, Config | FewLabels]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            config = read_config(metadata)
+            config, slope = config_of(metadata), float(metadata.get("slope", 1))
+            if not 1 <= slope <= WIDEST:
+                raise ValueError(f"its slope is {slope:g}")
             weights = {k: file.get_tensor(k).float() for k in file.keys()}
         if not all(bool(value.isfinite().all()) for value in weights.values()):
             raise ValueError("a weight is not finite")
-        return build(config, weights, float(metadata.get("slope", 1))), config
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        return build(config, weights, slope), config
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} holds no weights that `python -m gsbook keep` wrote ({error}); restore it "
             "from version control, or keep it again"
         ) from None
 
 
-def read_config(metadata: dict[str, str]) -> Config | FewLabels:
+def config_of(metadata: dict[str, str]) -> Config | FewLabels:
     if not {"config", "key"} <= metadata.keys():
         raise ValueError("its metadata lack the config and the key of a record")
     settings = json.loads(metadata["config"])
-    config = (FewLabels if "method" in settings else Config)(**settings)
+    kind = FewLabels if "method" in settings else Config
+    config = read_config(kind, settings)
     if config.key != metadata["key"]:
         raise ValueError(f"its key {metadata['key']} is not the one of its config, {config.key}")
     if (
@@ -121,10 +124,17 @@ def read_config(metadata: dict[str, str]) -> Config | FewLabels:
 def build(config: Config | FewLabels, weights: dict, slope: float) -> torch.nn.Module:
     if isinstance(config, FewLabels):
         model = SemiSupervisedVAE(config.classes, style=config.style, channels=config.channels)
-        model.load_state_dict(weights)
+        fill(model, weights)
         return model
     model = MODELS[config.model](config.node)
-    model.load_state_dict(weights)
+    fill(model, weights)
     if ESTIMATORS[config.estimator].schedule == "slope":  # it changes the node itself
         model.slope, model.slope_form = torch.tensor(slope), config.slope_form
     return model
+
+
+def fill(model: torch.nn.Module, weights: dict) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:  # names and shapes; what runs out of memory says so elsewhere
+        raise ValueError(" ".join(str(error).split())) from None

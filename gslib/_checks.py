@@ -1,7 +1,5 @@
 """Checks of what comes in. Those of values run eagerly and step aside where no value can be read."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,16 +30,17 @@ def look(ask: Callable[[], T]) -> T | None:
     try:
         with torch.no_grad():
             return ask()
-    except RuntimeError:  # under vmap, on meta and on fake tensors no value can be read
+    except RuntimeError:  # under vmap, on meta, fake and empty tensors no value can be read
         return None
+
+
+def shown(x: Tensor | Sequence[int]) -> str:
+    return str(tuple(x.shape if isinstance(x, Tensor) else x))
 
 
 def check_floating(name: str, x: Any) -> None:
     if not isinstance(x, Tensor):
-        raise TypeError(
-            f"{name} must be a torch.Tensor, got {type(x).__name__}; "
-            "wrap the values in torch.tensor(...)"
-        )
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}; make it one")
     if not x.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {x.dtype}; call .float() first")
 
@@ -49,86 +48,64 @@ def check_floating(name: str, x: Any) -> None:
 def check_logits(logits: Any, dim: int | None = None) -> None:
     """Raise on NaN and infinities; along `dim`, -inf masks a class, but not every class of a row."""
     check_floating("logits", logits)
-    shape = tuple(logits.shape)
-    if dim is not None and not -logits.ndim <= dim < logits.ndim:
-        raise IndexError(
-            f"dim {dim} is out of range for logits of shape {shape}; "
-            f"use a dim from {-logits.ndim} to {logits.ndim - 1}"
-        )
+    n = logits.ndim
+    if dim is not None and not -n <= dim < n:
+        span = f"from {-n} to {n - 1}"
+        raise IndexError(f"dim {dim} is out of range for logits {shown(logits)}: {span}")
     if dim is not None and logits.shape[dim] == 0:
-        raise ValueError(f"logits of shape {shape} have no class along dim {dim}; give one or more")
-    if not logits.numel():
-        return
-
-    def clear() -> bool:  # one sum clears the good case: NaN and infinities survive it
-        if dim is None:
-            return math.isfinite(torch.sub(*logits.aminmax()).item())
-        return math.isfinite(logits.amax(dim).sum().item())
-
-    if look(clear) is not False:
+        raise ValueError(f"logits {shown(logits)} have no class along dim {dim}; give one or more")
+    # One sum clears the good case: NaN and infinities survive it.
+    total = look(lambda: sum(_ends(logits)) if dim is None else float(logits.amax(dim).sum()))
+    if total is None or math.isfinite(total):
         return
     bad = logits.isnan() | logits.isinf() & ((logits > 0) | (dim is None))
     if count := int(bad.sum()):
-        kind = "infinite" if dim is None else "+inf"
-        raise ValueError(
-            f"logits hold {count} NaN or {kind} value(s) (shape {shape}); look at the loss and "
-            "the learning rate that produced them, or clamp logits of certain events"
-        )
+        kind = f"{'infinite' if dim is None else '+inf'} value(s) (shape {shown(logits)})"
+        remedy = "look at the loss and the learning rate that produced them"
+        raise ValueError(f"logits hold {count} NaN or {kind}; {remedy}")
     if dim is not None and (rows := int((logits.amax(dim) == -torch.inf).sum())):
+        remedy = "leave at least one class unmasked"
         raise ValueError(
-            f"{rows} row(s) of logits are -inf in every class (shape {shape}, dim {dim}); "
-            "leave at least one class unmasked"
+            f"{rows} row(s) of logits {shown(logits)} are -inf in every class; {remedy}"
         )
 
 
-def check_positive(name: str, value: Any, like: Tensor) -> None:
+def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:
     """Raise unless `value` is a positive number, or a tensor of them that broadcasts from the left."""
     if not isinstance(value, (int, float, Tensor)):
         raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
     if isinstance(value, Tensor) and not fits(value.shape[::-1], like.shape[::-1]):
-        raise ValueError(
-            f"{name} has shape {tuple(value.shape)}, which does not broadcast from the left "
-            f"to {tuple(like.shape)}; give one number, or one per ensemble member, [E]"
-        )
+        remedy = f"does not broadcast from the left to {shown(like)}; give one, or one per member"
+        raise ValueError(f"{name} has shape {shown(value)}, which {remedy}")
     ends = look(lambda: _ends(value))
     if ends and not 0 < ends[0] <= ends[1] < math.inf:
-        shown = value.tolist() if isinstance(value, Tensor) else value
-        raise ValueError(f"{name} must be positive and finite, got {shown}")
+        given = value.tolist() if isinstance(value, Tensor) else value
+        raise ValueError(f"{name} must be positive and finite, got {given}{remedy}")
 
 
 def check_tau(tau: Any, logits: Tensor) -> None:
     """The same for a temperature, which must also leave (logits + noise) / tau finite."""
-    try:
-        check_positive("tau", tau, logits)
-    except ValueError as error:
-        remedy = "anneal it to a small value such as 0.1, not to zero"
-        raise ValueError(f"{error}; {remedy} (tau = 0 is the arg max: use sample())") from None
+    remedy = "; anneal it to a small value such as 0.1, not to zero (the arg max: use sample())"
+    check_positive("tau", tau, logits, remedy)
     ends = look(lambda: _ends(tau))
-    if not ends or ends[0] >= 1 or not logits.numel():
+    if not ends or ends[0] >= 1:
         return
     size = look(lambda: max(map(abs, _ends(logits.nan_to_num(neginf=0)))))
     wide = torch.promote_types(logits.dtype, torch.float32)
     if size is not None and (size + 1000) / ends[0] > torch.finfo(wide).max:
-        raise ValueError(
-            f"logits of size {size:g} divided by tau = {ends[0]:g} overflow {wide}; "
-            "subtract each row's maximum from its logits, or take a larger tau"
-        )
+        remedy = "subtract each row's maximum from its logits, or take a larger tau"
+        raise ValueError(f"logits of size {size:g} / tau = {ends[0]:g} overflow {wide}; {remedy}")
 
 
-def check_value(name: str, value: Any, shape: tuple[int, ...], events: int) -> None:
+def check_value(name: str, value: Any, shape: Sequence[int], events: int) -> None:
     """Raise unless the last `events` axes of `value` are those of `shape`; leading axes broadcast."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
-    try:
-        torch.broadcast_shapes(value.shape, shape)
-        matches = value.shape[-events:] == shape[-events:]
-    except RuntimeError:
-        matches = False
-    if not matches:
-        raise ValueError(
-            f"{name} has shape {tuple(value.shape)}, which does not broadcast with {tuple(shape)}; "
-            f"its last {events} axes must match"
-        )
+    pairs = zip(value.shape[::-1], tuple(shape)[::-1], strict=False)
+    leading = all(n == m or 1 in (n, m) for n, m in pairs)
+    if not leading or value.shape[-events:] != shape[-events:]:
+        remedy = f"does not broadcast with {shown(shape)}; its last {events} axes must match"
+        raise ValueError(f"{name} has shape {shown(value)}, which {remedy}")
 
 
 def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
@@ -139,17 +116,13 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
 
 def check_inside(name: str, x: Tensor, low: float, high: float, remedy: str) -> None:
     """Raise unless every value lies in [low, high]."""
-    ends = look(lambda: _ends(x)) if x.numel() else None
+    ends = look(lambda: _ends(x))
     if ends and not low <= ends[0] <= ends[1] <= high:
-        raise ValueError(
-            f"{name} must lie in [{low:g}, {high:g}], got values from {ends[0]:g} to {ends[1]:g}; "
-            + remedy
-        )
+        got = f"got values from {ends[0]:g} to {ends[1]:g}"
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], {got}; {remedy}")
 
 
 def _ends(x: float | Tensor) -> tuple[float, float]:
     """The smallest and the largest value; NaN, where there is one, is both."""
-    if not isinstance(x, Tensor):
-        return float(x), float(x)
-    low, high = x.aminmax()
+    low, high = x.aminmax() if isinstance(x, Tensor) else (x, x)
     return float(low), float(high)

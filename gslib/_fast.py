@@ -1,7 +1,5 @@
 """The same numbers as torch's own functions, in fewer passes or by quicker kernels on a CPU."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -12,9 +10,7 @@ from torch.nn import functional as F
 from gslib._checks import check_inside, check_logits, check_value
 
 VECTORS = 32  # float32 numbers in two of the widest vectors of a CPU
-SHORT_ROW = (
-    16  # below this many classes torch's CPU kernels are several times as slow as arithmetic
-)
+SHORT_ROW = 16  # classes, below which torch's CPU kernels are several times as slow as arithmetic
 WIDE = (torch.float32, torch.float64)
 
 

@@ -1,18 +1,18 @@
 """Learned baselines for estimators that weight the score: explicit, checkpointed state, updated after use."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating, fits, look
+from gslib._checks import check_floating, fits, look, shown
 from gslib._fast import widened
 from gslib.models.layers import Linear
 
 # signals [..., B, S] -> (centred signals of that shape, a scale that broadcasts with them)
-Centring = Callable[[Tensor], tuple[Tensor, Tensor | float]]
+Centred = tuple[Tensor, Tensor | float]
+Centring = Callable[[Tensor], Centred]
+Centre = float | Tensor | Centring
 
 
 class Baseline(nn.Module):
@@ -47,6 +47,10 @@ class Baseline(nn.Module):
     tensor([[5.]])
     """
 
+    mean: Tensor
+    variance: Tensor
+    seen: Tensor
+
     def __init__(
         self,
         inputs: int | None = None,
@@ -61,14 +65,10 @@ class Baseline(nn.Module):
         seeds: list[int] | None = None,
     ):
         super().__init__()
-        self.moving_average, self.normalise = moving_average, normalise
-        self.signal_alone = signal_alone
-        self.lr, self.decay = lr, decay
+        self.moving_average, self.lr, self.decay = moving_average, lr, decay
+        self.normalise, self.signal_alone = normalise, signal_alone
         lead = () if ensemble is None else (ensemble,)
         self.lead = len(lead)
-        self.mean: Tensor
-        self.variance: Tensor
-        self.seen: Tensor
         self.register_buffer("mean", torch.zeros(lead))
         self.register_buffer("variance", torch.ones(lead))
         self.register_buffer("seen", torch.zeros(lead, dtype=torch.bool))
@@ -79,9 +79,9 @@ class Baseline(nn.Module):
             # The first prediction is 0: learning starts from the moving average alone.
             nn.init.zeros_(last.weight)
             self.network = nn.Sequential(first, nn.Tanh(), last)
-        self._last: tuple[Tensor, Tensor | None, Tensor] | None = None
+        self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
 
-    def forward(self, signal: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor | float]:
+    def forward(self, signal: Tensor, x: Tensor | None = None) -> Centred:
         """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with them)."""
         self._check(signal, x)
         signal, prediction = widened(signal.detach()), None
@@ -94,37 +94,30 @@ class Baseline(nn.Module):
         variance = torch.where(self.seen, self.variance, variance)
         centred = signal - self._pad(mean) if self.moving_average else signal
         self._last = (signal, centred, prediction)
-        scale = variance.sqrt().clamp(min=1) if self.normalise else torch.ones_like(variance)
+        scale = torch.ones_like(variance)
+        if self.normalise:
+            scale = variance.sqrt().clamp(min=1)
         if self.signal_alone:
             return centred / self._pad(scale), 1.0
         return centred, self._pad(scale)
 
     def _check(self, signal: Tensor, x: Tensor | None) -> None:
-        if (self.network is None) != (x is None):
-            raise ValueError(
-                "this baseline has no network: do not pass x"
-                if self.network is None
-                else "this baseline has an input-dependent network: pass x, e.g. baseline=partial(b, x=x)"
-            )
+        if self.network is None and x is not None:
+            raise ValueError("this baseline has no network: do not pass x")
+        if self.network is not None and x is None:
+            raise ValueError("this baseline has an input-dependent network: pass partial(b, x=x)")
         check_floating("signal", signal)
-        lead = tuple(self.mean.shape)
+        lead = self.mean.shape
         if signal.ndim < self.lead + 2 or signal.shape[: self.lead] != lead or not signal.numel():
-            raise ValueError(
-                f"signal has shape {tuple(signal.shape)}; this baseline learns from "
-                f"[{', '.join(map(str, (*lead, 'B', 'S')))}] with at least one example"
-            )
+            wanted = f"[{', '.join(map(str, (*lead, 'B', 'S')))}] with an example or more"
+            raise ValueError(f"signal has shape {shown(signal)}; this baseline takes {wanted}")
         if x is not None and not fits(x.shape[:-1], signal.shape[:-1]):
-            raise ValueError(
-                f"x has shape {tuple(x.shape)} for signals of shape {tuple(signal.shape)}; "
-                "it must hold one row for each example"
-            )
+            raise ValueError(f"x {shown(x)} needs one row for each signal of {shown(signal)}")
 
     def update(self) -> None:
         """Learn from the last call's signal: one step of the network, then the moving averages."""
         if self._last is None:
-            raise RuntimeError(
-                "update() before the first use; call the estimator with this baseline first"
-            )
+            raise RuntimeError("update() before the first use: call the estimator with it first")
         signal, centred, prediction = self._last
         if self.network is not None and prediction is not None:
             weights = list(self.network.parameters())
@@ -149,7 +142,7 @@ class Baseline(nn.Module):
         return flat.mean(-1), flat.var(-1, correction=0)
 
 
-def as_baseline(baseline: float | Tensor | Centring) -> Centring:
+def as_baseline(baseline: Centre) -> Centring:
     """A callable signal -> (centred signal, scale) from a number, a tensor or such a callable.
 
     >>> as_baseline(2.0)(torch.tensor([[5.0]]))
@@ -158,19 +151,15 @@ def as_baseline(baseline: float | Tensor | Centring) -> Centring:
     if callable(baseline):
         return baseline
     if not isinstance(baseline, (int, float, Tensor)):
-        raise TypeError(
-            f"baseline must be a number, a tensor or a callable, got {type(baseline).__name__}"
-        )
+        raise TypeError(f"baseline must be a number, tensor or callable, got {baseline!r}")
     value = torch.as_tensor(baseline).detach()
     if look(lambda: bool(value.isfinite().all())) is False:
         raise ValueError(f"baseline must be finite, got {baseline}")
 
     def centre(signal: Tensor) -> tuple[Tensor, float]:
         if not fits(value.shape, signal.shape[:-1]):
-            raise ValueError(
-                f"baseline has shape {tuple(value.shape)}, which does not broadcast to the losses' "
-                f"{tuple(signal.shape[:-1])}; give one number, or one per example"
-            )
+            remedy = f"does not broadcast to the losses' {shown(signal.shape[:-1])}; give one each"
+            raise ValueError(f"baseline has shape {shown(value)}, which {remedy}")
         return signal - value.to(signal).unsqueeze(-1), 1.0
 
     return centre

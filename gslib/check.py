@@ -1,7 +1,5 @@
 """Grade a gradient estimator, the reader's own included, against exact gradients on small programs."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable
@@ -11,12 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gslib._checks import shown
 from gslib.distributions import Distribution
 from gslib.estimators import ESTIMATORS, Estimator, exact
 from gslib.programs import PROGRAMS, Build
 
 FALSE_ALARM = 1e-3  # the chance that an unbiased estimator is called biased anywhere in a report
-Change = Callable[[Distribution], Distribution]
+Function = Callable[..., Tensor]
+Settings = dict[str, Any]
+Node = Callable[[Distribution], Distribution] | None
+Outcome = tuple[Tensor, Tensor]  # values, gradients
 ROUNDING = 1e-10  # an error this small, relative to the gradient, is rounding and no bias
 
 
@@ -50,13 +52,19 @@ class ProgramReport:
             return f"unbiased within {self.threshold * self.standard_error / self.exact_norm:.1%}"
         return f"biased by {self.bias / self.exact_norm:.1%}"
 
+    def __str__(self) -> str:
+        z = f"{min(self.max_z, 999):>6.1f}{self.value_bias:>8.4f}"
+        error = f"{self.bias:>6.4f} {self.standard_error:>6.4f}"
+        return f"{self.program:<30} {error}{z} {self.verdict}"
+
 
 @dataclass(frozen=True)
 class Report:
     """The result of `check`: one `ProgramReport` per program, printed as a table.
 
     >>> print(check("exact", samples=100))
-    exact(): unbiased at this precision (100 samples, max |z| from ... on counts as bias)
+    exact(): unbiased at this precision
+    100 samples; biased where |z| passes ...
     ...
     """
 
@@ -72,34 +80,28 @@ class Report:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary per program, ready for `pandas.DataFrame`."""
-        return [
-            {"estimator": self.estimator, **asdict(p), "unbiased": p.unbiased, "verdict": p.verdict}
-            for p in self.programs
-        ]
+        judged = (
+            (asdict(p), {"unbiased": p.unbiased, "verdict": p.verdict}) for p in self.programs
+        )
+        return [{"estimator": self.estimator, **fields, **more} for fields, more in judged]
 
     def __str__(self) -> str:
         verdict = "unbiased at this precision" if self.unbiased else "biased"
-        lines = [
-            f"{self.estimator}: {verdict} ({self.samples:,} samples, max |z| from {self.threshold:.1f} on counts as bias)",
-            f"{'program':<31}{'|exact|':>8}{'|bias|':>9}{'+-':>8}{'max |z|':>9}{'variance':>10}{'value bias':>12}  verdict",
-        ]
-        for p in self.programs:
-            lines.append(
-                f"{p.program:<31}{p.exact_norm:>8.4f}{p.bias:>9.4f}{p.standard_error:>8.4f}{min(p.max_z, 9999):>9.1f}"
-                f"{p.variance:>10.4f}{p.value_bias:>12.4f}  {p.verdict}"
-            )
-        return "\n".join(lines)
+        line = f"{self.samples:,} samples; biased where |z| passes {self.threshold:.1f}"
+        title = f"{self.estimator}: {verdict}\n{line}"
+        head = f"{'program':<30}{'|bias|':>7}{'+-':>7}{'|z|':>6}{'value':>8} verdict"
+        return "\n".join([title, head, *map(str, self.programs)])
 
     __repr__ = __str__
 
 
 def check(
-    estimator: str | Callable[..., Tensor],
+    estimator: str | Function,
     *,
     samples: int = 100_000,
     seed: int = 0,
-    node: Change | None = None,
-    **hyperparameters,
+    node: Node = None,
+    **hyperparameters: Any,
 ) -> Report:
     """Grade an estimator on small programs whose exact gradient enumeration gives.
 
@@ -127,37 +129,36 @@ def check(
     (True, False)
     """
     name, settings, run, change = _resolve(estimator, hyperparameters)
-    node = node or change
+    node, graded = node or change, []
     if not isinstance(samples, int) or samples < 2:
-        raise ValueError(
-            f"samples must be at least 2 to give a standard error, got {samples}; use 1,000 or more"
-        )
+        remedy = "use 1,000 or more"
+        raise ValueError(f"samples must be 2 or more for a standard error, got {samples}; {remedy}")
     oracle = functools.partial(exact, max_states=10**6)
-    results = []
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
         for program, (parameters, build) in PROGRAMS.items():
             target = _gradients(oracle, _change_nodes(build, node), parameters, 1)
-            results.append((program, *target, *_gradients(run, build, parameters, samples)))
-    comparisons = sum(exact_gradient.numel() for _, _, exact_gradient, _, _ in results)
+            graded.append((program, target, _gradients(run, build, parameters, samples)))
+    comparisons = sum(gradient.numel() for _, (_, gradient), _ in graded)
     tail = torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
     threshold = -torch.special.ndtri(tail).item()
-    shown = ", ".join(f"{key}={value}" for key, value in settings.items())
-    programs = tuple(_grade(*result, threshold) for result in results)
-    return Report(f"{name}({shown})", samples, threshold, programs)
+    called = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
+    return Report(
+        called,
+        samples,
+        threshold,
+        tuple(_grade(name, exact, estimate, threshold) for name, exact, estimate in graded),
+    )
 
 
-def _resolve(
-    estimator: str | Callable[..., Tensor], hyperparameters: dict[str, Any]
-) -> tuple[str, dict[str, Any], Callable[..., Tensor], Change | None]:
+def _resolve(estimator: str | Function, settings: Settings) -> tuple[str, Settings, Function, Node]:
     """Name, settings, the function of a program alone, and how it changes the nodes that it samples."""
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]
     if not callable(estimator):
-        raise TypeError(
-            f"estimator must be a name in ESTIMATORS or a function, got {type(estimator).__name__}"
-        )
-    run = functools.partial(estimator, **hyperparameters)  # flat, if estimator is a partial too
+        kind = type(estimator).__name__
+        raise TypeError(f"estimator must be a name in ESTIMATORS or a function, got {kind}")
+    run = functools.partial(estimator, **settings)  # flat, if estimator is a partial too
     uniform = inspect.signature(run).parameters.get("uniform")
     function, settings = run.func, run.keywords
     if isinstance(function, Estimator):
@@ -166,70 +167,45 @@ def _resolve(
     if uniform is not None and uniform.default is inspect.Parameter.empty:
         run = functools.partial(run, uniform=torch.rand_like)
     row = next((row for row in ESTIMATORS.values() if row.function is function), None)
-    if row is None or row.change is None:
-        return name, settings, run, None
-    changed = {key: settings[key] for key in (row.schedule,) if key in settings}
-    return name, settings, run, functools.partial(row.change, **changed)
+    node = None
+    if row is not None and row.change is not None:
+        changed = {key: value for key, value in settings.items() if key == row.schedule}
+        node = functools.partial(row.change, **changed)
+    return name, settings, run, node
 
 
-def _grade(
-    name: str,
-    exact_value: Tensor,
-    exact_gradient: Tensor,
-    values: Tensor,
-    gradients: Tensor,
-    threshold: float,
-) -> ProgramReport:
-    error = gradients.mean(0) - exact_gradient[0]
-    variance = gradients.var(0)
+def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> ProgramReport:
+    (exact_value, exact_gradient), (values, gradients) = exact, estimate
+    error, variance = gradients.mean(0) - exact_gradient[0], gradients.var(0)
     standard_error = (variance / len(gradients)).sqrt()
     z = error.abs() / (standard_error + ROUNDING * exact_gradient.norm())
+    norms = [x.norm() for x in (exact_gradient, error, standard_error)]
     value_error = values.mean() - exact_value.mean()
-    return ProgramReport(
-        program=name,
-        exact_norm=exact_gradient.norm().item(),
-        bias=error.norm().item(),
-        standard_error=standard_error.norm().item(),
-        max_z=z.max().item(),
-        variance=variance.sum().item(),
-        value_bias=value_error.item(),
-        value_standard_error=(values.var() / len(values)).sqrt().item(),
-        threshold=threshold,
-    )
+    value_se = (values.var() / len(values)).sqrt()
+    numbers: Any = [*norms, z.max(), variance.sum(), value_error, value_se]  # as the fields stand
+    return ProgramReport(name, *[x.item() for x in numbers], threshold=threshold)
 
 
-def _gradients(
-    run: Callable[..., Tensor], build: Build, parameters: list[Tensor], samples: int
-) -> tuple[Tensor, Tensor]:
+def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: int) -> Outcome:
     """The surrogate's values [samples] and its gradient for each sample's own copy of the parameters, [samples, P]."""
     copies = [p.expand(samples, *p.shape).clone().requires_grad_() for p in parameters]
     surrogate = run(build(*copies))
     if not isinstance(surrogate, Tensor):
-        raise TypeError(
-            f"the estimator returned {type(surrogate).__name__}; it must return the surrogate, a torch.Tensor"
-        )
+        remedy = "it must return the surrogate, a torch.Tensor"
+        raise TypeError(f"the estimator returned {type(surrogate).__name__}; {remedy}")
     if surrogate.shape != (samples,):
-        remedy = (
-            "do not average inside it"
-            if surrogate.ndim == 0
-            else "sum over nodes and units, not over examples"
-        )
-        raise ValueError(
-            f"the estimator returned shape {tuple(surrogate.shape)} for {samples} examples; it must return "
-            f"one surrogate per example, ({samples},): {remedy}"
-        )
+        remedy = "do not average inside it, sum over nodes and units and not over examples"
+        given = f"the estimator returned shape {shown(surrogate)} for {samples} examples"
+        raise ValueError(f"{given}, not one surrogate for each, ({samples},): {remedy}")
     if not surrogate.requires_grad:
-        raise ValueError(
-            "the estimator's surrogate has no gradient; return a tensor whose gradient is the estimate, for "
-            "example f + zero_valued(f.detach() * log_q), and detach only the learning signal"
-        )
-    gradients = torch.autograd.grad(
-        surrogate.sum(), copies, allow_unused=True, materialize_grads=True
-    )
+        remedy = "return f + zero_valued(f.detach() * log_q), say, and detach only the signal"
+        raise ValueError(f"the estimator's surrogate has no gradient; {remedy}")
+    options: Any = dict(allow_unused=True, materialize_grads=True)
+    gradients = torch.autograd.grad(surrogate.sum(), copies, **options)
     return surrogate.detach(), torch.cat([g.reshape(samples, -1) for g in gradients], -1)
 
 
-def _change_nodes(build: Build, node: Change | None) -> Build:
+def _change_nodes(build: Build, node: Node) -> Build:
     if node is None:
         return build
     return lambda *parameters: lambda sample: build(*parameters)(lambda q: sample(node(q)))

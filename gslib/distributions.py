@@ -4,32 +4,66 @@ Shapes: `...` stands for leading axes (an ensemble axis E, a batch axis B, enume
 and K for the classes of a unit. Per-unit quantities ([..., N]) are never summed here; programs and estimators sum.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
 from torch import Tensor
 
-from gslib._checks import check_inside, check_logits, check_positive, check_tau, check_value
+from gslib import functional as F
+from gslib._checks import check_inside, check_logits, check_positive, check_tau, check_value, shown
 from gslib._fast import log_softmax, softmax, softplus
-from gslib.functional import (
-    Uniform,
-    divided,
-    from_left,
-    gumbel_softmax,
-    logistic,
-    noise_like,
-    one_hot,
-    perturb,
-    straight_through,
-)
+from gslib.functional import Number, Uniform, from_left, gumbel_softmax, straight_through
 
 PROB_MARGIN = 1e-3  # the hard sigmoid reaches 0 and 1; it is clipped this far away from them
-_FINITE = (-3e38, 3e38)
 
 
-class Bernoulli:
+class _Node:
+    """What both distributions share."""
+
+    event_ndim: int  # axes of one sample: 1 for [N], 2 for [N, K]
+    logits: Tensor
+
+    def _check_state(self, z: Tensor) -> None:
+        check_value("z", z, self.logits.shape, self.event_ndim)
+        check_inside("z", z, 0, 1, "z is a state or a mean")
+
+    def _check_relaxed(self, log_y: Tensor, tau: Number, high: float) -> Tensor:
+        """tau, ready to broadcast with log y."""
+        check_value("log_y", log_y, self.logits.shape, self.event_ndim)
+        unmasked = log_y.masked_fill(self.logits == -math.inf, 0)
+        largest = torch.finfo(log_y.dtype).max
+        check_inside("log_y", unmasked, -largest, min(high, largest), "take it from relaxed_logits")
+        check_positive("tau", tau, log_y)
+        tau = torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device)
+        return tau.reshape(tau.shape + (1,) * (log_y.ndim - tau.ndim)) if tau.ndim else tau
+
+    def unit_states(self) -> Tensor:
+        """The states of one unit: [2] or [K, K]."""
+        return torch.arange(2.0) if self.event_ndim == 1 else torch.eye(self.logits.shape[-1])
+
+    def n_states(self) -> int:
+        """The number of joint states, 2^N or K^N."""
+        return len(self.unit_states()) ** self.logits.shape[-self.event_ndim]
+
+    def states(self) -> Tensor:
+        """All joint states, [2^N, N] or [K^N, N, K]."""
+        one, n = self.unit_states(), self.logits.shape[-self.event_ndim]
+        index = torch.cartesian_prod(*[torch.arange(len(one))] * n).reshape(-1, n)
+        return one[index].to(self.logits)
+
+    def per_unit(self, x: Tensor) -> Tensor:
+        """Sum a tensor of the sample's shape down to one number per unit, [..., N(, K)] -> [..., N]."""
+        return x.sum(-1) if self.event_ndim == 2 else x
+
+    def per_class(self, x: Tensor) -> Tensor:
+        """Shape one number per unit so that it broadcasts with a sample, [..., N] -> [..., N(, 1)]."""
+        return x.unsqueeze(-1) if self.event_ndim == 2 else x
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(logits of shape {shown(self.logits)})"
+
+
+class Bernoulli(_Node):
     """N independent binary variables with P(z = 1) = sigmoid(logits).
 
     Args:
@@ -43,6 +77,7 @@ class Bernoulli:
     """
 
     event_ndim = 1
+    uniform_mean = 0.5  # of the uniform distribution on the states: DARN expands about it
 
     def __init__(self, logits: Tensor):
         check_logits(logits)
@@ -53,30 +88,23 @@ class Bernoulli:
         """P(z = 1), [..., N]."""
         return self.logits.sigmoid()
 
-    @property
-    def uniform_mean(self) -> float:
-        """The mean of the uniform distribution on the states, 1/2: the point that DARN expands about."""
-        return 0.5
-
-    def sample(self, *, uniform: Uniform | None = None) -> Tensor:
+    def sample(self, *, uniform: Uniform = None) -> Tensor:
         """Exact samples in {0, 1}, [..., N], without gradient: logit + logistic noise > 0."""
         with torch.no_grad():
-            u = noise_like(self.logits, uniform)
+            u = F.noise_like(self.logits, uniform)
             # In half precision the threshold of a rare unit would round to 1, and the unit would never be on.
             return (u > (-self.logits.to(u.dtype)).sigmoid()).to(self.logits.dtype)
 
-    def relaxed_logits(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def relaxed_logits(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """The logit of a relaxed sample, (logits + logistic noise) / tau, [..., N]: finite where the sample saturates."""
         check_tau(tau, self.logits)
-        return divided(self.logits + logistic(noise_like(self.logits, uniform)), tau)
+        return F.divided(self.logits + F.logistic(F.noise_like(self.logits, uniform)), tau)
 
-    def relaxed_sample(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def relaxed_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """Relaxed samples in (0, 1), [..., N]: equation 2 for two classes (the binary Concrete distribution)."""
         return self.relaxed_logits(tau, uniform=uniform).sigmoid().to(self.logits.dtype)
 
-    def straight_through_sample(
-        self, tau: float | Tensor, *, uniform: Uniform | None = None
-    ) -> Tensor:
+    def straight_through_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """Exact samples that carry the gradient of the relaxed sample with the same noise (section 2.2), [..., N]."""
         logit_y = self.relaxed_logits(tau, uniform=uniform)
         dtype = self.logits.dtype
@@ -84,11 +112,10 @@ class Bernoulli:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log P(z) per unit, [..., N]; linear in z, so it also accepts means."""
-        check_value("z", z, self.logits.shape, 1)
-        check_inside("z", z, 0, 1, "z is a state or a mean")
+        self._check_state(z)
         return z * self.logits - softplus(self.logits)
 
-    def relaxed_log_prob(self, logit_y: Tensor, tau: float | Tensor) -> Tensor:
+    def relaxed_log_prob(self, logit_y: Tensor, tau: Number) -> Tensor:
         r"""Log-density of a relaxed sample y in (0, 1), given its logit, per unit, [..., N].
 
         .. math:: \log p(y) = \log\tau + \delta - 2\,s(\delta) + s(\ell) + s(-\ell), \qquad \delta = a - \tau\ell
@@ -96,10 +123,7 @@ class Bernoulli:
         Equation 3 with two classes: :math:`\ell` is the logit of y, a the logits, s the softplus. Takes the logit
         because y itself rounds to 0 or 1.
         """
-        check_value("logit_y", logit_y, self.logits.shape, 1)
-        check_inside("logit_y", logit_y, *_FINITE, "take it from relaxed_logits")
-        check_positive("tau", tau, logit_y)
-        tau = from_left(torch.as_tensor(tau, dtype=logit_y.dtype, device=logit_y.device), logit_y)
+        tau = self._check_relaxed(logit_y, tau, math.inf)
         delta = self.logits - tau * logit_y
         return tau.log() + delta - 2 * softplus(delta) + softplus(logit_y) + softplus(-logit_y)
 
@@ -107,28 +131,8 @@ class Bernoulli:
         """Entropy in nats per unit, [..., N]."""
         return softplus(self.logits) - self.mean * self.logits
 
-    def per_unit(self, x: Tensor) -> Tensor:
-        """Sum a tensor of the sample's shape down to one number per unit: for binary units nothing to do."""
-        return x
 
-    def per_class(self, x: Tensor) -> Tensor:
-        """Shape one number per unit so that it broadcasts with a sample: for binary units nothing to do."""
-        return x
-
-    def states(self) -> Tensor:
-        """All 2^N joint states, [2^N, N]."""
-        states = _product(torch.tensor([[0.0], [1.0]]), self.logits.shape[-1])
-        return states.squeeze(-1).to(self.logits)
-
-    def n_states(self) -> int:
-        """The number of joint states, 2^N."""
-        return 2 ** self.logits.shape[-1]
-
-    def __repr__(self) -> str:
-        return f"Bernoulli(logits of shape {tuple(self.logits.shape)})"
-
-
-class Categorical:
+class Categorical(_Node):
     """N independent one-hot variables with K classes each; probabilities are softmax(logits) over the last axis.
 
     Args:
@@ -146,10 +150,8 @@ class Categorical:
     def __init__(self, logits: Tensor):
         check_logits(logits, -1)
         if logits.ndim < 2:
-            raise ValueError(
-                f"Categorical logits need the shape [..., N, K], got {tuple(logits.shape)}; "
-                "for a single variable of K classes use logits[None]"
-            )
+            remedy = "for a single variable of K classes use logits[None]"
+            raise ValueError(f"Categorical logits need [..., N, K], got {shown(logits)}; {remedy}")
         self.logits = logits
 
     @property
@@ -167,35 +169,32 @@ class Categorical:
         """The mean of the uniform distribution on the states, 1/K: the point that DARN expands about."""
         return 1 / self.logits.shape[-1]
 
-    def sample(self, *, uniform: Uniform | None = None) -> Tensor:
+    def sample(self, *, uniform: Uniform = None) -> Tensor:
         """Exact one-hot samples, [..., N, K], without gradient: the Gumbel-max trick (equation 1)."""
         with torch.no_grad():
-            perturbed = perturb(self.logits, uniform)
-            return one_hot(perturbed.argmax(-1, keepdim=True), self.logits)
+            perturbed = F.perturb(self.logits, uniform)
+            return F.one_hot(perturbed.argmax(-1, keepdim=True), self.logits)
 
-    def relaxed_logits(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def relaxed_logits(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """log y of a relaxed sample, [..., N, K]: finite where y itself underflows."""
         check_tau(tau, self.logits)
-        return log_softmax(divided(perturb(self.logits, uniform), tau))
+        return log_softmax(F.divided(F.perturb(self.logits, uniform), tau))
 
-    def relaxed_sample(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def relaxed_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """Relaxed samples y on the simplex, [..., N, K] (equation 2)."""
         return gumbel_softmax(self.logits, tau, uniform=uniform)
 
-    def straight_through_sample(
-        self, tau: float | Tensor, *, uniform: Uniform | None = None
-    ) -> Tensor:
+    def straight_through_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """Exact one-hot samples that carry the gradient of y with the same noise (section 2.2), [..., N, K]."""
         return gumbel_softmax(self.logits, tau, hard=True, uniform=uniform)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log P(z) per unit, [..., N]; linear in z, so it also accepts means."""
-        check_value("z", z, self.logits.shape, 2)
-        check_inside("z", z, 0, 1, "z is one-hot or a mean")
-        check_inside("the sums of z over classes", z.sum(-1), 0.99, 1.01, "z is one-hot or a mean")
+        self._check_state(z)
+        check_inside("the sum of z over classes", z.sum(-1), 0.99, 1.01, "it must be 1")
         return _masked_dot(z, self.log_probs)
 
-    def relaxed_log_prob(self, log_y: Tensor, tau: float | Tensor) -> Tensor:
+    def relaxed_log_prob(self, log_y: Tensor, tau: Number) -> Tensor:
         r"""Log-density of a relaxed sample, given log y, per unit, [..., N].
 
         .. math:: p(y) = \Gamma(k)\,\tau^{k-1} \Big(\sum_i \pi_i / y_i^{\tau}\Big)^{-k} \prod_i \pi_i / y_i^{\tau+1}
@@ -203,13 +202,8 @@ class Categorical:
         Source: Jang et al. 2017, equation 3. Takes log y because y itself rounds to 0. Masked classes (-inf logits) have
         y = 0 for certain and drop out: k counts the classes that are left.
         """
-        check_value("log_y", log_y, self.logits.shape, 2)
+        tau = self._check_relaxed(log_y, tau, 1e-3)
         masked = self.logits == -math.inf
-        check_inside(
-            "log_y", log_y.masked_fill(masked, 0), _FINITE[0], 1e-3, "take it from relaxed_logits"
-        )
-        check_positive("tau", tau, log_y)
-        tau = from_left(torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device), log_y)
         k = (~masked).sum(-1).to(log_y.dtype)
         log_probs, log_y = self.log_probs, log_y.masked_fill(masked, 0)
         terms = (log_probs - tau * log_y).masked_fill(masked, -math.inf)
@@ -222,32 +216,11 @@ class Categorical:
         log_probs = self.log_probs
         return -_masked_dot(log_probs.exp(), log_probs)
 
-    def per_unit(self, x: Tensor) -> Tensor:
-        """Sum a tensor of the sample's shape down to one number per unit, [..., N, K] -> [..., N]."""
-        return x.sum(-1)
-
-    def per_class(self, x: Tensor) -> Tensor:
-        """Shape one number per unit so that it broadcasts with a sample, [..., N] -> [..., N, 1]."""
-        return x.unsqueeze(-1)
-
-    def states(self) -> Tensor:
-        """All K^N joint states, [K^N, N, K]."""
-        n, k = self.logits.shape[-2:]
-        return _product(torch.eye(k), n).to(self.logits)
-
-    def n_states(self) -> int:
-        """The number of joint states, K^N."""
-        n, k = self.logits.shape[-2:]
-        return k**n
-
-    def __repr__(self) -> str:
-        return f"Categorical(logits of shape {tuple(self.logits.shape)})"
-
 
 Distribution = Bernoulli | Categorical
 
 
-def sharpened(q: Distribution, slope: float | Tensor = 1.0, form: str = "hard") -> Distribution:
+def sharpened(q: Distribution, slope: Number = 1.0, form: str = "hard") -> Distribution:
     """The node with slope * logits: what slope annealing makes of it (Chung et al. 2016, arXiv:1609.01704).
 
     A Bernoulli node gets the hard sigmoid P(z = 1) = clip((slope * logits + 1) / 2), with a margin of 0.001 from 0 and
@@ -273,9 +246,3 @@ def _masked_dot(weights: Tensor, log_probs: Tensor) -> Tensor:
     total = (weights * log_probs.masked_fill(masked, 0)).sum(-1)
     # A masked class with weight is truly impossible.
     return total.masked_fill((masked & (weights != 0)).any(-1), -math.inf)
-
-
-def _product(states: Tensor, n: int) -> Tensor:
-    """All n-tuples of rows of `states` [K, D] -> [K^n, n, D]."""
-    index = torch.cartesian_prod(*[torch.arange(len(states))] * n).reshape(-1, n)
-    return states[index]

@@ -1,14 +1,14 @@
 """Divergences between two nodes of one kind: of the discrete distributions, and of their relaxations."""
 
-from __future__ import annotations
-
 import math
 
+import torch
 from torch import Tensor
 
-from gslib._checks import check_value
+from gslib._checks import check_inside, check_value
+from gslib._fast import softplus
 from gslib.distributions import Bernoulli, Categorical, Distribution
-from gslib.functional import softplus
+from gslib.functional import Number
 
 
 def kl(q: Distribution, p: Distribution) -> Tensor:
@@ -20,17 +20,17 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     tensor([0.3278])
     """
     _check_pair(q, p)
-    if isinstance(q, Bernoulli):
-        mean = q.mean
-        # Where the difference overflows, a mean of 0 outweighs it.
-        linear = (mean * (q.logits - p.logits)).masked_fill(mean == 0, 0)
-        return linear - softplus(q.logits) + softplus(p.logits)
+    if isinstance(q, Bernoulli) or isinstance(p, Bernoulli):
+        # The mean comes first: gradients add up in the order of these lines, to the last bit.
+        mean, difference, largest = q.mean, q.logits - p.logits, torch.finfo(q.logits.dtype).max
+        check_inside("the difference of logits", difference, -largest, largest, "clamp them")
+        return mean * difference - softplus(q.logits) + softplus(p.logits)
     log_q = q.log_probs
     difference = (log_q - p.log_probs).masked_fill(log_q == -math.inf, 0)
     return (log_q.exp() * difference).sum(-1)
 
 
-def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: float | Tensor) -> Tensor:
+def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: Number) -> Tensor:
     """One-sample Monte-Carlo estimate of KL between the *relaxed* distributions, [..., N]; may be negative.
 
     `log_y` is a draw `q.relaxed_logits(tau)`. Unbiased for the divergence of the two relaxed densities at one tau,
@@ -49,8 +49,6 @@ def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: float | Ten
 
 def _check_pair(q: Distribution, p: Distribution) -> None:
     if type(q) is not type(p) or not isinstance(q, (Bernoulli, Categorical)):
-        raise TypeError(
-            f"q and p must be two Bernoulli or two Categorical nodes, got {type(q).__name__} and "
-            f"{type(p).__name__}; build both from logits of one kind"
-        )
+        got = f"got {type(q).__name__} and {type(p).__name__}"
+        raise TypeError(f"q and p must be two Bernoulli or two Categorical nodes, {got}")
     check_value("logits of p", p.logits, q.logits.shape, q.event_ndim)

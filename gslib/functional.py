@@ -1,29 +1,21 @@
 """Noise and relaxations as plain functions. All Gumbel noise of the module, and its clamping, is made here."""
 
-from __future__ import annotations
-
 import hashlib
 import warnings
 from collections.abc import Callable
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from gslib._checks import check_floating, check_inside, check_logits, check_tau
-from gslib._fast import bernoulli_nll, log_softmax, softmax, softplus, widened
+from gslib._checks import check_floating, check_inside, check_logits, check_tau, shown
+from gslib._fast import bernoulli_nll as bernoulli_nll
+from gslib._fast import softmax, widened
 
-__all__ = [
-    "Uniform", "bernoulli_nll", "from_left", "gumbel", "gumbel_softmax", "log_softmax", "logistic",
-    "noise_like", "one_hot", "perturb", "softmax", "softplus", "straight_through", "stream",
-    "zero_valued",
-]  # fmt: skip
-
-Uniform = Callable[[Tensor], Tensor]
-Value = TypeVar("Value")
+Uniform = Callable[[Tensor], Tensor] | None  # tensor -> U(0,1) of its shape; None: torch.rand_like
+Number = float | Tensor  # one, or one per ensemble member, [E]
 
 
-def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
+def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
     """U(0,1) noise of the logits' shape, in float32 or wider, strictly inside (0, 1): a new tensor, the caller's to change.
 
     In half precision a uniform draw has so few values that its logarithms lose the tail, so the noise stays wide
@@ -37,10 +29,9 @@ def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
     u = torch.rand_like(wide) if uniform is None else uniform(wide)
     check_floating("what uniform returned", u)
     if u.shape != logits.shape:
-        raise ValueError(
-            f"uniform returned shape {tuple(u.shape)} for a tensor of shape "
-            f"{tuple(logits.shape)}; it must return noise of the shape it is given"
-        )
+        remedy = "it must return noise of the shape it is given"
+        given = f"for a tensor of shape {shown(logits)}"
+        raise ValueError(f"uniform returned shape {shown(u)} {given}; {remedy}")
     u = widened(u)
     info = torch.finfo(u.dtype)
     # clamp copies even where nothing is clamped: u may belong to the caller.
@@ -67,7 +58,7 @@ def gumbel(u: Tensor) -> Tensor:
     return -(-u.log()).log()
 
 
-def perturb(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
+def perturb(logits: Tensor, uniform: Uniform = None) -> Tensor:
     """logits + Gumbel noise, in float32 or wider, [...]: its arg max is a sample, its softmax at tau a relaxed one.
 
     >>> halves = lambda like: torch.full_like(like, 0.5)
@@ -113,13 +104,12 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     (0.0, 2.0)
     """
     if hard.shape != soft.shape:
-        raise ValueError(
-            f"hard has shape {tuple(hard.shape)} and soft {tuple(soft.shape)}; they must be equal"
-        )
+        got = f"got {shown(hard)} and {shown(soft)}"
+        raise ValueError(f"hard and soft must have one shape, {got}")
     return hard + (soft - soft.detach())
 
 
-def from_left(value: Value, like: Tensor) -> Value:
+def from_left(value: Number, like: Tensor) -> Number:
     """Append axes to a tensor of per-member values ([E] or [E, 1, ...]) so that it broadcasts from the left.
 
     >>> from_left(torch.tensor([1.0, 0.5]), torch.zeros(2, 100, 200)).shape
@@ -141,12 +131,12 @@ def one_hot(index: Tensor, like: Tensor, dim: int = -1) -> Tensor:
 
 def gumbel_softmax(
     logits: Tensor,
-    tau: float | Tensor = 1.0,
+    tau: Number = 1.0,
     hard: bool = False,
     eps: float = 1e-10,
     dim: int = -1,
     *,
-    uniform: Uniform | None = None,
+    uniform: Uniform = None,
 ) -> Tensor:
     r"""Draw from the Gumbel-Softmax distribution; a drop-in for `torch.nn.functional.gumbel_softmax`.
 
@@ -189,10 +179,11 @@ def gumbel_softmax(
     soft = softmax(divided(perturbed, tau), dim).to(logits.dtype)
     if not hard:
         return soft
-    return straight_through(one_hot(perturbed.argmax(dim, keepdim=True), soft, dim), soft)
+    winner = perturbed.argmax(dim, keepdim=True)
+    return straight_through(one_hot(winner, soft, dim), soft)
 
 
-def divided(perturbed: Tensor, tau: float | Tensor) -> Tensor:
+def divided(perturbed: Tensor, tau: Number) -> Tensor:
     """Perturbed logits / tau, tau from the left; a masked class gives a learned tau no gradient.
 
     >>> divided(torch.tensor([1.0, 2.0]), 0.5)

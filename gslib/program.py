@@ -10,14 +10,13 @@ in a fixed order, it accepts soft samples (a product with a matrix, not a table 
 example, without averaging.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gslib._checks import check_floating
+from gslib._checks import check_floating, shown
 from gslib.distributions import Distribution
 
 Sampler = Callable[[Distribution], Tensor]
@@ -46,7 +45,8 @@ class Trace(list[tuple[Distribution, Tensor]]):
 
     def log_prob(self) -> Tensor:
         """log q(z) of the whole run per example, [..., B]."""
-        return sum(q.log_prob(z).sum(-1) for q, z in self)
+        total: Any = sum(q.log_prob(z).sum(-1) for q, z in self)
+        return total
 
     def log_prob_per_node(self) -> Tensor:
         """log q(z) of each node per example, [..., B, nodes]."""
@@ -66,15 +66,12 @@ def run(program: Program, rule: Sampler, trace: Trace | None = None) -> Tensor:
     trace = Trace() if trace is None else trace
     f = program(trace.recording(rule))
     if not trace:
-        raise ValueError(
-            "the program never called its sampler; draw each stochastic node with z = sample(q)"
-        )
+        remedy = "draw each stochastic node with z = sample(q)"
+        raise ValueError(f"the program never called its sampler; {remedy}")
     wanted = torch.broadcast_shapes(*[z.shape[: z.ndim - q.event_ndim] for q, z in trace])
     if not isinstance(f, Tensor) or f.shape != wanted:
-        got = tuple(f.shape) if isinstance(f, Tensor) else type(f).__name__
-        raise ValueError(
-            f"the program returned {got}, but needs one loss per example, with the leading axes "
-            f"{tuple(wanted)} of its node; do not average inside the program"
-        )
+        got = shown(f) if isinstance(f, Tensor) else type(f).__name__
+        needs = f"needs one loss per example, with the leading axes {shown(wanted)} of its node"
+        raise ValueError(f"the program returned {got}, but {needs}; do not average inside it")
     check_floating("the program's loss", f)
     return f

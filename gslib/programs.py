@@ -3,8 +3,6 @@
 Parameters come first in each builder, with any leading axes; everything else is constant.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

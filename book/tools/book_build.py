@@ -9,15 +9,13 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import bibliography
 import citation
 import pages
 from docutils import nodes
 from pybtex.plugin import register_plugin
-from pybtex.style.formatting.unsrt import Style
-from pybtex.style.labels import BaseLabelStyle
+from repository import ROOT, address
 from sphinx.util import logging
-
-from notebooks import ROOT, address
 
 LOGGER = logging.getLogger(__name__)
 # What a chapter's output depends on beside the files of both packages and the records.
@@ -31,24 +29,6 @@ MATHJAX = [
     "sre",
     "ui",
 ]  # 7 MB of the 24
-
-
-class AuthorYear(BaseLabelStyle):
-    """Labels of references as the text cites them: Jang et al., 2017."""
-
-    def format_labels(self, sorted_entries):
-        for entry in sorted_entries:
-            names = [
-                " ".join([*person.prelast_names, *person.last_names])
-                for person in entry.persons["author"]
-            ]
-            first = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
-            yield f"{first.replace('{', '').replace('}', '')}, {entry.fields['year']}"
-
-
-class BookStyle(Style):
-    default_sorting_style = "author_year_title"
-    default_label_style = AuthorYear
 
 
 def fingerprint():
@@ -153,7 +133,7 @@ def setup(app):
     app.add_config_value(
         "comments_config", {}, ""
     )  # Jupyter Book sets it, for an extension that we leave out
-    register_plugin("pybtex.style.formatting", "book", BookStyle)
+    register_plugin("pybtex.style.formatting", "book", bibliography.BookStyle)
     app.connect("config-inited", configure, priority=1)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
     app.connect("doctree-read", check_images)

@@ -1,17 +1,15 @@
-"""The figure kit: below every figure of the paper that the book draws anew, its files, citation, runs and code.
+"""The figure kit: below every figure of the paper that the book draws anew, its files, citation,
+runs and code.
 
-    python book/tools/kit.py figure-4a     draw one again: figure-4a.svg, .pdf and .csv in this folder
-
-gsbook/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its id). The chapter's output
-holds it as SVG, PDF and CSV, see gsbook.reader.plots.use_style. Its files have the id for their name, and so have an anchor, a
-label for cross references, and a page that leads to it: figure-4a.html. These names stay when a chapter moves.
+gsbook/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its
+id). The chapter's output holds it as SVG, PDF and CSV, see gsbook.reader.plots.use_style. Its files
+have the id for their name, and so have an anchor, a label for cross references, and a page that
+leads to it: figure-4a.html. These names stay when a chapter moves.
 """
 
 from __future__ import annotations
 
-import base64
 import os
-import sys
 from collections import defaultdict
 from functools import cache
 from html import escape
@@ -20,15 +18,12 @@ from pathlib import Path
 import citation
 import pages
 from docutils import nodes
+from repository import BRANCH, address
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from gsbook import ledger
-from gsbook.claims import stated
-from gsbook.experiments.table1 import results as table1
 from gsbook.places import command
-from gsbook.records import Records
-from notebooks import BRANCH, ROOT, address
 
 FOLDER = "_static/figures"  # of the built book
 NAMES = {
@@ -50,16 +45,17 @@ STUB = """\
 
 
 @cache
-def kits() -> dict[str, dict[str, ledger.Claim]]:
-    """Label of a chapter's figure -> what it draws anew, by name: figure-4a, or figure-4a-2 where another is the first."""
+def kits() -> dict[str, dict[str, ledger.Figure]]:
+    """Label of a chapter's figure -> what it draws anew, by name: figure-4a, or figure-4a-2 where
+    another is the first."""
     found = defaultdict(dict)
-    for claim in ledger.load():
+    for claim in ledger.figures():
         for i, label in enumerate(claim.labels, 1):
             found[label][claim.id if i == 1 else f"{claim.id}-{i}"] = claim
     return dict(found)
 
 
-def of(figure: nodes.figure) -> dict[str, ledger.Claim]:
+def drawn_by(figure: nodes.figure) -> dict[str, ledger.Figure]:
     """What a figure draws anew, by name."""
     return {name: claim for label in figure["ids"] for name, claim in kits().get(label, {}).items()}
 
@@ -70,34 +66,17 @@ def title(names) -> str:
     return ("Figure " if len(numbers) == 1 else "Figures ") + " and ".join(numbers)
 
 
-def bibtex(name: str, claim: ledger.Claim) -> str:
+def bibtex(name: str, claim: ledger.Figure) -> str:
     what = f"{claim.location} of Jang, Gu and Poole (2017) drawn anew. {claim.claim}"
     return citation.bibtex(what, f"-{name}", f"{name}.html")
 
 
-def runs(claim: ledger.Claim) -> dict[str, list[str]]:
-    """File of records -> the keys of the runs that a figure draws."""
-    if claim.rows:
-        folder = stated()["table1"]["records"]
-        cells = [
-            cell
-            for row in claim.rows
-            for cell in table1.row(Records(ROOT / folder), row)[1].values()
-        ]
-        return {
-            f"{folder}/{cell.name}.jsonl": [run["key"] for run in cell.runs.values()]
-            for cell in cells
-        }
-    found = defaultdict(list)
-    for run in Records(ROOT / claim.records).all() if claim.records else ():
-        if run["cell"] in (claim.cells or (claim.cell or run["cell"],)):
-            found[f"{claim.records}/{run['cell']}.jsonl"].append(run["key"])
-    return dict(found)
-
-
 def again(name: str) -> str:
     """The three lines that draw a figure again."""
-    return f"git clone {address()} book && cd book\npip install -r requirements.txt\npython book/tools/kit.py {name}\n"
+    return (
+        f"git clone {address()} book && cd book\npip install -r requirements.txt\n"
+        f"python book/tools/redraw.py {name}\n"
+    )
 
 
 def save(folder: Path, name: str, files: dict[str, bytes]) -> None:
@@ -112,7 +91,8 @@ def save(folder: Path, name: str, files: dict[str, bytes]) -> None:
 
 
 def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
-    """The files of a figure as its cell put them out, by their endings; of a picture from a file, the SVG."""
+    """The files of a figure as its cell put them out, by their endings; of a picture from a file,
+    the SVG."""
     found = {}
     for part in figure.findall(
         lambda node: node.get("mime_type") in NAMES if isinstance(node, nodes.Element) else False
@@ -126,7 +106,7 @@ def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
     return found
 
 
-def block(drawn: dict[str, ledger.Claim], files: dict[str, bytes], top: str) -> list[nodes.Node]:
+def block(drawn: dict[str, ledger.Figure], files: dict[str, bytes], top: str) -> list[nodes.Node]:
     """The kit below a figure; top: the way to the first page from here."""
     name, claim = next(iter(drawn.items()))
     links = [
@@ -162,7 +142,7 @@ def raw(*lines: str) -> nodes.raw:
     return nodes.raw("", "\n".join(lines), format="html")
 
 
-def _data(claim: ledger.Claim, files: dict) -> str:
+def _data(claim: ledger.Figure, files: dict) -> str:
     if "csv" in files:
         return "The data are the lines, dots, bars and bands as drawn."
     return (
@@ -172,8 +152,8 @@ def _data(claim: ledger.Claim, files: dict) -> str:
     )
 
 
-def _records(claim: ledger.Claim) -> str:
-    found = runs(claim)
+def _records(claim: ledger.Figure) -> str:
+    found = claim.runs(pages.evidence())
     train = "".join(f" <code>{escape(command(row))}</code>" for row in claim.rows)
     if not found:
         return (
@@ -204,7 +184,7 @@ class Anchors(SphinxTransform):
 
     def apply(self, **_):
         for figure in self.document.findall(nodes.figure):
-            for name in of(figure):
+            for name in drawn_by(figure):
                 figure["ids"].append(name)
                 self.document.ids[name], self.document.nameids[name] = figure, name
                 self.document.nametypes[name] = True
@@ -218,7 +198,7 @@ class Kits(SphinxPostTransform):
 
     def run(self, **_):
         for figure in list(self.document.findall(nodes.figure)):
-            if drawn := of(figure):
+            if drawn := drawn_by(figure):
                 files = {
                     ending: content
                     for ending, content in outputs(figure, Path(self.env.srcdir)).items()
@@ -291,45 +271,3 @@ def setup(app):
     app.connect("html-page-context", footer)
     app.connect("build-finished", stubs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-# --- without the book
-
-
-def draw(name: str, folder: Path) -> list[Path]:
-    """Run the chapter as far as a figure, and write what the figure's cell put out."""
-    import nbformat
-    from nbclient import NotebookClient
-
-    label = next((label for label, drawn in kits().items() if name in drawn), None)
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        notebook = nbformat.read(path, 4)
-        labels = [
-            cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in notebook.cells
-        ]
-        if label and label in labels:
-            break
-    else:
-        known = ", ".join(name for drawn in kits().values() for name in drawn)
-        raise SystemExit(f"the book draws no {name!r}; it knows {known}")
-    notebook.cells = notebook.cells[: labels.index(label) + 1]
-    os.environ["GSLIB_KIT"] = "1"
-    NotebookClient(
-        notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
-    ).execute()
-    data = next(
-        output.data
-        for output in notebook.cells[-1].outputs
-        if "image/svg+xml" in output.get("data", {})
-    )
-    found = {NAMES[kind]: content.encode() for kind, content in data.items() if kind in NAMES}
-    found["pdf"] = base64.b64decode(found["pdf"])
-    found["bib"] = bibtex(name, kits()[label][name]).encode()
-    save(folder, name, found)
-    return [folder / f"{name}.{ending}" for ending, content in found.items() if content]
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
-    print(*draw(sys.argv[1], Path.cwd()), sep="\n")

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from gsbook import code, files
@@ -84,7 +84,10 @@ class Checkpoints:
             return None
         except Damaged as error:
             aside = path.with_name(f"{path.name}.corrupt")
-            os.replace(path, aside)
+            try:
+                os.replace(path, aside)
+            except FileNotFoundError:  # another process was quicker
+                return None
             warnings.warn(
                 f"the saved state {path} is not used: {error}. It is now {aside.name}, and the run "
                 "starts anew",
@@ -104,21 +107,19 @@ def read(path: Path, trajectory: str) -> tuple[dict, dict[str, Tensor]]:
         Damaged: not what was written, or another run's. FileNotFoundError. OSError, MemoryError:
         it cannot be read now, which says nothing about the file.
     """
-    path.stat()  # safetensors calls a file that it may not open damaged
-    with path.open("rb"):
-        pass
+    content = path.read_bytes()  # apart from what reads the format, which calls all trouble damage
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {k: file.get_tensor(k) for k in file.keys()}
-    except SafetensorError as error:
-        raise Damaged(f"it is no whole safetensors file ({error})") from None
-    text = metadata.get("run", "")
-    if metadata.get("sha256") != checksum(text, state):
-        raise Damaged("its SHA-256 is not the one it was saved with")
-    about = json.loads(text)
-    if about["trajectory"] != trajectory:
-        raise Damaged(f"it holds the run {about['trajectory']}")
+        state = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        metadata = header.get("__metadata__", {})
+        text = metadata.get("run", "")
+        if metadata.get("sha256") != checksum(text, state):
+            raise Damaged("its SHA-256 is not the one it was saved with")
+        about = json.loads(text)
+        if about["trajectory"] != trajectory:
+            raise Damaged(f"it holds the run {about['trajectory']}")
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"it is no whole safetensors file of ours ({error})") from None
     return about, state
 
 

@@ -6,17 +6,19 @@ import datetime
 import math
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
 import torch
 
+from gsbook import files
 from gsbook.code import code_of
 from gsbook.engine.checkpoints import Checkpoints
 from gsbook.engine.experiment import EvaluationSize, Experiment, Stages, Trainer
@@ -27,7 +29,18 @@ SAVE_SECONDS = 60.0  # between two saves of a state: what a kill costs at most
 
 
 class Stopped(RuntimeError):
-    """A run that could not go on. Its message says what happened, what is saved and what to do."""
+    """A run that could not go on. Its message says what happened, what is saved and what to do.
+
+    status: the exit status of a command that ends with it.
+    """
+
+    status = 1
+
+
+class Interrupted(Stopped):
+    """A run that Ctrl-C ended."""
+
+    status = 130
 
 
 def run_job(
@@ -154,6 +167,12 @@ def run_stages(
     jobs = 1 if device != "cpu" else jobs or cores()
     about = experiment.load_data(size.images)[1]
     store = Checkpoints(experiment, about, checkpoints)
+    for folder in (records.folder, store.folder):  # before hours of training, not after
+        if not files.writable(folder):
+            raise Stopped(
+                f"Nothing was run: {folder} takes no new files; correct its permissions, or name "
+                "other folders with --results and --checkpoints"
+            )
     options = dict(checkpoints=checkpoints, device=device, save_seconds=save_seconds)
     waiting: dict[Future, int] = {}
     asked: list[list] = [[] for _ in plans]
@@ -196,30 +215,57 @@ def run_stages(
         except BaseException as error:
             for future in waiting:  # or the error would wait for all that was asked for
                 future.cancel()
+            with suppress(Exception):  # what ended beside the failure is not lost
+                for future in waiting:
+                    if future.done() and not future.cancelled() and not future.exception():
+                        records.add(future.result())
             shared = getattr(executor, "shared", True)
-            raise_sentence(error, records, store if shared else None)
+            states = (
+                f"states of the others in {store.folder}" if shared else "the others begin anew"
+            )
+            raise_sentence(
+                error,
+                f"Finished runs are in {records.folder}, {states}; the same command goes on from "
+                "there",
+            )
 
 
 @contextmanager
 def local_pool(jobs: int, executor: Executor | None) -> Iterator[tuple[Executor, object | None]]:
     """(where jobs go, the queue in which they report steps): processes of this machine's own, or
-    the executor that is given, with its own queue if it has one."""
+    the executor that is given, with its own queue if it has one. An error ends the processes at
+    once."""
     if executor is not None:
         yield executor, getattr(executor, "reports", None)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(jobs, context) as pool:
-        try:
-            yield pool, manager.Queue()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with context.Manager() as manager:
+        others = set(multiprocessing.active_children())
+        with ProcessPoolExecutor(jobs, context, initializer=leave_interrupts) as pool:
+            try:
+                yield pool, manager.Queue()
+            except BaseException:
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.terminate()
+                raise
 
 
-def raise_sentence(error: BaseException, records: Records, store: Checkpoints | None) -> None:
+def leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the parent ends its workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def alone(function: Callable, *arguments):
+    """What a function returns in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=leave_interrupts) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def raise_sentence(error: BaseException, saved: str) -> None:
     """Raise `Stopped` in place of what happens to long runs, and any other error as it is."""
-    states = f"states of the others in {store.folder}" if store else "the others begin anew"
-    saved = f"Finished runs are in {records.folder}, {states}; the same command goes on from there"
+    if isinstance(error, KeyboardInterrupt):
+        raise Interrupted(f"Interrupted. {saved}") from None
     if isinstance(error, Stopped):
         raise Stopped(f"{error} {saved}") from None
     if isinstance(error, BrokenProcessPool):
@@ -227,8 +273,8 @@ def raise_sentence(error: BaseException, records: Records, store: Checkpoints | 
             "A worker process was killed, most often because memory ran out: try fewer --jobs. "
             + saved
         ) from None
-    if isinstance(error, KeyboardInterrupt):
-        raise Stopped(f"Interrupted. {saved}") from None
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+        raise Stopped(f"Memory ran out ({error}): try fewer --jobs. {saved}") from None
     if isinstance(error, OSError) and error.errno is not None:
         raise Stopped(f"{error}: free space or correct permissions. {saved}") from None
     raise error
@@ -252,7 +298,7 @@ def missing_runs(
     for cell in {c.cell for c in configs}:
         finished |= records.runs_of(cell)
     for run in finished.values():
-        if run["data"]["sha256"]["train"] != about["sha256"]["train"]:
+        if run["data"].get("sha256", {}).get("train") != about["sha256"]["train"]:
             raise ValueError(
                 f"{records.folder} holds runs on other data: {run['key']} has "
                 f"{run['data']['source']!r}, here it is {about['source']!r}; give the records of "

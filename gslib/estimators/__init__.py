@@ -3,8 +3,6 @@
 A new estimator is one function in a module here and one row of `ESTIMATORS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,9 +30,7 @@ class Estimator:
     baseline: Literal["input", "signal"] | None = None  # what a learned baseline looks at, if any
     options: tuple[str, ...] = ()  # further hyperparameters, each a choice with a default
     change: Callable[..., Distribution] | None = None  # the node it samples: q, schedule -> q
-    inner: Callable[..., Tensor] | None = (
-        None  # the estimator on a model that has changed its nodes
-    )
+    inner: Callable[..., Tensor] | None = None  # for a model that has changed its nodes itself
 
     def __call__(self, program: Program, **hyperparameters: Any) -> Tensor:
         return self.function(program, **hyperparameters)

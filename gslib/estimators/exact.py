@@ -1,7 +1,5 @@
 """Exact marginalisation: the estimator that needs no estimate, and the oracle that the others are held against."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -12,7 +10,7 @@ from gslib.functional import Uniform
 from gslib.program import Program, Trace, run
 
 
-def exact(program: Program, *, max_states: int = 4096, uniform: Uniform | None = None) -> Tensor:
+def exact(program: Program, *, max_states: int = 4096, uniform: Uniform = None) -> Tensor:
     r"""Exact expectation: enumerate every joint state of all nodes and weight each loss by its probability.
 
     Unbiased, without variance; one evaluation of the program on a leading axis of S states, S the product over nodes
@@ -37,10 +35,8 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform | None =
     counts = [q.n_states() for q, _ in shapes]
     total = math.prod(counts)
     if total > max_states:
-        raise ValueError(
-            f"{total} joint states to enumerate, more than max_states = {max_states}; use a smaller node, "
-            "an estimator that samples, or raise max_states if memory allows"
-        )
+        remedy = "use a smaller node, an estimator that samples, or raise max_states"
+        raise ValueError(f"{total} joint states, more than max_states = {max_states}; {remedy}")
     columns = torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1).unbind(-1)
     plan, trace = iter(zip(shapes, columns, strict=True)), Trace()
 

@@ -1,16 +1,14 @@
 """Estimators that differentiate through the sample: each is one rule at the stochastic nodes."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from gslib.distributions import Distribution, sharpened
-from gslib.functional import Uniform, straight_through
+from gslib.functional import Number, Uniform, straight_through
 from gslib.program import Program, run
 
 
-def gumbel_softmax(
-    program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None
+def gumbel_softmax(  # relax
+    program: Program, *, tau: Number = 1.0, uniform: Uniform = None
 ) -> Tensor:
     r"""Gumbel-Softmax: run the program on relaxed samples and back-propagate through them.
 
@@ -33,8 +31,8 @@ def gumbel_softmax(
     return run(program, lambda q: q.relaxed_sample(tau, uniform=uniform))
 
 
-def st_gumbel_softmax(
-    program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None
+def st_gumbel_softmax(  # discrete forward, relaxed backward
+    program: Program, *, tau: Number = 1.0, uniform: Uniform = None
 ) -> Tensor:
     r"""Straight-through Gumbel-Softmax: discrete samples forward, the relaxed sample's gradient backward.
 
@@ -54,7 +52,7 @@ def st_gumbel_softmax(
     return run(program, lambda q: q.straight_through_sample(tau, uniform=uniform))
 
 
-def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
+def st(program: Program, *, uniform: Uniform = None) -> Tensor:
     r"""Straight-through: discrete samples forward, the gradient of the mean backward.
 
     Biased unless f is linear in each sample; one evaluation of the program.
@@ -73,8 +71,8 @@ def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
     return run(program, lambda q: _st_sample(q, uniform))
 
 
-def annealed_st(
-    program: Program, *, slope: float | Tensor = 1.0, uniform: Uniform | None = None
+def annealed_st(  # straight-through at sharpened nodes
+    program: Program, *, slope: Number = 1.0, uniform: Uniform = None
 ) -> Tensor:
     r"""Slope-annealed straight-through: straight-through at nodes whose mean is a hard sigmoid of growing slope.
 
@@ -97,8 +95,9 @@ def annealed_st(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.4000, 0.4000])
     """
-    return st(lambda sample: program(lambda q: sample(sharpened(q, slope))), uniform=uniform)
+    sloped = lambda sample: program(lambda q: sample(sharpened(q, slope)))  # noqa: E731
+    return st(sloped, uniform=uniform)
 
 
-def _st_sample(q: Distribution, uniform: Uniform | None) -> Tensor:
+def _st_sample(q: Distribution, uniform: Uniform) -> Tensor:
     return straight_through(q.sample(uniform=uniform), q.mean)

@@ -1,9 +1,8 @@
 """What the models are made of. Parameters may carry a leading ensemble axis E, and only `Linear` knows what that means."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,8 +10,11 @@ from torch import Tensor, nn
 
 from gslib._checks import check_floating
 from gslib.distributions import Bernoulli, Categorical, Distribution, sharpened
-from gslib.functional import Uniform, bernoulli_nll, stream
+from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
+Count = int | None
+Size = tuple[int, ...] | None
+Seeds = Sequence[int] | None
 NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes: N, or N and K
 
 
@@ -27,27 +29,17 @@ class Linear(nn.Module):
     """
 
     def __init__(
-        self,
-        n_in: int,
-        n_out: int,
-        *,
-        name: str = "",
-        ensemble: int | None = None,
-        seeds: Sequence[int] | None = None,
+        self, n_in: int, n_out: int, *, name: str = "", ensemble: Count = None, seeds: Seeds = None
     ):
         super().__init__()
         seeds = list(range(ensemble or 1)) if seeds is None else list(seeds)
         if len(seeds) != (ensemble or 1):
-            raise ValueError(
-                f"{len(seeds)} seeds for {ensemble or 1} member(s); give one seed per member"
-            )
+            raise ValueError(f"{len(seeds)} seeds for {ensemble or 1} member(s); give one each")
         bound = math.sqrt(6 / (n_in + n_out))
-        members = [
-            (torch.rand(n_in, n_out, generator=stream("weights", name, s)) * 2 - 1) * bound
-            for s in seeds
-        ]
-        self.weight = nn.Parameter(members[0] if ensemble is None else torch.stack(members))
-        self.bias = nn.Parameter(torch.zeros(*(() if ensemble is None else (ensemble,)), 1, n_out))
+        draws = [torch.rand(n_in, n_out, generator=stream("weights", name, s)) for s in seeds]
+        weights = [(draw * 2 - 1) * bound for draw in draws]
+        self.weight = nn.Parameter(weights[0] if ensemble is None else torch.stack(weights))
+        self.bias = nn.Parameter(torch.zeros(*self.weight.shape[:-2], 1, n_out))
 
     def forward(self, x: Tensor) -> Tensor:
         check_floating("x", x)
@@ -69,12 +61,18 @@ class Model(nn.Module):
     `slope` is None, or the slope [] or [E] of slope-annealed straight-through, which changes the node itself: with it,
     each node that the model builds is a sharpened one, in the loss as in the bound, and `st` is the estimator.
 
-    >>> model = Model("categorical", None, (2, 3))
+    Args:
+        node: "bernoulli" or "categorical". size: (N,) or (N, K); default the paper's.
+        ensemble: number of members E, or None. seeds: one per member.
+
+    >>> model = Model("categorical", size=(2, 3))
     >>> model.distribution(torch.zeros(100, 6))
     Categorical(logits of shape (100, 2, 3))
     """
 
-    def __init__(self, node: str, ensemble: int | None, size: tuple[int, ...] | None):
+    def __init__(
+        self, node: str, *, size: Size = None, ensemble: Count = None, seeds: Seeds = None
+    ):
         super().__init__()
         if node not in NODES:
             raise ValueError(f"node must be one of {', '.join(NODES)}, got {node!r}")
@@ -83,6 +81,7 @@ class Model(nn.Module):
             shape = "(N,)" if node == "bernoulli" else "(N, K)"
             raise ValueError(f"size of a {node} node must be {shape}, got {self.size}")
         self.units = math.prod(self.size)
+        self.linear = partial(Linear, ensemble=ensemble, seeds=seeds)
         self.slope_form = "hard"  # or "soft", see `gslib.distributions.sharpened`
         self.slope: Tensor | None
         self.register_buffer("slope", None)
@@ -109,8 +108,8 @@ class Model(nn.Module):
         x: Tensor,
         m: int = 1000,
         *,
-        tau: float | Tensor | None = None,
-        uniform: Uniform | None = None,
+        tau: Number | None = None,
+        uniform: Uniform = None,
         chunk: int = 1_000,
     ) -> Tensor:
         r"""The m-sample lower bound on the log-likelihood in nats per example, [..., B].
@@ -133,18 +132,17 @@ class Model(nn.Module):
         total = torch.full((), -math.inf, device=x.device)
         while done < m:
             samples = min(m - done, max(1, chunk // rows))
-            weights = self._log_weights(x, samples, tau=tau, uniform=uniform)
+            weights = self.log_weights(x, samples, tau, uniform)
             total = torch.logaddexp(total, weights.logsumexp(-2))
             done += samples
         return total - math.log(m)
 
-    def _log_weights(
-        self, x: Tensor, samples: int, *, tau: float | Tensor | None, uniform: Uniform | None
-    ) -> Tensor:
+    def log_weights(self, x: Tensor, samples: int, tau: Number | None, uniform: Uniform) -> Tensor:
+        """log w of each sample, [*E, samples, B]."""
         raise NotImplementedError
 
 
-def _make_room_for_slope(model: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+def _make_room_for_slope(model: Any, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """A state with a slope goes into any model, and so does one without."""
     slope = state.get(prefix + "slope")
     weight = next(model.parameters())

@@ -1,15 +1,13 @@
 """The stochastic binary network of section 4.1."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gslib.distributions import Distribution
-from gslib.functional import Uniform, bernoulli_nll
-from gslib.models.layers import Linear, Model, nll, repeated
+from gslib.functional import Number, Uniform, bernoulli_nll
+from gslib.models.layers import Model, nll, repeated
 from gslib.program import Sampler
 
 
@@ -29,20 +27,12 @@ class StochasticBinaryNetwork(Model):
     torch.Size([100, 392])
     """
 
-    def __init__(
-        self,
-        node: str = "categorical",
-        *,
-        size: tuple[int, ...] | None = None,
-        ensemble: int | None = None,
-        seeds: Sequence[int] | None = None,
-        data: int = 784,
-    ):
-        super().__init__(node, ensemble, size)
-        self.half = half = data // 2
-        self.layer1 = Linear(half, self.units, name="layer1", ensemble=ensemble, seeds=seeds)
-        self.layer2 = Linear(self.units, self.units, name="layer2", ensemble=ensemble, seeds=seeds)
-        self.output = Linear(self.units, half, name="output", ensemble=ensemble, seeds=seeds)
+    def __init__(self, node: str = "categorical", *, data: int = 784, **options: Any):
+        super().__init__(node, **options)
+        self.upper = half = data // 2
+        self.layer1 = self.linear(half, self.units, name="layer1")
+        self.layer2 = self.linear(self.units, self.units, name="layer2")
+        self.output = self.linear(self.units, half, name="output")
 
     def logits(self, upper: Tensor, sample: Sampler) -> Tensor:
         """Logits of the lower half given the upper half and one sample of each layer, [..., B, D/2]."""
@@ -52,20 +42,21 @@ class StochasticBinaryNetwork(Model):
 
     def loss(self, x: Tensor, sample: Sampler) -> Tensor:
         """-log p(lower | h) per example with one sample of h, [..., B]: a program of its sampler, for x [..., B, D]."""
-        return bernoulli_nll(self.logits(x[..., : self.half], sample), x[..., self.half :])
+        upper, lower = x[..., : self.upper], x[..., self.upper :]
+        return bernoulli_nll(self.logits(upper, sample), lower)
 
-    def _log_weights(
-        self, x: Tensor, samples: int, *, tau: float | Tensor | None, uniform: Uniform | None
-    ) -> Tensor:
+    def log_weights(self, x: Tensor, samples: int, tau: Number | None, uniform: Uniform) -> Tensor:
+        """log p(lower|h) for `samples` draws of h, [*E, samples, B]."""
+
         def draw(q: Distribution) -> Tensor:
             z = q.sample(uniform=uniform) if tau is None else q.relaxed_sample(tau, uniform=uniform)
             return self.flat(z)
 
-        h = draw(repeated(self.distribution(self.layer1(x[..., : self.half])), samples))
+        h = draw(repeated(self.distribution(self.layer1(x[..., : self.upper])), samples))
         h = draw(self.distribution(self.layer2(h)))
-        return -nll(self.output(h), x[..., self.half :], samples)
+        return -nll(self.output(h), x[..., self.upper :], samples)
 
     @torch.no_grad()
-    def complete(self, upper: Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def complete(self, upper: Tensor, *, uniform: Uniform = None) -> Tensor:
         """Pixel probabilities of the lower half for one sample of h, [..., B, D/2]."""
         return self.logits(upper, lambda q: q.sample(uniform=uniform)).sigmoid()

@@ -1,16 +1,14 @@
 """The discrete variational autoencoder of section 4.2."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gslib.distributions import Distribution
 from gslib.divergences import kl, relaxed_kl
-from gslib.functional import Uniform, bernoulli_nll
-from gslib.models.layers import Linear, Model, nll, repeated
+from gslib.functional import Number, Uniform, bernoulli_nll
+from gslib.models.layers import Model, nll, repeated
 from gslib.program import Sampler
 
 
@@ -38,21 +36,16 @@ class DiscreteVAE(Model):
         self,
         node: str = "categorical",
         *,
-        size: tuple[int, ...] | None = None,
-        ensemble: int | None = None,
-        seeds: Sequence[int] | None = None,
-        data: int = 784,
         learned_prior: bool = True,
         sampled_kl: bool = False,
+        data: int = 784,
+        **options: Any,
     ):
-        super().__init__(node, ensemble, size)
+        super().__init__(node, **options)
         self.sampled_kl = sampled_kl
-        self.encoder = Linear(data, self.units, name="encoder", ensemble=ensemble, seeds=seeds)
-        self.decoder = Linear(self.units, data, name="decoder", ensemble=ensemble, seeds=seeds)
-        lead = () if ensemble is None else (ensemble,)
-        self.prior_logits = nn.Parameter(
-            torch.zeros(*lead, 1, self.units), requires_grad=learned_prior
-        )
+        self.encoder = self.linear(data, self.units, name="encoder")
+        self.decoder = self.linear(self.units, data, name="decoder")
+        self.prior_logits = nn.Parameter(torch.zeros_like(self.encoder.bias), learned_prior)
 
     def posterior(self, x: Tensor) -> Distribution:
         """q(z|x) for x [..., B, D]."""
@@ -72,9 +65,8 @@ class DiscreteVAE(Model):
         divergence = q.log_prob(z) - p.log_prob(z) if self.sampled_kl else kl(q, p)
         return bernoulli_nll(self.decoder(self.flat(z)), x) + divergence.sum(-1)
 
-    def _log_weights(
-        self, x: Tensor, samples: int, *, tau: float | Tensor | None, uniform: Uniform | None
-    ) -> Tensor:
+    def log_weights(self, x: Tensor, samples: int, tau: Number | None, uniform: Uniform) -> Tensor:
+        """log p(x|z) p(z) / q(z|x) for `samples` draws of z, [*E, samples, B]."""
         q, p = self.posterior(x), self.prior()
         rows = repeated(q, samples)
         # Densities are taken per example and broadcast over the samples, which have an axis of their own there.
@@ -86,18 +78,17 @@ class DiscreteVAE(Model):
         else:
             log_y = rows.relaxed_logits(tau, uniform=uniform)
             z = log_y.sigmoid() if self.node == "bernoulli" else log_y.exp()
-            ratio = -relaxed_kl(
-                q, p, log_y.unflatten(-q.event_ndim - 1, (samples, x.shape[-2])), tau
-            )
+            log_y = log_y.unflatten(-q.event_ndim - 1, (samples, x.shape[-2]))
+            ratio = -relaxed_kl(q, p, log_y, tau)
         return ratio.sum(-1) - nll(self.decoder(self.flat(z)), x, samples)
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def reconstruct(self, x: Tensor, *, uniform: Uniform = None) -> Tensor:
         """Pixel probabilities of p(x|z) for one z ~ q(z|x), [..., B, D]."""
         return self.decoder(self.flat(self.posterior(x).sample(uniform=uniform))).sigmoid()
 
     @torch.no_grad()
-    def generate(self, n: int, *, uniform: Uniform | None = None) -> Tensor:
+    def generate(self, n: int, *, uniform: Uniform = None) -> Tensor:
         """Pixel probabilities of p(x|z) for n draws z ~ p(z), [*E, n, D]."""
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")

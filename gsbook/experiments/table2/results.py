@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from gsbook.claims import stated
 from gsbook.experiments.table2 import record
 from gsbook.experiments.table2.config import METHODS
+from gsbook.intervals import interval
 from gsbook.places import results_folder
 from gsbook.records import Records
-from gsbook.verdicts import NOT_RUN, accuracy_verdict, cell_verdict, interval
+from gsbook.verdicts import accuracy_verdict, assess, bound_verdict
 
 
 def results() -> Records:
@@ -26,7 +27,8 @@ def results() -> Records:
 
 @dataclass(frozen=True)
 class MethodRuns:
-    """What stands for a method in Table 2: its final runs by seed, at the alpha that validation chose.
+    """What stands for a method in Table 2: its final runs by seed, at the alpha that validation
+    chose.
 
     >>> MethodRuns("supervised", 1.0, 100, {0: {"test": {"accuracy": 71.5}}}).figure("accuracy")
     {0: 71.5}
@@ -44,7 +46,8 @@ class MethodRuns:
 
 
 def method_runs(records: Records, method: str) -> MethodRuns | None:
-    """The longest runs that have most seeds, at the alpha that is best on validation; None where there are none.
+    """The longest runs that have most seeds, at the alpha that is best on validation; None where
+    there are none.
 
     Runs on the embedded digits or with part of the images are none of the table's.
 
@@ -69,8 +72,12 @@ def method_runs(records: Records, method: str) -> MethodRuns | None:
     return MethodRuns(method, alpha, steps, dict(sorted(runs.items()))) if runs else None
 
 
+FIGURES = {"elbo": ("ELBO", bound_verdict), "accuracy": ("accuracy", accuracy_verdict)}
+
+
 def comparison(records: Records):
-    """Table 2 as a pandas DataFrame, a line per method: the paper's numbers, ours with 95 % intervals, and verdicts.
+    """Table 2 as a pandas DataFrame, a line per method: the paper's numbers, ours with 95 %
+    intervals, and verdicts.
 
     >>> comparison(Records("none")).loc["gumbel_softmax", "verdict accuracy"]
     'not run yet'
@@ -79,30 +86,27 @@ def comparison(records: Records):
 
     paper, lines = stated()["table2"]["rows"], {}
     for method in METHODS:
-        found, line, theirs = method_runs(records, method), {}, paper.get(method, {})
-        for name, title, rule in (
-            ("elbo", "ELBO", lambda v, p: cell_verdict([-x for x in v], -p)),
-            ("accuracy", "accuracy", accuracy_verdict),
-        ):
-            values = list(found.figure(name).values()) if found else []
+        chosen, line = method_runs(records, method), {}
+        for name, (title, rule) in FIGURES.items():
+            values = list(chosen.figure(name).values()) if chosen else []
+            number = paper.get(method, {}).get(name)
             ours = interval(values) if values else None
-            line[f"paper {title}"] = theirs.get(name, math.nan)
+            line[f"paper {title}"] = math.nan if number is None else number
             line["ours ELBO" if name == "elbo" else "accuracy"] = ours.mean if ours else math.nan
             line[f"± {title}"] = ours.half_width if ours else math.nan
-            line[f"verdict {title}"] = (
-                "" if not theirs else rule(values, theirs[name]) if values else NOT_RUN
-            )
+            found = None if number is None else assess(values, number, rule)
+            line[f"verdict {title}"] = found.verdict if found else ""
         lines[method] = line | {
-            "alpha": found.alpha if found else math.nan,
-            "steps": found.steps if found else 0,
-            "seeds": len(found.runs) if found else 0,
+            "alpha": chosen.alpha if chosen else math.nan,
+            "steps": chosen.steps if chosen else 0,
+            "seeds": len(chosen.runs) if chosen else 0,
         }
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
 def alphas(records: Records, method: str):
-    """The search of a method as a DataFrame by alpha: "valid accuracy", "test accuracy", "elbo" (test), at seed 0 and the
-    fewest steps at which most were tried (attrs["steps"]).
+    """The search of a method as a DataFrame by alpha: "valid accuracy", "test accuracy", "elbo"
+    (test), at seed 0 and the fewest steps at which most were tried (attrs["steps"]).
 
     >>> alphas(Records("none"), "gumbel_softmax").attrs["steps"]
     0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
@@ -13,11 +12,12 @@ import torch
 from gsbook import data as digits
 from gsbook.code import code_of
 from gsbook.engine.machine import environment, prepare_process
+from gsbook.engine.workers import alone, raise_sentence
 from gsbook.experiments.table2 import record
 from gsbook.experiments.table2.config import FewLabels
 from gsbook.experiments.table2.train import FewLabelsRun, load_data
 from gsbook.places import results_folder
-from gsbook.records import Records, check_numbers
+from gsbook.records import Records, check_numbers, is_count
 from gsbook.verdicts import interval
 from gslib._checks import unchecked
 from gslib.functional import stream
@@ -33,13 +33,18 @@ def modules(classes: int) -> tuple[str, ...]:
 
 
 def check(run: dict) -> None:
-    """Raise ValueError unless a record can be a measurement of speed."""
+    """Raise ValueError or KeyError unless a record can be a measurement of speed."""
     classes, repeat = run["config"]["classes"], run["config"]["seed"]
+    if not is_count(classes) or not (is_count(repeat) or repeat == 0):
+        raise ValueError(f"{classes!r:.60} classes and repeat {repeat!r:.60} are no counts")
     if run["key"] != f"{speed_cell(classes)}_repeat={repeat}":
         raise ValueError("its key is not the one of its config")
-    if not {"ratio", *TIMED} <= run["test"].keys():
-        raise ValueError("test lacks one of its figures")
+    names = ["ratio", *TIMED, *(f"{method}_mb" for method in TIMED)]
+    if missing := [name for name in names if (run["test"] or {}).get(name) is None]:
+        raise ValueError(f"test lacks {', '.join(missing)}")
     check_numbers(run["test"], lowest=0.0)
+    if not isinstance(run["device"], str):
+        raise ValueError(f"device is {run['device']!r:.60}")
 
 
 def records(folder) -> Records:
@@ -116,23 +121,28 @@ def held_for_backward(function: Callable[[], torch.Tensor]) -> int:
 def measure_speed(records: Records, budget, *, device: str | None = None) -> None:
     """Figure 5a: time both methods for every number of classes, in turns, and record a line per repeat.
 
-    On an otherwise idle machine: one process at a time, one thread. Repeats that are recorded already are not made again.
+    On an otherwise idle machine: one process at a time, one thread. Repeats that are recorded already, by the present
+    code, are not made again.
 
-    >>> measure_speed(Records("none"), replace(BUDGETS["smoke"], classes=()))  # no number of classes, so nothing to do
+    >>> measure_speed(records("none"), replace(BUDGETS["smoke"], classes=()))  # nothing to do
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    context, about = multiprocessing.get_context("spawn"), load_data()[1]
+    about = load_data()[1]
     wanted = [(repeat, k) for repeat in range(budget.repeats) for k in budget.classes]
     from tqdm import tqdm
 
     for repeat, k in tqdm(wanted, unit="measurement"):
         key = f"{speed_cell(k)}_repeat={repeat}"
-        if key in records.runs_of(speed_cell(k)):
+        config = {"classes": k, "seed": repeat, "seconds": budget.seconds}
+        recorded = records.runs_of(speed_cell(k)).get(key)
+        if recorded and recorded["config"] == config and records.is_current(recorded):
             continue
         found = {}
-        for method in TIMED if repeat % 2 else TIMED[::-1]:
-            with context.Pool(1) as pool:
-                found[method] = pool.apply(time_steps, (method, k, budget.seconds, device))
+        try:
+            for method in TIMED if repeat % 2 else TIMED[::-1]:
+                found[method] = alone(time_steps, method, k, budget.seconds, device)
+        except BaseException as error:
+            raise_sentence(error, f"Finished repeats are in {records.folder}")
         (fast, small), (slow, large) = (found[method] for method in TIMED)
         test = {
             "ratio": fast / slow,
@@ -146,7 +156,7 @@ def measure_speed(records: Records, budget, *, device: str | None = None) -> Non
                 {
                     "key": key,
                     "cell": speed_cell(k),
-                    "config": {"classes": k, "seed": repeat, "seconds": budget.seconds},
+                    "config": config,
                     "test": {name: round(value, 4) for name, value in test.items()},
                     "code": code_of(modules(k)),
                     "data": about,
@@ -160,7 +170,8 @@ def measure_speed(records: Records, budget, *, device: str | None = None) -> Non
 
 def speed(records: Records):
     """Figure 5a as a DataFrame by number of classes: "ratio" with its 95 % interval over repeats ("± ratio"), and of each
-    method the median steps per second and megabytes. attrs["device"]: where it was measured.
+    method the median steps per second and megabytes. attrs: "device", where it was measured; "stale", how
+    many measurements are of older code.
 
     >>> speed(Records("none")).empty
     True
@@ -180,4 +191,5 @@ def speed(records: Records):
                 )
     frame = pd.DataFrame.from_dict(lines, orient="index")
     frame.attrs["device"] = device
+    frame.attrs["stale"] = 0 if records.modules is None else len(records.stale_keys())
     return frame
