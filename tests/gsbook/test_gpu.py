@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers import without_times
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -22,16 +23,12 @@ ROW = gpu.TOY.rows[0]
 
 @pytest.fixture(scope="module", autouse=True)
 def _embedded(tmp_path_factory):
-    """Small real data; the runner's global settings put back."""
-    before = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    """Small real data."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("GSLIB_DATA", raising=False)
         patch.setenv("GSLIB_OFFLINE", "1")
         patch.setenv("GSLIB_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
-    torch.set_float32_matmul_precision(before[0])
-    torch.set_num_threads(before[1])
-    torch.set_flush_denormal(False)
 
 
 class OffDevice(TorchDispatchMode):
@@ -78,8 +75,7 @@ def stop_after(patch, calls):
 
 def records_in(out, tmp_path):
     gpu.take(out, tmp_path / out.name / "records", tmp_path / out.name / "states")
-    found = TABLE1.records(tmp_path / out.name / "records").all()
-    return [{k: v for k, v in run.items() if k not in ("minutes", "date")} for run in found]
+    return without_times(TABLE1.records(tmp_path / out.name / "records"))
 
 
 def test_two_calls_give_what_one_gives(tmp_path, monkeypatch, capsys):
