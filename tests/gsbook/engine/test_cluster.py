@@ -69,10 +69,10 @@ class Cluster:
         self.stack.callback(process.kill)
         return process
 
-    def scheduler(self):
+    def scheduler(self, code=ROOT):
         port = self.address.rsplit(":", 1)[1]
         where = ("--host", "127.0.0.1", "--port", port, "--no-dashboard", "--no-show")
-        return self.start("distributed.cli.dask_scheduler", *where)
+        return self.start("distributed.cli.dask_scheduler", *where, code=code)
 
     def worker(self, code=ROOT):
         local = ("--local-directory", str(self.folder), "--no-dashboard", "--death-timeout", "20")
@@ -81,7 +81,7 @@ class Cluster:
 
     def connect(self, patience=SECONDS, **options):
         options = {"device": "cpu"} | options
-        return cluster.connect(self.address, TABLE1, patience=patience, **options)
+        return cluster.connect(self.address, patience=patience, **options)
 
 
 @pytest.fixture
@@ -234,7 +234,9 @@ def test_nobody_there(machines, tmp_path, capsys):
 
 
 def test_the_command_runs_on_a_cluster(machines, tmp_path, capsys):
-    machines.scheduler(), machines.worker()
+    (tmp_path / "bare/gsbook").mkdir(parents=True)
+    (tmp_path / "bare/gsbook/__init__.py").write_text("raise ImportError('a scheduler needs none')")
+    machines.scheduler(tmp_path / "bare"), machines.worker()
     folders = ("--results", str(tmp_path / "records"), "--checkpoints", str(tmp_path / "states"))
     command = ["run", "vae-bernoulli-st", "--budget", "smoke", "--steps", "20", "--jobs", "5"]
     assert main([*command, "--scheduler", machines.address, *folders]) == 0
