@@ -37,7 +37,6 @@ class Refused(RuntimeError):
 @contextmanager
 def connect(
     address: str,
-    experiment: Experiment,
     *,
     checkpoints: Path | None = None,
     device: str | None = None,
@@ -69,7 +68,7 @@ def connect(
         ) from None
     executor = None
     try:
-        executor = ClusterExecutor(client, experiment, checkpoints, device, patience)
+        executor = ClusterExecutor(client, checkpoints and checkpoints.resolve(), device, patience)
         yield executor
     finally:
         if executor is not None:
@@ -85,7 +84,7 @@ class ClusterExecutor(Executor):
     reports: a queue of steps, as they are reported. shared: whether states outlive their job.
     """
 
-    def __init__(self, client, experiment: Experiment, checkpoints, device, patience):
+    def __init__(self, client, checkpoints: Path | None, device: str | None, patience: float):
         self.client, self.pool, self.patience = client, client.get_executor(), patience
         self.shared, self.checkpoints, self.wanted = checkpoints is not None, checkpoints, device
         self.mark = write_mark(checkpoints) if self.shared else None
@@ -94,14 +93,14 @@ class ClusterExecutor(Executor):
         self.topic = f"gsbook-{client.id}"  # of the events in which workers report steps
         self.data: dict = {}
         self.lock, self.ended = threading.Lock(), threading.Event()
-        answers = self.introduce(experiment)
+        answers = self.introduce()
         cuda = all(answer["cuda"] for answer in answers.values())
         self.device = device or ("cuda" if cuda else "cpu")
         self.slots = sum(client.nthreads().values())
         client.subscribe_topic(self.topic, lambda event: self.reports.put(event[1]))
         threading.Thread(target=self.watch, daemon=True).start()
 
-    def introduce(self, experiment: Experiment) -> dict[str, dict]:
+    def introduce(self) -> dict[str, dict]:
         """What each worker says of itself; raises where one is not fit for these runs."""
         try:
             self.client.wait_for_workers(1, timeout=self.patience)
