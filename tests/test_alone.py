@@ -25,7 +25,7 @@ from test_book import BUILT, ROOT, setup_cell
 COLAB = ("torch", "torchvision", "numpy", "matplotlib", "ipykernel", "pip")
 OURS = "gumbel-softmax-book"
 PACKAGES = ("gslib", "gsbook")
-EDITIONS = sorted(ROOT.glob("colab/*.ipynb"))
+EDITIONS = sorted(ROOT.glob("notebooks/colab/*.ipynb"))
 WHERE = "import gslib, numpy, torch; print(gslib.__file__, numpy.__file__, torch.__file__)"
 VERSIONS = "import numpy, torch; print([(m.__version__, m.__file__) for m in (numpy, torch)])"
 

@@ -61,10 +61,8 @@ import gslib
 
 
 def colab(url, name):
-    """The address that opens an edition, colab/``name``, in Colab, which knows repositories on GitHub by their path."""
-    return (
-        f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/colab/{name}"
-    )
+    """The address that opens an edition in Colab, which knows GitHub's repositories by their path."""
+    return f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/notebooks/colab/{name}"
 
 
 def normalise(notebook, name, url):

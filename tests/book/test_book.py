@@ -217,7 +217,11 @@ def test_the_address_stands_in_one_place(copy):
         "CITATION.cff",
         ".zenodo.json",
         "pyproject.toml",
-        *(f"{folder}/{path.name}" for path in NOTEBOOKS for folder in ("notebooks", "colab")),
+        *(
+            f"{folder}/{path.name}"
+            for path in NOTEBOOKS
+            for folder in ("notebooks", "notebooks/colab")
+        ),
     ):
         assert "someone/elsewhere" in (copy / name).read_text(encoding="utf-8"), name
 
