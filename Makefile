@@ -46,6 +46,8 @@ test: $(INSTALLED) ## run the tests, and every notebook as a test
 
 lint: $(INSTALLED) ## check the style of the code, and that notebooks are normalised and their editions for Colab up to date
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
 	$(BIN)/python book/tools/notebooks.py --check
 	$(BIN)/python book/tools/colab.py --check
 	$(BIN)/python book/tools/citation.py --check

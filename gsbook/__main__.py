@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gsbook import timing, weights
-from gsbook.engine import search, workers
+from gsbook import gpu, timing, weights
+from gsbook.engine import cluster, search, workers
 from gsbook.engine.machine import cores
-from gsbook.experiments import EXPERIMENTS, SPEED, TABLE2, target
+from gsbook.experiments import EXPERIMENTS, SPEED, TABLE1, TABLE2, target
 from gsbook.experiments.table2 import speed
 
 BUDGETS = ("smoke", "laptop", "paper")
@@ -49,8 +52,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--estimator", action="append", help="only this one; may stand several times")
     run.add_argument("--steps", type=positive, help="of the final runs, instead of the budget's")
     run.add_argument("--seeds", type=positive, help="of the final runs, instead of the budget's")
+    run.add_argument("--jobs", type=positive, help="processes (default: a core each)")
     run.add_argument(
-        "--jobs", type=positive, default=cores(), help="processes (default: a core each)"
+        "--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786"
     )
     run.add_argument("--device", choices=("cpu", "cuda"), help="default: CUDA where there is one")
     folders(run, "folder for the records (default: results/TABLE, for smoke _build/smoke)")
@@ -59,6 +63,18 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print the plan and its predicted time, train nothing",
     )
+
+    device = commands.add_parser("gpu", help="train rows of Table 1 on one GPU, within minutes")
+    device.set_defaults(act=on_gpu)
+    device.add_argument("--minutes", type=float, default=9.0, help="all in all (default: 9)")
+    device.add_argument("--out", type=Path, required=True, help="folder of what is to come back")
+    device.add_argument("--tf32", action="store_true", help="train (never evaluate) with TF32")
+    device.add_argument("--fused", action="store_true", help="time a step by Triton, too: a minute")
+
+    back = commands.add_parser("take", help="add what came back from a GPU to the records")
+    back.set_defaults(act=take_back)
+    back.add_argument("folder", type=Path, help="the folder that was --out")
+    folders(back, "folder of the records (default: results/table1)")
     return top
 
 
@@ -95,20 +111,50 @@ def run_target(options) -> int:
     plans = [experiment.plan(cell, budget, records) for cell in cells]
     costs = [timing.cost(experiment, cell, budget, records) for cell in cells]
     if options.dry_run:
-        print(timing.describe(experiment, costs, budget, name, options.jobs))
+        print(timing.describe(experiment, costs, budget, name, options.jobs or cores()))
         return 0
-    workers.run_stages(
-        experiment,
-        plans,
-        records,
-        budget.size,
-        jobs=options.jobs,
-        device=options.device,
-        checkpoints=options.checkpoints,
-        total=sum(cost.steps for cost in costs),
-    )
+    with where(experiment, options) as (executor, device):
+        workers.run_stages(
+            experiment,
+            plans,
+            records,
+            budget.size,
+            jobs=options.jobs,
+            device=device,
+            checkpoints=options.checkpoints,
+            total=sum(cost.steps for cost in costs),
+            executor=executor,
+        )
     print(f"records are in {records.folder}")
     return 0
+
+
+def on_gpu(options) -> int:
+    report = gpu.run(options.out, options.minutes, tf32=options.tf32, fused=options.fused)
+    return 1 if any(str(v).startswith("failed") for v in report["cells"].values()) else 0
+
+
+def take_back(options) -> int:
+    folder = options.results or Path("results") / TABLE1.name
+    print(gpu.take(options.folder, folder, options.checkpoints))
+    return 0
+
+
+@contextmanager
+def where(experiment, options) -> Iterator[tuple[Executor | None, str | None]]:
+    """(the executor, the device) of the jobs: None for this machine's own."""
+    if options.scheduler is None:
+        yield None, options.device
+        return
+    folder, device = options.checkpoints, options.device
+    found = cluster.connect(options.scheduler, experiment, checkpoints=folder, device=device)
+    with found as executor:
+        if options.jobs:
+            print("--jobs is not used: the cluster has as many as its workers have threads")
+        if folder is None:
+            print("no --checkpoints that all workers share: a job that is cut off begins anew")
+        print(f"{executor.slots} jobs at a time on {options.scheduler}, on {executor.device}")
+        yield executor, executor.device
 
 
 def results_of(folder: str, budget: str, options) -> Path:

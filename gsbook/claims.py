@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import yaml
-
 from gsbook.places import PACKAGE
 
 FILE = PACKAGE / "claims.yml"
@@ -18,6 +16,8 @@ def stated() -> dict:
     >>> stated()["table1"]["rows"]["vae-categorical"]["title"]
     'VAE, categorical'
     """
+    import yaml
+
     return yaml.safe_load(FILE.read_text(encoding="utf-8"))
 
 

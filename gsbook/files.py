@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import filelock
-import platformdirs
-from tqdm import tqdm
 
 TIMEOUT = 8  # seconds without an answer before a mirror is given up
 PATIENCE = 600  # seconds: the longest download, and how long a failed one is remembered
@@ -22,9 +20,12 @@ PATIENCE = 600  # seconds: the longest download, and how long a failed one is re
 
 def cache_folder() -> Path:
     """Where data sets and saved states are kept: the folder that GSLIB_CACHE names, by default in the user's cache."""
-    return Path(
-        os.environ.get("GSLIB_CACHE") or platformdirs.user_cache_dir("gumbel-softmax-book")
-    ).expanduser()
+    folder = os.environ.get("GSLIB_CACHE")
+    if not folder:
+        import platformdirs  # a machine that has torch alone can name the folder
+
+        folder = platformdirs.user_cache_dir("gumbel-softmax-book")
+    return Path(folder).expanduser()
 
 
 def read(path: Path, sha256: str) -> bytes | None:
@@ -119,6 +120,8 @@ def writable(folder: Path) -> bool:
 
 def download(url: str) -> bytes:
     """Body of the reply, unpacked, under a progress bar; in memory, so that no partial file is ever left."""
+    from tqdm import tqdm
+
     request = urllib.request.Request(
         url, headers={"User-Agent": "gumbel-softmax-book", "Accept-Encoding": "gzip"}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 from gsbook import files
@@ -172,6 +172,10 @@ def check_record(run: dict, cell: str) -> None:
     for name, kind in (("key", str), ("cell", str), ("config", dict), ("code", (str, dict))):
         if not isinstance(run[name], kind):
             raise ValueError(f"{name} is {run[name]!r:.60}")
+    for name in ("data", "evaluation", "curve", "valid", "test"):
+        part = run.get(name, {})
+        if not (isinstance(part, dict) or (part is None and name == "test")):
+            raise ValueError(f"{name} is {part!r:.60}, which is no object")
     for name in ("device", "capability", "torch", "python", "matmul_precision", "date"):
         if not isinstance(run.get(name, ""), str):
             raise ValueError(f"{name} is {run[name]!r:.60}, which is no text")
@@ -180,13 +184,15 @@ def check_record(run: dict, cell: str) -> None:
 
 
 def read_config(kind: type, settings: dict):
-    """The config of a record.
+    """The config of a record. A field that came after the record has its default, which keys
+    leave out.
 
     Raises:
         ValueError: a field is missing or unknown, or its value is none of the field's type.
     """
     known = {field.name: str(field.type) for field in fields(kind)}
-    if differing := sorted(known.keys() ^ settings.keys()):
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    if differing := sorted((needed - settings.keys()) | (settings.keys() - known.keys())):
         raise ValueError(f"its config lacks, or has beyond the known, {', '.join(differing)}")
     for name, value in settings.items():
         right = TYPES.get(known[name], object)

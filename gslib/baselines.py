@@ -10,8 +10,9 @@ from gslib._fast import widened
 from gslib.models.layers import Linear
 
 # signals [..., B, S] -> (centred signals of that shape, a scale that broadcasts with them)
-Centring = Callable[[Tensor], tuple[Tensor, Tensor | float]]
-AnyBaseline = float | Tensor | Centring
+Centred = tuple[Tensor, Tensor | float]
+Centring = Callable[[Tensor], Centred]
+Centre = float | Tensor | Centring
 
 
 class Baseline(nn.Module):
@@ -80,7 +81,7 @@ class Baseline(nn.Module):
             self.network = nn.Sequential(first, nn.Tanh(), last)
         self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
 
-    def forward(self, signal: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor | float]:
+    def forward(self, signal: Tensor, x: Tensor | None = None) -> Centred:
         """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with them)."""
         self._check(signal, x)
         signal, prediction = widened(signal.detach()), None
@@ -93,7 +94,9 @@ class Baseline(nn.Module):
         variance = torch.where(self.seen, self.variance, variance)
         centred = signal - self._pad(mean) if self.moving_average else signal
         self._last = (signal, centred, prediction)
-        scale = variance.sqrt().clamp(min=1) if self.normalise else torch.ones_like(variance)
+        scale = torch.ones_like(variance)
+        if self.normalise:
+            scale = variance.sqrt().clamp(min=1)
         if self.signal_alone:
             return centred / self._pad(scale), 1.0
         return centred, self._pad(scale)
@@ -139,7 +142,7 @@ class Baseline(nn.Module):
         return flat.mean(-1), flat.var(-1, correction=0)
 
 
-def as_baseline(baseline: AnyBaseline) -> Centring:
+def as_baseline(baseline: Centre) -> Centring:
     """A callable signal -> (centred signal, scale) from a number, a tensor or such a callable.
 
     >>> as_baseline(2.0)(torch.tensor([[5.0]]))

@@ -37,6 +37,20 @@ class _Node:
         tau = torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device)
         return tau.reshape(tau.shape + (1,) * (log_y.ndim - tau.ndim)) if tau.ndim else tau
 
+    def unit_states(self) -> Tensor:
+        """The states of one unit: [2] or [K, K]."""
+        return torch.arange(2.0) if self.event_ndim == 1 else torch.eye(self.logits.shape[-1])
+
+    def n_states(self) -> int:
+        """The number of joint states, 2^N or K^N."""
+        return len(self.unit_states()) ** self.logits.shape[-self.event_ndim]
+
+    def states(self) -> Tensor:
+        """All joint states, [2^N, N] or [K^N, N, K]."""
+        one, n = self.unit_states(), self.logits.shape[-self.event_ndim]
+        index = torch.cartesian_prod(*[torch.arange(len(one))] * n).reshape(-1, n)
+        return one[index].to(self.logits)
+
     def per_unit(self, x: Tensor) -> Tensor:
         """Sum a tensor of the sample's shape down to one number per unit, [..., N(, K)] -> [..., N]."""
         return x.sum(-1) if self.event_ndim == 2 else x
@@ -116,15 +130,6 @@ class Bernoulli(_Node):
     def entropy(self) -> Tensor:
         """Entropy in nats per unit, [..., N]."""
         return softplus(self.logits) - self.mean * self.logits
-
-    def states(self) -> Tensor:
-        """All 2^N joint states, [2^N, N]."""
-        states = _product(torch.tensor([[0.0], [1.0]]), self.logits.shape[-1])
-        return states.squeeze(-1).to(self.logits)
-
-    def n_states(self) -> int:
-        """The number of joint states, 2^N."""
-        return 2 ** self.logits.shape[-1]
 
 
 class Categorical(_Node):
@@ -211,16 +216,6 @@ class Categorical(_Node):
         log_probs = self.log_probs
         return -_masked_dot(log_probs.exp(), log_probs)
 
-    def states(self) -> Tensor:
-        """All K^N joint states, [K^N, N, K]."""
-        n, k = self.logits.shape[-2:]
-        return _product(torch.eye(k), n).to(self.logits)
-
-    def n_states(self) -> int:
-        """The number of joint states, K^N."""
-        n, k = self.logits.shape[-2:]
-        return k**n
-
 
 Distribution = Bernoulli | Categorical
 
@@ -251,9 +246,3 @@ def _masked_dot(weights: Tensor, log_probs: Tensor) -> Tensor:
     total = (weights * log_probs.masked_fill(masked, 0)).sum(-1)
     # A masked class with weight is truly impossible.
     return total.masked_fill((masked & (weights != 0)).any(-1), -math.inf)
-
-
-def _product(states: Tensor, n: int) -> Tensor:
-    """All n-tuples of rows of `states` [K, D] -> [K^n, n, D]."""
-    index = torch.cartesian_prod(*[torch.arange(len(states))] * n).reshape(-1, n)
-    return states[index]

@@ -21,9 +21,10 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     """
     _check_pair(q, p)
     if isinstance(q, Bernoulli) or isinstance(p, Bernoulli):
-        difference, largest = q.logits - p.logits, torch.finfo(q.logits.dtype).max
+        # The mean comes first: gradients add up in the order of these lines, to the last bit.
+        mean, difference, largest = q.mean, q.logits - p.logits, torch.finfo(q.logits.dtype).max
         check_inside("the difference of logits", difference, -largest, largest, "clamp them")
-        return q.mean * difference - softplus(q.logits) + softplus(p.logits)
+        return mean * difference - softplus(q.logits) + softplus(p.logits)
     log_q = q.log_probs
     difference = (log_q - p.log_probs).masked_fill(log_q == -math.inf, 0)
     return (log_q.exp() * difference).sum(-1)

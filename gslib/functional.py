@@ -104,7 +104,8 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     (0.0, 2.0)
     """
     if hard.shape != soft.shape:
-        raise ValueError(f"hard has shape {shown(hard)}, soft {shown(soft)}; make them equal")
+        got = f"got {shown(hard)} and {shown(soft)}"
+        raise ValueError(f"hard and soft must have one shape, {got}")
     return hard + (soft - soft.detach())
 
 
@@ -178,7 +179,8 @@ def gumbel_softmax(
     soft = softmax(divided(perturbed, tau), dim).to(logits.dtype)
     if not hard:
         return soft
-    return straight_through(one_hot(perturbed.argmax(dim, keepdim=True), soft, dim), soft)
+    winner = perturbed.argmax(dim, keepdim=True)
+    return straight_through(one_hot(winner, soft, dim), soft)
 
 
 def divided(perturbed: Tensor, tau: Number) -> Tensor:

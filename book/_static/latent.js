@@ -59,8 +59,8 @@
       const data = window.gsLatent;
       if (!data) {
         root.innerHTML = "<p><strong>The model of this figure is not trained yet.</strong> " +
-          "<code>python -m gslib run vae-categorical-gumbel_softmax --budget laptop</code> trains it, " +
-          "<code>python -m gslib keep vae-categorical-gumbel_softmax</code> keeps its weights, and the next build of the " +
+          "<code>python -m gsbook run vae-categorical-gumbel_softmax --budget laptop</code> trains it, " +
+          "<code>python -m gsbook keep vae-categorical-gumbel_softmax</code> keeps its weights, and the next build of the " +
           "book shows it here.</p>";
         return;
       }

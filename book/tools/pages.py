@@ -26,6 +26,7 @@ from gsbook import claims, ledger
 from gsbook.experiments.table1.results import scale_of
 from gsbook.intervals import seed_correlation
 from gsbook.verdicts import NOT_RUN, equivalence_verdict, order_verdict
+from gslib.estimators import ESTIMATORS
 
 GENERATED = ROOT / "_build" / "generated"
 STALE = "†"  # beside a number whose runs are of other code
@@ -247,7 +248,7 @@ def picture() -> str:
         '<text x="0" y="16" font-weight="600">Table 1: our mean in nats, and the verdict</text>',
     ]
     for i, name in enumerate(columns):
-        words = ledger.LABELS[name].replace("Gumbel-Softmax", "Gumbel-S.").split(" ", 1)
+        words = ESTIMATORS[name].label.replace("Gumbel-Softmax", "Gumbel-S.").split(" ", 1)
         for k, word in enumerate(words):
             y = top - 10 - 15 * (len(words) - 1 - k)
             out.append(

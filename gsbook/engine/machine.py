@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 
 
-def prepare_process(threads: int = 1) -> None:
+def prepare_process(threads: int = 1, precision: str = "medium") -> None:
     """The settings that every measured run shares; each is part of its record.
+
+    precision: of products of float32 numbers, as torch calls it.
 
     >>> prepare_process()
     >>> torch.get_num_threads()
@@ -20,7 +22,7 @@ def prepare_process(threads: int = 1) -> None:
     torch.set_num_threads(threads)
     # On some CPUs this picks a faster float32 kernel of the same accuracy (a test holds it
     # against float64).
-    torch.set_float32_matmul_precision("medium")
+    torch.set_float32_matmul_precision(precision)
     torch.set_flush_denormal(True)
     keep_freed_memory()
 

@@ -20,7 +20,7 @@ from gslib._checks import unchecked
 from gslib.functional import stream
 from gslib.program import Program, Trace
 
-MODES = ("eager", "compiled", "captured")
+MODES = ("eager", "compiled", "captured", "fused")
 KEPT = ("model.", "baseline.", "velocity.")
 
 
@@ -35,7 +35,8 @@ class Step:
     - "eager": operation by operation, all members at once. Needs nothing, costs most.
     - "compiled": traced once through the estimator's own backward passes into one flat graph, which TorchInductor
       compiles for one member; the members take turns, so that none can feel another. Needs a C++ compiler, on CUDA Triton.
-    - "captured": a CUDA graph of the step for all members at once, compiled first where Triton is there.
+    - "captured": a CUDA graph of the operations for all members at once. Ready in a second.
+    - "fused": a CUDA graph of the step that Triton has compiled for all members at once, which takes a while.
 
     Args:
         model: weights [E, ...], a module. program: images [E, B, D] (float) -> a `gslib` program of that model.
@@ -112,11 +113,18 @@ class Step:
                 epoch = self.number // per_epoch
                 if epoch != self._order:
                     self._shuffle(epoch)
-                if self._take is None:
-                    self._take = self._prepare()
+                self.prepare()
                 self._take()
                 self.number += 1
                 self._count += 1
+
+    def prepare(self) -> None:
+        """Compile or capture the step now, rather than when it is first taken.
+
+        While a graph is captured, no other thread may use the device.
+        """
+        if self._take is None:
+            self._take = self._prepare()
 
     def losses(self) -> Tensor:
         """Mean training loss [E] of the steps since the last call, in nats."""
@@ -158,7 +166,7 @@ class Step:
             one = compiled(self._step, members[0])
             return lambda: [one(*tensors) for tensors in members]
         step = self._step
-        if not usable("compiled", self.images.device):
+        if self.mode == "fused":
             step = compiled(self._step, [*state, self.images])
         return captured(step, state, self.images)
 
@@ -215,9 +223,9 @@ def usable(mode: str, device: torch.device | str = "cpu") -> str:
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
     device = torch.device(device)
-    if mode == "captured" and device.type != "cuda":
+    if mode in ("captured", "fused") and device.type != "cuda":
         return f"a CUDA graph needs a CUDA device, and this one is {device.type}"
-    if mode == "compiled" and device.type == "cuda":
+    if mode in ("compiled", "fused") and device.type == "cuda":
         found = torch.utils._triton.has_triton()
         return "" if found else "there is no Triton on this machine"
     if mode == "compiled" and not _compiler():
@@ -288,16 +296,20 @@ def _cache() -> Iterator[None]:
 def captured(
     function: Callable[..., None], state: list[Tensor], images: Tensor
 ) -> Callable[[], None]:
-    """A CUDA graph of function(*state, images), to be replayed; the warm-up's changes of `state` are undone."""
-    before = [t.clone() for t in state]
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
+    """A CUDA graph of function(*state, images), to be replayed; the warm-up's changes of `state` are undone.
+
+    Under a stream of the caller's own (`with torch.cuda.stream(...)`) it is captured on that one. Replay graphs that run
+    beside each other on the streams they were captured on: cuBLAS keeps one workspace per stream, and a graph its address.
+    """
+    before, current = [t.clone() for t in state], torch.cuda.current_stream()
+    side = torch.cuda.Stream() if current == torch.cuda.default_stream() else current
+    side.wait_stream(current)
     with torch.cuda.stream(side):
         for _ in range(3):
             function(*state, images)
-    torch.cuda.current_stream().wait_stream(side)
+    current.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=side):
         function(*state, images)
     for tensor, value in zip(state, before, strict=True):
         tensor.copy_(value)

@@ -17,12 +17,11 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
-from tqdm import tqdm  # plain text: the notebook widget needs scripts from a delivery network
 
 from gsbook import files
 from gsbook.code import code_of
 from gsbook.engine.checkpoints import Checkpoints
-from gsbook.engine.experiment import EvaluationSize, Experiment, Stages
+from gsbook.engine.experiment import EvaluationSize, Experiment, Stages, Trainer
 from gsbook.engine.machine import cores, environment, prepare_process
 from gsbook.records import Records
 
@@ -59,7 +58,8 @@ def run_job(
 
     report: called with the number of steps (of all members) since the last call.
     """
-    prepare_process()
+    # On CUDA less than the highest precision would round the products of evaluations, too.
+    prepare_process(precision="medium" if device == "cpu" else "highest")
     data, about = experiment.load_data(size.images)
     store = Checkpoints(experiment, about, checkpoints)
     trainer = experiment.trainer(configs, data, device=device)
@@ -76,11 +76,26 @@ def run_job(
     started = time.perf_counter()
     figures = experiment.evaluate(trainer, size, test)
     trainer.seconds += time.perf_counter() - started
+    return records_of(experiment, trainer, figures, size, about, torch.device(device))
+
+
+def records_of(
+    experiment: Experiment,
+    trainer: Trainer,
+    figures: list[dict],
+    size: EvaluationSize,
+    about: dict,
+    device: torch.device,
+) -> list[dict]:
+    """A record per member of a finished ensemble.
+
+    figures: by member, as `experiment.evaluate` gives them. about: what identifies the data.
+    """
     shared = {
         "evaluation": asdict(size),
         "data": about,
-        **environment(torch.device(device)),
-        "minutes": round(trainer.seconds / len(configs) / 60, 3),
+        **environment(device),
+        "minutes": round(trainer.seconds / len(trainer.configs) / 60, 3),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
     }
     return [
@@ -94,7 +109,7 @@ def run_job(
             "code": code_of(experiment.modules(config)),
             **shared,
         }
-        for e, config in enumerate(configs)
+        for e, config in enumerate(trainer.configs)
     ]
 
 
@@ -139,11 +154,15 @@ def run_stages(
     as memory likes.
 
     Args:
-        executor: where jobs go instead of processes of this machine's own.
+        executor: where jobs go instead of processes of this machine's own. Two attributes count
+            where it has them: `reports`, a queue of finished steps, and `shared`, False where the
+            states of its jobs do not outlive them.
 
     Raises:
         Stopped: a worker was killed, or a disk is full; what is saved, the message says.
     """
+    from tqdm import tqdm  # plain text: the notebook widget needs scripts from a delivery network
+
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     jobs = 1 if device != "cpu" else jobs or cores()
     about = experiment.load_data(size.images)[1]
@@ -200,19 +219,24 @@ def run_stages(
                 for future in waiting:
                     if future.done() and not future.cancelled() and not future.exception():
                         records.add(future.result())
+            shared = getattr(executor, "shared", True)
+            states = (
+                f"states of the others in {store.folder}" if shared else "the others begin anew"
+            )
             raise_sentence(
                 error,
-                f"Finished runs are in {records.folder}, states of the others in {store.folder}; "
-                "the same command goes on from there",
+                f"Finished runs are in {records.folder}, {states}; the same command goes on from "
+                "there",
             )
 
 
 @contextmanager
 def local_pool(jobs: int, executor: Executor | None) -> Iterator[tuple[Executor, object | None]]:
-    """(where jobs go, the queue in which they report steps): processes of this machine's own with
-    a queue, or the executor that is given, without. An error ends the processes at once."""
+    """(where jobs go, the queue in which they report steps): processes of this machine's own, or
+    the executor that is given, with its own queue if it has one. An error ends the processes at
+    once."""
     if executor is not None:
-        yield executor, None
+        yield executor, getattr(executor, "reports", None)
         return
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
@@ -242,6 +266,8 @@ def raise_sentence(error: BaseException, saved: str) -> None:
     """Raise `Stopped` in place of what happens to long runs, and any other error as it is."""
     if isinstance(error, KeyboardInterrupt):
         raise Interrupted(f"Interrupted. {saved}") from None
+    if isinstance(error, Stopped):
+        raise Stopped(f"{error} {saved}") from None
     if isinstance(error, BrokenProcessPool):
         raise Stopped(
             "A worker process was killed, most often because memory ran out: try fewer --jobs. "

@@ -9,8 +9,29 @@ from gsbook.claims import stated
 from gsbook.ledger.claim import VERDICTS, Claim, Judged
 from gsbook.ledger.evidence import Evidence
 from gsbook.ledger.kinds import Accuracy, Bound, Cell, Closeness, Figure, Growth, Order, Par, Speed
-from gsbook.reader.plots import LABELS
+from gslib.estimators import ESTIMATORS
 
+__all__ = [
+    "KINDS",
+    "VERDICTS",
+    "Accuracy",
+    "Bound",
+    "Cell",
+    "Claim",
+    "Closeness",
+    "Evidence",
+    "Figure",
+    "Growth",
+    "Judged",
+    "Order",
+    "Par",
+    "Speed",
+    "counts",
+    "figures",
+    "load",
+    "make",
+    "read",
+]
 KINDS: dict[str, type[Claim]] = {
     kind.kind: kind
     for kind in (Cell, Bound, Accuracy, Speed, Growth, Closeness, Order, Par, Figure)
@@ -48,7 +69,7 @@ def read(statements: dict) -> list[Claim]:
         | {
             "kind": "cell",
             "id": f"{row}-{name}",
-            "claim": f"{about['title']}, {LABELS[name]}",
+            "claim": f"{about['title']}, {ESTIMATORS[name].label}",
             "chapter": about["chapter"],
             "value": value,
             "cell": f"{row}-{name}",

@@ -14,8 +14,8 @@ from gsbook.experiments.table1.results import assess_cell
 from gsbook.intervals import seed_correlation
 from gsbook.ledger.claim import Claim, Judged
 from gsbook.ledger.evidence import Evidence
-from gsbook.reader.plots import LABELS
 from gsbook.verdicts import NOT_RUN
+from gslib.estimators import ESTIMATORS
 
 # --- numbers
 
@@ -150,7 +150,7 @@ class Order(Claim):
                 verdict = self.compare(*pair, row) if all(pair) else NOT_RUN
                 found.append(verdict)
                 if verdict not in ("holds", NOT_RUN):
-                    broken[titles()[row], verdict].append(LABELS[other])
+                    broken[titles()[row], verdict].append(ESTIMATORS[other].label)
         details = [f"at {steps:,} steps"] if steps else []
         if missing := found.count(NOT_RUN):
             details.append(f"{missing} of {len(found)} comparisons have no runs yet")
@@ -166,8 +166,8 @@ class Order(Claim):
 
     def against_itself(self) -> list[str]:
         return [
-            f"{titles()[row]}: {LABELS[other]} {paper(row)[other]}, "
-            f"{LABELS[self.better]} {paper(row)[self.better]}"
+            f"{titles()[row]}: {ESTIMATORS[other].label} {paper(row)[other]}, "
+            f"{ESTIMATORS[self.better].label} {paper(row)[self.better]}"
             for row in self.rows
             for other in self.over
             if self.broken_by(paper(row)[self.better], paper(row)[other])

@@ -7,7 +7,9 @@ from gslib.functional import Number, Uniform, straight_through
 from gslib.program import Program, run
 
 
-def gumbel_softmax(program: Program, *, tau: Number = 1.0, uniform: Uniform = None) -> Tensor:
+def gumbel_softmax(  # relax
+    program: Program, *, tau: Number = 1.0, uniform: Uniform = None
+) -> Tensor:
     r"""Gumbel-Softmax: run the program on relaxed samples and back-propagate through them.
 
     Biased for the discrete loss, less so as tau falls, while the variance grows; one evaluation of the program.
@@ -29,7 +31,9 @@ def gumbel_softmax(program: Program, *, tau: Number = 1.0, uniform: Uniform = No
     return run(program, lambda q: q.relaxed_sample(tau, uniform=uniform))
 
 
-def st_gumbel_softmax(program: Program, *, tau: Number = 1.0, uniform: Uniform = None) -> Tensor:
+def st_gumbel_softmax(  # discrete forward, relaxed backward
+    program: Program, *, tau: Number = 1.0, uniform: Uniform = None
+) -> Tensor:
     r"""Straight-through Gumbel-Softmax: discrete samples forward, the relaxed sample's gradient backward.
 
     Biased, its value is not; one evaluation of the program.
@@ -67,7 +71,9 @@ def st(program: Program, *, uniform: Uniform = None) -> Tensor:
     return run(program, lambda q: _st_sample(q, uniform))
 
 
-def annealed_st(program: Program, *, slope: Number = 1.0, uniform: Uniform = None) -> Tensor:
+def annealed_st(  # straight-through at sharpened nodes
+    program: Program, *, slope: Number = 1.0, uniform: Uniform = None
+) -> Tensor:
     r"""Slope-annealed straight-through: straight-through at nodes whose mean is a hard sigmoid of growing slope.
 
     Biased, towards none as the slope grows and the node becomes deterministic; one evaluation of the program.
@@ -89,7 +95,8 @@ def annealed_st(program: Program, *, slope: Number = 1.0, uniform: Uniform = Non
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.4000, 0.4000])
     """
-    return st(lambda sample: program(lambda q: sample(sharpened(q, slope))), uniform=uniform)
+    sloped = lambda sample: program(lambda q: sample(sharpened(q, slope)))  # noqa: E731
+    return st(sloped, uniform=uniform)
 
 
 def _st_sample(q: Distribution, uniform: Uniform) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gslib.baselines import AnyBaseline, as_baseline
+from gslib.baselines import Centre, as_baseline
 from gslib.distributions import Distribution
 from gslib.functional import Uniform, zero_valued
 from gslib.program import Program, Trace, run
@@ -13,7 +13,7 @@ from gslib.program import Program, Trace, run
 ORDER = "a program must call its sampler for the same nodes in every run"
 
 
-def sf(program: Program, *, baseline: AnyBaseline = 0.0, uniform: Uniform = None) -> Tensor:
+def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> Tensor:
     r"""Score function (REINFORCE): push the probability of each sample up or down by how good its loss was.
 
     Unbiased for any baseline that does not look at z (with variance normalisation, parameters above the nodes up to a
@@ -34,10 +34,13 @@ def sf(program: Program, *, baseline: AnyBaseline = 0.0, uniform: Uniform = None
     """
     trace = Trace()
     f = run(program, lambda q: q.sample(uniform=uniform), trace)
-    return _surrogate(f, trace, f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1), baseline)
+    signal, log_q = f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1)
+    return _surrogate(f, trace, signal, log_q, baseline)
 
 
-def muprop(program: Program, *, baseline: AnyBaseline = 0.0, uniform: Uniform = None) -> Tensor:
+def muprop(  # two runs
+    program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None
+) -> Tensor:
     r"""MuProp: the score function with a first-order Taylor expansion of f at the mean field as control variate.
 
     Unbiased; two evaluations of the program, the second on means.
@@ -59,18 +62,23 @@ def muprop(program: Program, *, baseline: AnyBaseline = 0.0, uniform: Uniform = 
     """
     trace = Trace()
     f = run(program, lambda q: q.sample(uniform=uniform), trace)
-    if torch.is_inference_mode_enabled():  # nothing can be differentiated, and nobody will
+    if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f
     f_mean, means, slopes = _expand(program, lambda q, _: q.mean, trace)
     signals = _node_signals(f.detach() - f_mean, trace, means, slopes)
     pairs = zip(trace, slopes, strict=True)
     residuals = [q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in pairs]
     log_probs = trace.log_prob_per_node()
-    return _surrogate(f, trace, signals, log_probs, baseline, torch.stack(residuals, -1))
+    residual = torch.stack(residuals, -1)
+    return _surrogate(f, trace, signals, log_probs, baseline, residual)
 
 
 def darn(
-    program: Program, *, baseline: AnyBaseline = 0.0, form: str = "sample", uniform: Uniform = None
+    program: Program,
+    *,
+    baseline: Centre = 0.0,
+    form: str = "sample",  # or "printed"
+    uniform: Uniform = None,
 ) -> Tensor:
     r"""DARN: each unit's score is weighted by a first-order estimate of what its state changed.
 
@@ -99,7 +107,7 @@ def darn(
         raise ValueError(f"form must be 'sample' or 'printed', got {form!r}")
     trace = Trace()
     f = run(program, lambda q: q.sample(uniform=uniform), trace)
-    if torch.is_inference_mode_enabled():  # nothing can be differentiated, and nobody will
+    if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f
     if form == "printed":
         f_bar, points, slopes = _expand(program, _uniform_mean, trace)
@@ -109,7 +117,8 @@ def darn(
     pairs = zip(trace, slopes, strict=True)
     signals = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in pairs]
     log_probs = [q.log_prob(z) for q, z in trace]
-    return _surrogate(f, trace, torch.cat(signals, -1), torch.cat(log_probs, -1), baseline)
+    signal, log_q = torch.cat(signals, -1), torch.cat(log_probs, -1)
+    return _surrogate(f, trace, signal, log_q, baseline)
 
 
 def _surrogate(
@@ -117,7 +126,7 @@ def _surrogate(
     trace: Trace,
     signals: Tensor,
     log_probs: Tensor,
-    baseline: AnyBaseline,
+    baseline: Centre,
     residuals: Tensor | float = 0.0,
 ) -> Tensor:
     """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) / scale; all [..., B, S].
@@ -164,14 +173,16 @@ def _expand(
 
     def point(q: Distribution) -> Tensor:
         if len(trace) == len(samples):
-            raise ValueError(f"{ORDER}, got more than {len(samples)} in its second run")
-        # The zeros give a point a gradient of its own where no parameter stands above its node.
-        return rule(q, samples[len(trace)]) + torch.zeros_like(q.logits, requires_grad=True)
+            raise ValueError(f"{ORDER}, got more than {len(samples)} in the second run")
+        # Zeros give a point its own gradient where no parameter stands above its node.
+        own = torch.zeros_like(q.logits, requires_grad=True)
+        return rule(q, samples[len(trace)]) + own
 
     with torch.enable_grad():
         f = run(program, point, trace)
         if len(trace) < len(samples):
-            raise ValueError(f"{ORDER}, got {len(trace)} of {len(samples)} in its second run")
+            got = f"got {len(trace)} of {len(samples)} in the second run"
+            raise ValueError(f"{ORDER}, {got}")
         points = [z for _, z in trace]
         # The first term is for a loss that depends on nothing.
         total = sum(0 * z.sum() for z in points) + f.sum()

@@ -42,7 +42,8 @@ class StochasticBinaryNetwork(Model):
 
     def loss(self, x: Tensor, sample: Sampler) -> Tensor:
         """-log p(lower | h) per example with one sample of h, [..., B]: a program of its sampler, for x [..., B, D]."""
-        return bernoulli_nll(self.logits(x[..., : self.upper], sample), x[..., self.upper :])
+        upper, lower = x[..., : self.upper], x[..., self.upper :]
+        return bernoulli_nll(self.logits(upper, sample), lower)
 
     def log_weights(self, x: Tensor, samples: int, tau: Number | None, uniform: Uniform) -> Tensor:
         """log p(lower|h) for `samples` draws of h, [*E, samples, B]."""

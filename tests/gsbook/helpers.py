@@ -1,7 +1,7 @@
 """Toy runs of both tables, small enough to train in a test, and a pool that is this process."""
 
 from concurrent.futures import Executor, Future
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 
@@ -98,7 +98,7 @@ def differing(a: dict, b: dict) -> list[str]:
 
 
 class InThisProcess(Executor):
-    """Jobs one after the other, here. `ran`: the keys of each job's runs; report: as of `run_job`."""
+    """Jobs one after the other, here. ran: the keys of each one's runs; report: for `run_job`."""
 
     def __init__(self, report=None):
         self.ran, self.report = [], report
@@ -132,3 +132,15 @@ def execute(folder, *plans, experiment=None, name="table1", executor=None, **opt
 def without_times(records):
     """All records but for when, and how long, they ran."""
     return [{k: v for k, v in r.items() if k not in ("minutes", "date")} for r in records.all()]
+
+
+def searched(folder, bounds, cell):
+    """Records of Table 1 with a cell's search: (learning rate, anneal rate) -> valid bound."""
+    records = TABLE1.records(folder / "table1")
+    for (lr, rate), bound in bounds.items():
+        c = Config(*cell.split("-"), lr=lr, anneal_rate=rate, steps=20)
+        run = {"key": c.key, "cell": cell, "config": c.to_dict(), "valid_bound": bound}
+        run |= {"diverged": 10 if bound is None else None, "test": None, "code": {}, "data": ABOUT}
+        run |= {"evaluation": asdict(SIZE), "curve": {"step": [20]}}
+        records.add([run])
+    return records

@@ -1,4 +1,4 @@
-"""The exercises of the notebooks: blanks fail, solutions pass, and typical wrong answers get their hints."""
+"""The exercises of the notebooks: blanks fail, solutions pass, wrong answers get their hints."""
 
 import ast
 import json
@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import gslib
+from gsbook.answers import EXERCISES
 from gsbook.exercise import Exercise
 from gsbook.reader.exercises import BLANK, check
 
-NOTEBOOKS = sorted(Path(__file__).resolve().parents[1].glob("notebooks/*.ipynb"))
+NOTEBOOKS = sorted(Path(__file__).resolve().parents[2].glob("notebooks/*.ipynb"))
 CALL = re.compile(r'^(assert )?exercises\.check\("([\w-]+)", (.+)\)$', re.MULTILINE)
 
 
@@ -22,7 +23,7 @@ def sources(path, kind):
 
 
 def found():
-    """Label -> {"blank", "solution": cell, "imports": the notebook's}, for every exercise that is checked."""
+    """Label -> {"blank", "solution": cell, "imports": the notebook's}, for all that is checked."""
     cells = {}
     for path in NOTEBOOKS:
         code = [
@@ -51,7 +52,7 @@ each = pytest.mark.parametrize("label", CELLS)
 
 
 def verdict(label, text):
-    """Run a cell as a reader would, after the notebook's imports alone; the verdict of its check."""
+    """The verdict of a cell's check, run as a reader would, after the notebook's imports alone."""
     names = {"gslib": gslib}
     exec(CELLS[label]["imports"], names)
     call = CALL.search(text)
@@ -66,7 +67,7 @@ def test_every_exercise_has_a_check_and_every_check_an_exercise():
         for text in sources(path, "markdown")
         for label in re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", text)
     ]
-    assert sorted(labels) == sorted(CELLS) == sorted(table())
+    assert sorted(labels) == sorted(CELLS) == sorted(EXERCISES)
 
 
 @each
@@ -86,7 +87,7 @@ def test_solution_passes(label):
 
 @each
 def test_typical_wrong_answers_get_their_hints(label):
-    exercise = table()[label]
+    exercise = EXERCISES[label]
     assert exercise.wrong
     for hint, wrong in exercise.wrong.items():
         answer = check(label, wrong)
@@ -95,7 +96,7 @@ def test_typical_wrong_answers_get_their_hints(label):
         assert len(hint) > 20
 
 
-# Mistakes made in the text of the solutions: what is changed, into what, and a word of the hint that should come.
+# Mistakes made in the solutions: what is changed, into what, and a word of the hint to come.
 MISTAKES = {
     "ex-learning-1": ("2 * eta", "eta", "factor 2"),
     "ex-learning-2": ("torch.sigmoid(theta) - z", "z - torch.sigmoid(theta)", "minus in front"),
@@ -180,7 +181,7 @@ def test_a_mistake_in_the_solution_gets_a_hint(label):
     answer = verdict(label, text.replace(right, wrong))
     assert not answer
     assert word in repr(answer)
-    assert repr(answer) in table()[label].wrong
+    assert repr(answer) in EXERCISES[label].wrong
 
 
 # --- the mechanism
@@ -193,7 +194,7 @@ def toy(monkeypatch):
         wrong={"Twice, please.": lambda x: x},
         given=[(torch.ones(3),), (2.0,)],
     )
-    monkeypatch.setitem(table(), "ex-toy", exercise)
+    monkeypatch.setitem(EXERCISES, "ex-toy", exercise)
 
 
 @pytest.mark.parametrize(

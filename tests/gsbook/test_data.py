@@ -226,7 +226,7 @@ def test_real_binarized_mnist(real):
         assert images.source == "larochelle-murray"
         assert images.shape == (n, 784)
         assert images.max() == 1
-    # Sorted by digit: the first 980 are zeros, ring-shaped and so dark at the centre; a subset is like the whole.
+    # Sorted by digit: the first 980 are zeros, dark at the centre; a subset is like the whole.
     centre = images.reshape(-1, 28, 28)[:, 12:16, 12:16].float().mean((1, 2))
     assert centre[:980].mean() < 0.3 * centre.mean()
     assert "sorted by digit" in data.binarized_mnist.__doc__

@@ -123,7 +123,7 @@ def test_weights_that_are_not_ours_are_refused(kept, change, reason):
 )
 def test_files_that_are_no_weights_are_refused(tmp_path, content):
     (tmp_path / "w").write_bytes(content)
-    with pytest.raises(ValueError, match="w holds no weights .* restore it"):
+    with pytest.raises(ValueError, match=r"w holds no weights .* restore it"):
         weights.load_model(tmp_path / "w")
 
 

@@ -12,7 +12,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from gsbook import data as digits
 from gsbook.engine.noise import Noise, keys
@@ -230,6 +229,8 @@ def train(
     >>> train([config], data, size=(8,), progress=False).curves[0].step
     [2, 4]
     """
+    from tqdm import tqdm
+
     data = load_data()[0] if data is None else data
     device = "cuda" if torch.cuda.is_available() else "cpu"
     ensemble = Ensemble(configs, data, device=device, size=size)

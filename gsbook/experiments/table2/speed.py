@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from tqdm import tqdm
 
 from gsbook import data as digits
 from gsbook.code import code_of
@@ -41,7 +40,7 @@ def check(run: dict) -> None:
     if run["key"] != f"{speed_cell(classes)}_repeat={repeat}":
         raise ValueError("its key is not the one of its config")
     names = ["ratio", *TIMED, *(f"{method}_mb" for method in TIMED)]
-    if missing := [name for name in names if run["test"].get(name) is None]:
+    if missing := [name for name in names if (run["test"] or {}).get(name) is None]:
         raise ValueError(f"test lacks {', '.join(missing)}")
     check_numbers(run["test"], lowest=0.0)
     if not isinstance(run["device"], str):
@@ -130,6 +129,8 @@ def measure_speed(records: Records, budget, *, device: str | None = None) -> Non
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     about = load_data()[1]
     wanted = [(repeat, k) for repeat in range(budget.repeats) for k in budget.classes]
+    from tqdm import tqdm
+
     for repeat, k in tqdm(wanted, unit="measurement"):
         key = f"{speed_cell(k)}_repeat={repeat}"
         config = {"classes": k, "seed": repeat, "seconds": budget.seconds}

@@ -1,4 +1,4 @@
-"""Jobs and stages: records with all that numbers depend on, finished runs skipped, stops survived."""
+"""Jobs and stages: records hold all that numbers depend on; finished runs are skipped."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""One look for all estimators: complete, apart without colour, legible on white, and the same file every time."""
+"""One look for all estimators: apart without colour, legible, and the same file every time."""
 
 import io
 

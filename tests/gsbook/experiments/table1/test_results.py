@@ -1,4 +1,4 @@
-"""What the chapters on results show: rows, curves and searches from records, complete, partial or not there."""
+"""What the chapters show from records, be they complete, partial, not there or damaged."""
 
 import json
 import math
@@ -231,11 +231,19 @@ def test_configs_that_cannot_be_are_refused(changes, reason):
         record.check(run | {"config": run["config"] | changes})
 
 
-def test_a_config_without_one_of_its_fields_is_refused():
+@pytest.mark.parametrize("name", ["lr", "model"])
+def test_a_config_without_what_has_no_default_is_refused(name):
     run = whole()
-    del run["config"]["momentum"]
-    with pytest.raises(ValueError, match="lacks, or has beyond the known, momentum"):
+    del run["config"][name]
+    with pytest.raises(ValueError, match=f"lacks, or has beyond the known, {name}"):
         record.check(run)
+
+
+def test_a_field_that_came_later_has_its_default(tmp_path):
+    found, run = record.records(tmp_path), whole()
+    del run["config"]["momentum"]
+    found.add([run])
+    assert len(found.all()) == 1
 
 
 # Which runs stand for a cell

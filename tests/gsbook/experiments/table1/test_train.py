@@ -187,7 +187,7 @@ def test_options_reach_model_and_estimator(monkeypatch):
 
 @pytest.mark.parametrize(("model", "node", "estimator"), CELLS)
 def test_a_member_equals_its_lone_run(model, node, estimator):
-    """At full size, where other numbers of members could mean other kernels, and beside a run that diverges."""
+    """At full size, where numbers of members could mean kernels, and beside one that diverges."""
     configs = [
         config(
             model,
