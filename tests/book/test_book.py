@@ -390,7 +390,8 @@ import pathlib, sys
 arguments = sys.argv[1:]
 with open("pip.log", "a") as log:
     print(*arguments, file=log)
-target = pathlib.Path(arguments[arguments.index("--target") + 1] if "--target" in arguments else {site!r})
+named = "--target" in arguments
+target = pathlib.Path(arguments[arguments.index("--target") + 1] if named else {site!r})
 if any("LOCAL" in argument for argument in arguments):
     (target / "gslib" / "estimators").mkdir(parents=True)
     (target / "gslib" / "__init__.py").write_text("ESTIMATORS = 'ours'")
@@ -411,7 +412,7 @@ def setup_cell():
 
 
 def run_setup(folder, *, foreign=False, ours=False):
-    """Run the cell in an empty folder; what it printed, the calls of pip, and whose gslib it ends with."""
+    """Run the cell in an empty folder; what it printed with whose gslib it ends, the calls of pip."""
     site = folder / "site"
     for name in ("torch", "numpy"):
         (site / f"{name}-9.8.dist-info").mkdir(parents=True)
