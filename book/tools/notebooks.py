@@ -4,7 +4,7 @@
     python book/tools/notebooks.py --check         change nothing; fail where one is not normalised
     python book/tools/notebooks.py --address URL   move the book to another public address
 
-A normalised notebook has no outputs and no execution counts, cell ids that depend on the cells' text
+A normalised notebook has no outputs and no execution counts, cell ids that depend on their text
 alone, only the metadata that the book reads (tags and mystnb), and two generated cells after its
 title: the Colab button, and a set-up cell that works alone in an empty folder.
 

@@ -412,7 +412,7 @@ def setup_cell():
 
 
 def run_setup(folder, *, foreign=False, ours=False):
-    """Run the cell in an empty folder; what it printed with whose gslib it ends, the calls of pip."""
+    """Run the cell in an empty folder; what it printed, whose gslib it ends with, calls of pip."""
     site = folder / "site"
     for name in ("torch", "numpy"):
         (site / f"{name}-9.8.dist-info").mkdir(parents=True)
