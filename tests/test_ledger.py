@@ -452,6 +452,17 @@ def test_concordance_has_every_equation_figure_and_table_of_the_paper():
     assert len(ITEMS) == len(concordance.entries())
 
 
+def test_a_formula_of_the_paper_is_one_item_s_and_one_of_its_places():
+    for entry in ITEMS.values():
+        places = {label for labels in entry["sections"].values() for label in labels}
+        assert set(entry["formulas"]) <= places, entry["paper"]
+    found = [label for entry in ITEMS.values() for label in entry["formulas"]]
+    assert len(found) == len(set(found)) > 10
+    assert "eq-choices-expected" not in found  # an expectation, which is no formula of the paper
+    for number in (1, 2, 3, 5, 8, 9, 10, 11):
+        assert len(ITEMS[f"Equation {number}"]["formulas"]) == 1
+
+
 def test_concordance_has_every_function_whose_docstring_names_an_equation():
     listed = {id(concordance.resolve(name)) for entry in ITEMS.values() for name in entry["gslib"]}
     missing = [
