@@ -19,7 +19,8 @@ import textwrap
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection, QuadMesh
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.container import BarContainer
 
 LABELS = {
@@ -134,7 +135,8 @@ def _pdf(figure):
 
 
 def figure_data(figure):
-    """What a figure draws, as CSV: a row for each point of a line, dot, tip of a bar, end of a stroke or edge of a band.
+    """What a figure draws, as CSV: a row for each point of a line, dot, tip of a bar, end of a stroke, edge of a band or
+    cell of a heat map.
 
     Columns: panel (1, 2, … among the axes), its title, series (the label), kind, x, y, and upper, the other edge of a
     band. x and y are called as the axes are, where all panels agree. Axes that are switched off have no scale, so for
@@ -193,7 +195,9 @@ def _drawn(ax):
                 "",
             )
     for collection in ax.collections:
-        if isinstance(collection, PathCollection):
+        if isinstance(collection, QuadMesh):
+            yield from _cells(ax, np.ma.filled(collection.get_array(), np.nan))
+        elif isinstance(collection, PathCollection):
             for x, y in np.ma.filled(collection.get_offsets(), np.nan):
                 yield series(collection), "dot", x, y, ""
         elif isinstance(collection, LineCollection):
@@ -211,6 +215,19 @@ def _drawn(ax):
             values, edges, _ = steps.get_data()
             for x, y in zip((edges[1:] + edges[:-1]) / 2, values, strict=True):
                 yield series(steps), "step", x, y, ""
+
+
+def _cells(ax, values):
+    """(row, "cell", column, value, "") of a heat map, by the names at its axes or else by number."""
+    names = [
+        [label.get_text() for label in labels] if len(labels) == size else [*range(1, size + 1)]
+        for labels, size in zip(
+            (ax.get_yticklabels(), ax.get_xticklabels()), values.shape, strict=True
+        )
+    ]
+    for row, line in zip(names[0], values, strict=True):
+        for column, value in zip(names[1], line, strict=True):
+            yield row, "cell", column, value, ""
 
 
 def estimator_style(name, **changes):
@@ -302,6 +319,83 @@ def learning_curves(cells, ax=None, *, curve="test"):
         )  # off the curves
     else:
         nothing(ax)
+    return ax
+
+
+SHADES = [(0.55, 0.55, 0.55, 0), (0.55, 0.55, 0.55, 1)]  # from the page to ink
+APART = [
+    (0, "#3f97cfff"),
+    (0.5, "#3f97cf00"),
+    (0.5, "#d9813f00"),
+    (1, "#d9813fff"),
+]  # round a centre
+
+
+def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
+    """Draw a table of numbers as shades, each number in its cell; returns the axes.
+
+    values: [rows, columns], a DataFrame, an array or a tensor; rows that are estimators get their names, and a cell
+    without a number stays empty. center: the number where the shade is that of the page; smaller ones are then blue,
+    larger ones orange. fmt: how a number is written. options: for `seaborn.heatmap`.
+
+    >>> ax = heat_map([[1.0, 2.5], [3.0, 4.0]])
+    >>> [text.get_text() for text in ax.texts]
+    ['1.0', '2.5', '3.0', '4.0']
+    """
+    import seaborn as sns
+
+    values = values.rename(index=LABELS) if hasattr(values, "rename") else np.asarray(values)
+    shades = LinearSegmentedColormap.from_list("shades", SHADES if center is None else APART)
+    look = {"annot": True, "fmt": fmt, "cmap": shades, "center": center, "cbar": False}
+    look |= {
+        "linewidths": 1,
+        "linecolor": "#80808060",
+        "annot_kws": {"fontsize": 11, "color": "black"},
+    }
+    ax = sns.heatmap(values, ax=ax, **look | options)
+    ax.grid(False)
+    ax.tick_params(length=0)
+    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel="", ylabel="")
+    return ax
+
+
+def seeds(values, ax=None, *, interval=None, label="nats"):
+    """Draw a distribution over seeds, a line for each estimator: every seed a dot, mean and interval in black.
+
+    values: estimator (or another name) -> one number per seed. interval: (numbers) -> (low, high), drawn where there
+    are two numbers or more. label: of the axis. None at all is drawn as an empty frame that says so.
+
+    >>> ax = seeds({"st": [110.0, 111.0, 110.4], "sf": [112.0]}, interval=lambda x: (min(x), max(x)))
+    >>> [text.get_text() for text in ax.get_yticklabels()]
+    ['ST', 'SF']
+    """
+    import seaborn as sns
+
+    if ax is None:
+        _, ax = plt.subplots()
+    found = [(name, number) for name, numbers in values.items() for number in numbers]
+    if not found:
+        return nothing(ax)
+    names, numbers = zip(*found, strict=True)
+    look = {"x": np.array(numbers), "y": [LABELS.get(n, n) for n in names], "orient": "h", "ax": ax}
+    colors = {LABELS.get(n, n): COLORS.get(n, "#555555") for n in names}
+    sns.stripplot(
+        **look, hue=look["y"], palette=colors, size=7, alpha=0.7, jitter=False, legend=False
+    )
+    bar = interval and (lambda x: tuple(interval(x)) if len(x) > 1 else (x.mean(), x.mean()))
+    sns.pointplot(
+        **look,
+        errorbar=bar,
+        color="black",
+        marker="|",
+        markersize=12,
+        capsize=0.25,
+        linestyle="none",
+        err_kws={"linewidth": 1.5, "linestyle": "-"},
+        zorder=3,
+    )
+    ax.set(xlabel=label, ylabel="")
     return ax
 
 

@@ -96,6 +96,13 @@ def test_typical_wrong_answers_get_their_hints(label):
 
 # Mistakes made in the text of the solutions: what is changed, into what, and a word of the hint that should come.
 MISTAKES = {
+    "ex-tensors-1": (".sum(0) / member.sum(0)", ".mean(0)", "of the class"),
+    "ex-tensors-2": (".sum(-1)", "", "summed away"),
+    "ex-tensors-3": (
+        "(backward - backward.detach())",
+        "(backward - backward).detach()",
+        "Nothing is left",
+    ),
     "ex-learning-1": ("2 * eta", "eta", "factor 2"),
     "ex-learning-2": ("torch.sigmoid(theta) - z", "z - torch.sigmoid(theta)", "minus in front"),
     "ex-learning-3": ("b1 @ W2 + b2", "b2", "b1 pass"),
