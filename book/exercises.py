@@ -56,7 +56,7 @@ EXERCISES["ex-tensors-1"] = Exercise(
         "Divide by the examples of the class, not by all examples.": lambda guess, truth, K: (
             (guess == truth).float()[:, None] * torch.eye(K)[truth]
         ).mean(0),
-        "These are shares of the answers of a class. Asked are the examples that are of the class.": (
+        "These are shares of the answers; asked are the examples that are of the class.": (
             lambda guess, truth, K: (
                 ((guess == truth).float()[:, None] * torch.eye(K)[guess]).sum(0)
                 / torch.eye(K)[guess].sum(0)

@@ -135,8 +135,8 @@ def _pdf(figure):
 
 
 def figure_data(figure):
-    """What a figure draws, as CSV: a row for each point of a line, dot, tip of a bar, end of a stroke, edge of a band or
-    cell of a heat map.
+    """What a figure draws, as CSV: a row for each point of a line, dot, tip of a bar, end of a stroke,
+    edge of a band or cell of a heat map.
 
     Columns: panel (1, 2, … among the axes), its title, series (the label), kind, x, y, and upper, the other edge of a
     band. x and y are called as the axes are, where all panels agree. Axes that are switched off have no scale, so for
@@ -334,9 +334,10 @@ APART = [
 def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
     """Draw a table of numbers as shades, each number in its cell; returns the axes.
 
-    values: [rows, columns], a DataFrame, an array or a tensor; rows that are estimators get their names, and a cell
-    without a number stays empty. center: the number where the shade is that of the page; smaller ones are then blue,
-    larger ones orange. fmt: how a number is written. options: for `seaborn.heatmap`.
+    values: [rows, columns], a DataFrame, an array or a tensor; rows that are estimators get their
+    names, and a cell without a number stays empty. center: the number where the shade is that of the
+    page; smaller ones are then blue, larger ones orange. fmt: how a number is written. options: for
+    `seaborn.heatmap`.
 
     >>> ax = heat_map([[1.0, 2.5], [3.0, 4.0]])
     >>> [text.get_text() for text in ax.texts]
@@ -361,12 +362,13 @@ def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
 
 
 def seeds(values, ax=None, *, interval=None, label="nats"):
-    """Draw a distribution over seeds, a line for each estimator: every seed a dot, mean and interval in black.
+    """Draw distributions over seeds, one below the other: seeds as dots, mean and interval in black.
 
-    values: estimator (or another name) -> one number per seed. interval: (numbers) -> (low, high), drawn where there
-    are two numbers or more. label: of the axis. None at all is drawn as an empty frame that says so.
+    values: estimator (or another name) -> one number per seed. interval: (numbers) -> (low, high),
+    drawn where there are two numbers or more. label: of the axis. None at all is drawn as an empty
+    frame that says so.
 
-    >>> ax = seeds({"st": [110.0, 111.0, 110.4], "sf": [112.0]}, interval=lambda x: (min(x), max(x)))
+    >>> ax = seeds({"st": [110.0, 111.0], "sf": [112.0]}, interval=lambda x: (min(x), max(x)))
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['ST', 'SF']
     """
