@@ -365,8 +365,8 @@ def seeds(values, ax=None, *, interval=None, label="nats"):
     """Draw distributions over seeds, one below the other: seeds as dots, mean and interval in black.
 
     values: estimator (or another name) -> one number per seed. interval: (numbers) -> (low, high),
-    drawn where there are two numbers or more. label: of the axis. None at all is drawn as an empty
-    frame that says so.
+    drawn where there are two numbers or more. label: of the axis. A name without numbers keeps its
+    line; no numbers at all are drawn as an empty frame that says so.
 
     >>> ax = seeds({"st": [110.0, 111.0], "sf": [112.0]}, interval=lambda x: (min(x), max(x)))
     >>> [text.get_text() for text in ax.get_yticklabels()]
@@ -380,23 +380,15 @@ def seeds(values, ax=None, *, interval=None, label="nats"):
     if not found:
         return nothing(ax)
     names, numbers = zip(*found, strict=True)
-    look = {"x": np.array(numbers), "y": [LABELS.get(n, n) for n in names], "orient": "h", "ax": ax}
-    colors = {LABELS.get(n, n): COLORS.get(n, "#555555") for n in names}
-    sns.stripplot(
-        **look, hue=look["y"], palette=colors, size=7, alpha=0.7, jitter=False, legend=False
-    )
+    colors = {LABELS.get(name, name): COLORS.get(name, "#555555") for name in values}
+    look = {"x": np.array(numbers), "y": [LABELS.get(name, name) for name in names]}
+    look |= {"order": list(colors), "orient": "h", "ax": ax}
     bar = interval and (lambda x: tuple(interval(x)) if len(x) > 1 else (x.mean(), x.mean()))
-    sns.pointplot(
-        **look,
-        errorbar=bar,
-        color="black",
-        marker="|",
-        markersize=12,
-        capsize=0.25,
-        linestyle="none",
-        err_kws={"linewidth": 1.5, "linestyle": "-"},
-        zorder=3,
-    )
+    line = {"linewidth": 1.5, "linestyle": "-"}
+    mark = {"marker": "|", "markersize": 14, "markeredgewidth": 1.5, "linestyle": "none"}
+    sns.pointplot(**look, errorbar=bar, color="black", capsize=0.2, err_kws=line, **mark)
+    dots = {"hue": look["y"], "palette": colors, "size": 6, "alpha": 0.8}
+    sns.stripplot(**look, **dots, jitter=False, legend=False, zorder=3)
     ax.set(xlabel=label, ylabel="")
     return ax
 

@@ -163,6 +163,8 @@ MISTAKES = {
     ),
     "ex-table-1-interval": ("stats.t.ppf(0.975, n - 1)", "1.96", "Student"),
     "ex-table-1-kendall": ("np.sqrt(pairs_a * pairs_b)", "len(signs_a)", "Tied"),
+    "ex-table-1-two": (") / 2 ", ") ", "divided by 2"),
+    "ex-table-1-law": ("(x * z - y**2)", "(y**2 - x * z)", "sign"),
     "ex-table-1-fooled": ("0.05 / 2", "0.05", "half of them"),
     "ex-few-labels-belief": ("(-losses)", "losses", "look at the sign"),
     "ex-few-labels-classes": ("(r * (D + I + G) - D)", "r * (D + I + G)", "subtract D"),

@@ -106,7 +106,7 @@ def test_seeds_are_all_drawn_and_one_seed_has_no_interval():
     assert asked == [[1.0, 2.0, 3.0]]
     dots = [dots.get_offsets()[:, 0].tolist() for dots in ax.collections if len(dots.get_offsets())]
     assert sorted(dots, key=len) == [[5.0], [3.0, 1.0, 2.0]]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["ST", "mine"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["ST", "none", "mine"]
     drawn = "\n".join(plots.figure_data(ax.figure).splitlines())
     assert "0.5" in drawn
     assert "3.5" in drawn
