@@ -322,8 +322,8 @@ def learning_curves(cells, ax=None, *, curve="test"):
     return ax
 
 
-SHADES = [(0.55, 0.55, 0.55, 0), (0.55, 0.55, 0.55, 1)]  # from the page to ink
-APART = [
+_SHADES = [(0.55, 0.55, 0.55, 0), (0.55, 0.55, 0.55, 1)]  # from the page to ink
+_APART = [
     (0, "#3f97cfff"),
     (0.5, "#3f97cf00"),
     (0.5, "#d9813f00"),
@@ -346,7 +346,7 @@ def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
     import seaborn as sns
 
     values = values.rename(index=LABELS) if hasattr(values, "rename") else np.asarray(values)
-    shades = LinearSegmentedColormap.from_list("shades", SHADES if center is None else APART)
+    shades = LinearSegmentedColormap.from_list("shades", _SHADES if center is None else _APART)
     look = {"annot": True, "fmt": fmt, "cmap": shades, "center": center, "cbar": False}
     look |= {
         "linewidths": 1,
