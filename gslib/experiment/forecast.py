@@ -45,10 +45,10 @@ class Law:
 
 
 def power_law(steps, bounds) -> Law | None:
-    """The one law through three points; None if they are not those of a falling curve that flattens.
+    """The one law through three points; None if they are no falling curve that flattens.
 
-    steps: three increasing numbers of steps, else ValueError. bounds: nats at each. A curve that falls
-    as a straight line over log t, or faster, has no limit, and none is made up.
+    steps: three increasing numbers, else ValueError. bounds: nats at each. A curve that falls as a
+    straight line over log t, or faster, has no limit, and none is made up.
 
     >>> law = power_law((1, 2, 4), (3.0, 2.0, 1.5))
     >>> round(law.limit, 6), round(law.scale, 6), round(law.rate, 6)
@@ -155,9 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{path} is there: a prediction is made once. Take another --file.", file=sys.stderr)
         return 1
     if options.steps <= FITTED[-1]:
-        parser.error(
-            f"steps must be more than the {FITTED[-1]:,} that are fitted, got {options.steps:,}"
-        )
+        parser.error(f"steps must exceed the {FITTED[-1]:,} fitted ones, got {options.steps:,}")
     records = results("table1")
     cells = [f"{row}-{estimator}" for row in titles() for estimator in TRAINED]
     found = {
