@@ -161,8 +161,8 @@ def main(arguments: list[str] | None = None) -> int:
     found = {
         "made": date.today().isoformat(),
         "steps": options.steps,
-        "method": f"a + b t^-c through the validation bounds of seed 0 at {FITTED} steps; its fall from the "
-        "longest final runs on is taken from the mean of their test figure over seeds",
+        "method": f"a + b t^-c through the validation bounds of seed 0 at {FITTED} steps; its fall "
+        "from the longest final runs on is taken from the mean of their test figure over seeds",
         "cells": {cell: predict(records, cell, options.steps) for cell in cells},
     }
     write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
