@@ -185,9 +185,9 @@ def introduction() -> dict:
     return {"code": code_here(), "cuda": torch.cuda.is_available()}
 
 
-def code_here() -> dict[str, str]:
-    """The code of the jobs themselves; that of an experiment is compared with each of its jobs."""
-    return code_of({Stopped.__module__, __name__})
+def code_here(*starts: str) -> dict[str, str]:
+    """The code of the jobs themselves, and what stands on further modules, such as an experiment's."""
+    return code_of({*starts, Stopped.__module__, __name__})
 
 
 def differing(theirs: dict[str, str], own: dict[str, str]) -> list[str]:
