@@ -407,7 +407,8 @@ def setup_cell():
 
 
 def run_setup(folder, *, foreign=False, ours=False):
-    """Run the cell in an empty folder; what it printed, the calls of pip, and whose gslib it ends with."""
+    """Run the cell in an empty folder; what it printed, the calls of pip, and whose gslib it ends
+    with."""
     site = folder / "site"
     for name in ("torch", "numpy"):
         (site / f"{name}-9.8.dist-info").mkdir(parents=True)
