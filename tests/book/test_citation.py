@@ -204,7 +204,6 @@ def test_moving_the_book_moves_its_citation(tmp_path):
         "_toc.yml",
         "_config.yml",
         "notebooks",
-        "colab",
         "pyproject.toml",
         "README.md",
         "CITATION.cff",
