@@ -109,13 +109,14 @@ class ClusterExecutor(Executor):
                 f"the scheduler {self.client.scheduler.address} has no worker after "
                 f"{self.patience:.0f} seconds; start some with `dask worker ADDRESS --nthreads 1`"
             ) from None
+        start = experiment.check.__module__
         # An expression, since a function of ours could not even be sent to a worker without us.
-        ask = f"__import__('{__name__}', fromlist=['x']).introduction()"
+        ask = f"__import__('{__name__}', fromlist=['x']).introduction({start!r})"
         answers = self.client.run(eval, ask, on_error="return")
         for address, answer in answers.items():
             if isinstance(answer, BaseException):
                 raise Stopped(sentence(answer, address))
-            if changed := differing(answer["code"], code_here()):
+            if changed := differing(answer["code"], code_here(start)):
                 raise Stopped(str(other_code(address, changed)))
         return answers
 
@@ -123,7 +124,8 @@ class ClusterExecutor(Executor):
         if size.images not in self.data:
             self.data[size.images] = experiment.load_data(size.images)[1]
         needs = {
-            "code": code_here(),
+            "start": experiment.check.__module__,
+            "code": code_here(experiment.check.__module__),
             "data": self.data[size.images]["sha256"],
             "mark": self.mark,
             "topic": self.topic,
@@ -179,17 +181,14 @@ class ClusterExecutor(Executor):
         self.pool.shutdown(wait=False)
 
 
-def introduction() -> dict:
+def introduction(start: str) -> dict:
     """What a worker is: its code, and whether it has CUDA."""
-    return {"code": code_here(), "cuda": torch.cuda.is_available()}
+    return {"code": code_here(start), "cuda": torch.cuda.is_available()}
 
 
-def code_here() -> dict[str, str]:
-    """The code of every experiment and of the jobs themselves."""
-    from gsbook.experiments import EXPERIMENTS
-
-    starts = {experiment.check.__module__ for experiment in EXPERIMENTS.values()}
-    return code_of(starts | {Stopped.__module__, __name__})
+def code_here(start: str) -> dict[str, str]:
+    """The code of an experiment and of the jobs themselves. start: a module of the experiment."""
+    return code_of({start, Stopped.__module__, __name__})
 
 
 def differing(theirs: dict[str, str], own: dict[str, str]) -> list[str]:
@@ -206,7 +205,7 @@ def on_worker(needs: dict, function: Callable, experiment: Experiment, configs, 
 
     worker = get_worker()
     place = f"{worker.address} ({socket.gethostname()})"
-    if changed := differing(needs["code"], code_here()):
+    if changed := differing(needs["code"], code_here(needs["start"])):
         raise other_code(place, changed)
     about = experiment.load_data(size.images)[1]
     if about["sha256"] != needs["data"]:

@@ -7,6 +7,7 @@ needs colour to be read. The colours are Okabe and Ito's, darkened to a contrast
 
 import ast
 import inspect
+import itertools
 import os
 import sys
 import textwrap
@@ -56,6 +57,16 @@ MARKERS = {
     "exact": "*",
 }
 """One marker per estimator, for ``marker=``."""
+
+# What an estimator looks like that has no look of its own above: the marker tells it apart.
+_SPARE = (
+    ("#6b6b6b", "--", "<"),
+    ("#8a5a00", "-.", ">"),
+    ("#4b4b9f", ":", "p"),
+    ("#a03050", (0, (5, 1)), "h"),
+)
+for _name, _look in zip([n for n in LABELS if n not in COLORS], itertools.cycle(_SPARE)):
+    COLORS[_name], LINESTYLES[_name], MARKERS[_name] = _look
 
 _STYLE = {
     "figure.figsize": (6.0, 3.6),

@@ -217,7 +217,11 @@ def test_the_address_stands_in_one_place(copy):
         "CITATION.cff",
         ".zenodo.json",
         "pyproject.toml",
-        *(f"{folder}/{path.name}" for path in NOTEBOOKS for folder in ("notebooks", "colab")),
+        *(
+            f"{folder}/{path.name}"
+            for path in NOTEBOOKS
+            for folder in ("notebooks", "notebooks/colab")
+        ),
     ):
         assert "someone/elsewhere" in (copy / name).read_text(encoding="utf-8"), name
 
@@ -386,7 +390,8 @@ import pathlib, sys
 arguments = sys.argv[1:]
 with open("pip.log", "a") as log:
     print(*arguments, file=log)
-target = pathlib.Path(arguments[arguments.index("--target") + 1] if "--target" in arguments else {site!r})
+named = "--target" in arguments
+target = pathlib.Path(arguments[arguments.index("--target") + 1] if named else {site!r})
 if any("LOCAL" in argument for argument in arguments):
     (target / "gslib" / "estimators").mkdir(parents=True)
     (target / "gslib" / "__init__.py").write_text("ESTIMATORS = 'ours'")
@@ -407,7 +412,7 @@ def setup_cell():
 
 
 def run_setup(folder, *, foreign=False, ours=False):
-    """Run the cell in an empty folder; what it printed, the calls of pip, and whose gslib it ends with."""
+    """Run the cell in an empty folder; what it printed, whose gslib it ends with, calls of pip."""
     site = folder / "site"
     for name in ("torch", "numpy"):
         (site / f"{name}-9.8.dist-info").mkdir(parents=True)
