@@ -110,7 +110,7 @@ def test_what_is_wrong_is_left_out(tmp_path, monkeypatch, capsys):
     right = gpu.trained
 
     def broken(session, cell, data, device, mode):
-        found = right(session, cell, data, device, mode)
+        found = right(session, cell, data, device, "eager")
         if device == session.device and cell.endswith("-st"):
             found["losses"] = found["losses"] * 1.1
         if device == session.device and cell.endswith("-darn") and mode != "eager":
@@ -120,11 +120,11 @@ def test_what_is_wrong_is_left_out(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gpu, "trained", broken)
     monkeypatch.setattr(gpu, "noise_difference", lambda device: 0.0)
     data = {name: split for name, split in TABLE1.load_data(20)[0].items()}
-    session = gpu.Session(tmp_path, gpu.TOY, torch.device("cpu"), "compiled", False, False, 1e9)
+    session = gpu.Session(tmp_path, gpu.TOY, torch.device("cpu"), "captured", False, False, 1e9)
     modes = gpu.check(session, data)
     assert modes.keys() == {f"{ROW}-{name}" for name in COLUMNS} - {f"{ROW}-st"}
     assert modes[f"{ROW}-darn"] == "eager"
-    assert modes[f"{ROW}-sf"] == "compiled"
+    assert modes[f"{ROW}-sf"] == "captured"
     said = capsys.readouterr().out
     assert f"WRONG {ROW}-st" in said
     assert f"SLOW {ROW}-darn" in said

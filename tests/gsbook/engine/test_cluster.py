@@ -32,7 +32,7 @@ CONFIGS = [
     for name in ("st", "muprop")
     for seed in (0, 1)
 ]
-SECONDS = 60  # for a process to start or to end
+SECONDS = 300  # for a process to start or to end, on a busy machine
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +75,7 @@ class Cluster:
         return self.start("distributed.cli.dask_scheduler", *where, code=code)
 
     def worker(self, code=ROOT):
-        local = ("--local-directory", str(self.folder), "--no-dashboard", "--death-timeout", "20")
+        local = ("--local-directory", str(self.folder), "--no-dashboard", "--death-timeout", "300")
         lone = ("--nthreads", "1", "--no-nanny")
         return self.start("distributed.cli.dask_worker", self.address, *lone, *local, code=code)
 
