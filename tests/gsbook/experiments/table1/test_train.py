@@ -64,11 +64,11 @@ def test_members_train_as_torchs_sgd_would(model, node, estimator):
             if estimator in baseline:
                 baseline[estimator].update()
         for k, v in lone.state_dict().items():
-            torch.testing.assert_close(ensemble.state(e)[f"model.{k}"], v, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(ensemble.states()[e][f"model.{k}"], v, rtol=1e-6, atol=1e-6)
         assert ensemble.curves[e].train == [pytest.approx(sum(losses) / start, abs=1e-3)]
         assert ensemble.curves[e].step == [start]
     assert not torch.allclose(
-        ensemble.state(0)["model." + k], ensemble.state(1)["model." + k]
+        ensemble.states()[0]["model." + k], ensemble.states()[1]["model." + k]
     )  # the rate matters
 
 
@@ -177,8 +177,8 @@ def test_options_reach_model_and_estimator(monkeypatch):
     assert Ensemble([config(kl="sampled")], TINY, size=(4,)).model.sampled_kl
     assert not Ensemble([config()], TINY, size=(4,)).model.sampled_kl
     frozen = trained([config(learned_prior=False)])
-    assert not frozen.state(0)["model.prior_logits"].any()
-    assert trained([config()]).state(0)["model.prior_logits"].any()
+    assert not frozen.states()[0]["model.prior_logits"].any()
+    assert trained([config()]).states()[0]["model.prior_logits"].any()
     for form in ("sample", "printed"):
         calls = spy(monkeypatch, "darn")
         trained([config(estimator="darn", darn_form=form)])
@@ -212,9 +212,9 @@ def test_a_member_equals_its_lone_run(model, node, estimator):
         other = trained(part, WIDE, size)
         for i, c in enumerate(part):
             e = configs.index(c)
-            assert differing(mixed.state(e), other.state(i)) == []
+            assert differing(mixed.states()[e], other.states()[i]) == []
             assert all_of(mixed, e)[1:] == all_of(other, i)[1:]
-    assert differing(mixed.state(0), mixed.state(2)) != []
+    assert differing(mixed.states()[0], mixed.states()[2]) != []
 
 
 def test_a_bernoulli_vaes_prior_has_the_same_bits_anywhere_in_an_ensemble():
