@@ -49,7 +49,7 @@ class Step:
 
     Raises RuntimeError where `mode` asks for a compiler or a device that is not there; see `usable`.
 
-    >>> model = gslib.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
+    >>> model = gslib.models.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
     >>> step = Step(
     ...     model, lambda x: partial(model.loss, x), gslib.ESTIMATORS["st"], torch.ones(20, 16, dtype=torch.uint8),
     ...     seeds=[0, 1], lr=torch.full((2,), 1e-3), batch=10)
