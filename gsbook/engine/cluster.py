@@ -109,14 +109,13 @@ class ClusterExecutor(Executor):
                 f"the scheduler {self.client.scheduler.address} has no worker after "
                 f"{self.patience:.0f} seconds; start some with `dask worker ADDRESS --nthreads 1`"
             ) from None
-        start = experiment.check.__module__
         # An expression, since a function of ours could not even be sent to a worker without us.
-        ask = f"__import__('{__name__}', fromlist=['x']).introduction({start!r})"
+        ask = f"__import__('{__name__}', fromlist=['x']).introduction()"
         answers = self.client.run(eval, ask, on_error="return")
         for address, answer in answers.items():
             if isinstance(answer, BaseException):
                 raise Stopped(sentence(answer, address))
-            if changed := differing(answer["code"], code_here(start)):
+            if changed := differing(answer["code"], code_here()):
                 raise Stopped(str(other_code(address, changed)))
         return answers
 
@@ -181,14 +180,14 @@ class ClusterExecutor(Executor):
         self.pool.shutdown(wait=False)
 
 
-def introduction(start: str) -> dict:
+def introduction() -> dict:
     """What a worker is: its code, and whether it has CUDA."""
-    return {"code": code_here(start), "cuda": torch.cuda.is_available()}
+    return {"code": code_here(), "cuda": torch.cuda.is_available()}
 
 
-def code_here(start: str) -> dict[str, str]:
-    """The code of an experiment and of the jobs themselves. start: a module of the experiment."""
-    return code_of({start, Stopped.__module__, __name__})
+def code_here(*starts: str) -> dict[str, str]:
+    """The code of the jobs themselves, and what stands on further modules, such as an experiment's."""
+    return code_of({*starts, Stopped.__module__, __name__})
 
 
 def differing(theirs: dict[str, str], own: dict[str, str]) -> list[str]:

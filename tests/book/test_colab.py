@@ -16,8 +16,8 @@ from test_book import NOTEBOOKS, ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "tools"))
 import citation
-
 import colab
+
 import notebooks
 
 EDITIONS = sorted((ROOT / "notebooks" / "colab").glob("*.ipynb"))

@@ -136,12 +136,17 @@ def test_two_figures_of_the_paper_in_one_of_ours_share_a_block():
     )
 
 
-CELL = "from gsbook.reader import plots\nimport matplotlib.pyplot as plt\nplots.use_style()\nplt.plot([1, 2], [3, 4]);"
+CELL = """\
+from gsbook.reader import plots
+import matplotlib.pyplot as plt
+plots.use_style()
+plt.plot([1, 2], [3, 4]);"""
 
 
 @pytest.fixture
 def chapter(tmp_path, monkeypatch):
-    """A book of one chapter with one figure, which draws anew the paper's Figure 2; its cells beyond it fail."""
+    """A book of one chapter with one figure, which draws anew the paper's Figure 2; its cells
+    beyond it fail."""
     figure = {
         "cell_type": "code",
         "id": "a",
