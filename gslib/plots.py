@@ -77,7 +77,9 @@ _STYLE = {
     "savefig.facecolor": "none",
     "savefig.dpi": 200,
     "svg.hashsalt": "gumbel-softmax-book",  # the same figure is the same file
-    "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "none",  # text stays text, in SVG as in PDF
+    "pdf.fonttype": 42,
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],  # much alike in width
     "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -118,13 +120,26 @@ def use_style():
     if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg", metadata={"Date": None})
+        set_matplotlib_formats("svg")
+        formatters = sys.modules["IPython"].get_ipython().display_formatter.formatters
+        formatters["image/svg+xml"].for_type(mpl.figure.Figure, _svg)
         if os.environ.get("GSLIB_KIT"):
-            formatters = sys.modules["IPython"].get_ipython().display_formatter.formatters
             formatters["application/pdf"].for_type(mpl.figure.Figure, _pdf)
             formatters["text/plain"].for_type(
                 mpl.figure.Figure, lambda figure, text, _: text.text(figure_data(figure))
             )
+
+
+def _svg(figure):
+    """SVG with two decimals of a point, which halves it."""
+    from IPython.core.pylabtools import print_figure
+
+    def shorter(tag):
+        return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag[0])
+
+    svg = re.sub(r"<[^!?>]+>", shorter, print_figure(figure, "svg", metadata={"Date": None}))
+    # Formulas name one font only.
+    return svg.replace("font-family: 'DejaVu Sans'\"", "font-family: 'DejaVu Sans', Verdana, sans-serif\"")
 
 
 def _pdf(figure):

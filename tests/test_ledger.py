@@ -269,13 +269,30 @@ def test_scoreboard_has_every_claim(recorded):
         assert f"`{claim.rule}`" in text
 
 
-def test_picture_is_svg_with_words(recorded):
+def test_the_first_page_has_every_cell_with_sign_and_word(recorded):
     recorded(record("vae-bernoulli", "sf", 0, 112.0))
-    root = ElementTree.fromstring(pages.picture())
-    text = "".join(root.itertext())
-    assert "✓ 112.0" in text
-    assert f"{ledger.NOT_RUN} 27" in text
-    assert "28 cells" in text
+    table = ElementTree.fromstring(pages.landing())
+    assert len(table.findall("tbody/tr/td")) == 28
+    words = [" ".join("".join(cell.itertext()).split()) for cell in table.findall("tbody/tr/td")]
+    assert "✓ 112.0 reproduced" in words
+    assert words.count(f"○ {ledger.NOT_RUN}") == 27
+
+
+def test_findings_count_the_rows_that_gumbel_softmax_wins(recorded):
+    assert "No row" in pages.findings()
+    for k, name in enumerate(TRAINED):
+        best = 100.0 if name == "gumbel_softmax" else 105.0 + k
+        recorded(*(record("vae-bernoulli", name, seed, best) for seed in range(3)))
+    said = pages.findings()
+    assert "lowest test loss of the seven estimators in 1 of 1 rows" in said
+    assert "Of the 28 cells" in said
+    assert f"21 {ledger.NOT_RUN}" in said
+
+
+def test_a_figure_that_is_drawn_does_not_count_as_reproduced():
+    drawn = ledger.Judged(next(c for c in CLAIMS.values() if c.kind == "figure"), "drawn")
+    counts = ledger.counts([drawn])
+    assert (counts["drawn anew"], counts["reproduced"]) == (1, 0)
 
 
 def test_writing_leaves_unchanged_files_alone(tmp_path):

@@ -20,14 +20,15 @@ from sphinx.util import logging
 from notebooks import ROOT, address
 
 LOGGER = logging.getLogger(__name__)
-MATHJAX = [
-    "tex-chtml.js",
-    "a11y",
+MATHJAX = [  # what the pages can load, see mathjax3_config: no menu, and so no speech, which is 5 MB
+    "startup.js",
+    "core.js",
+    "input/tex.js",
     "input/tex/extensions",
+    "output/chtml.js",
     "output/chtml/fonts",
-    "sre",
-    "ui",
-]  # 7 MB of the 24
+    "a11y/assistive-mml.js",
+]
 
 
 class AuthorYear(BaseLabelStyle):
@@ -78,6 +79,8 @@ def configure(app, config):
         "repository_url": url,
         "use_repository_button": True,
         "use_issues_button": True,
+        # Else a hidden header has twins of all buttons, and the theme's scripts bind to the first that they find.
+        "navbar_persistent": [],
     }
     pages.write()
     links = {"address": f"<{url}>", "issues": f"<{url}/issues>", "edition": citation.in_words()}
@@ -162,5 +165,6 @@ def setup(app):
     app.connect("build-finished", copy_mathjax)
     app.setup_extension("kit")
     app.setup_extension("aids")
+    app.setup_extension("light")
     # Raise env_version when what is kept of a page read changes: all pages are then read again.
     return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}

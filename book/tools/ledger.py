@@ -20,7 +20,7 @@ NOT_RUN = summary.NOT_RUN
 VERDICTS = {  # verdict -> (sign, how it counts in the summary)
     "reproduced": ("✓", "reproduced"),
     "holds": ("✓", "reproduced"),
-    "drawn": ("✓", "reproduced"),
+    "drawn": ("✓", "drawn anew"),
     "better": ("▲", "better"),
     "worse": ("▼", "not reproduced"),
     "contradicted": ("▼", "not reproduced"),
