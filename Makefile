@@ -38,7 +38,7 @@ pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs 
 	$(BIN)/python book/tools/pdf.py
 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
-	$(BIN)/python -m pytest tests/test_browser.py
+	$(BIN)/python -m pytest tests/book
 
 # A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test

@@ -93,7 +93,9 @@ def test_the_decoder_of_the_page_is_that_of_the_model(model):
     z = torch.nn.functional.one_hot(own, 10).float()
     probabilities = model.decoder(z.flatten(-2)).sigmoid()
     assert probabilities.std() > 0.1
-    assert torch.allclose(interactive.decode(data, codes), probabilities, atol=1e-3)
+    error = (interactive.decode(data, codes) - probabilities).abs()
+    assert error.max() < 0.05  # eight bits
+    assert error.mean() < 2e-3
 
 
 @torch.no_grad()

@@ -12,11 +12,11 @@
   class Decoder {
     constructor(data) {
       this.bias = new Float32Array(bytes(data.bias));
-      const scale = new Float32Array(bytes(data.scale)), numbers = new Int16Array(bytes(data.templates));
+      const scale = new Float32Array(bytes(data.scale)), numbers = new Int8Array(bytes(data.templates));
       this.templates = range(UNITS * CLASSES).map((row) =>
         Float32Array.from(numbers.subarray(row * PIXELS, (row + 1) * PIXELS), (x) => x * scale[row]));
       // A strong effect on one pixel, which a switch shows in full colour.
-      const strong = scale.slice().sort()[Math.floor(0.8 * scale.length)] * 32767 * 0.6;
+      const strong = scale.slice().sort()[Math.floor(0.8 * scale.length)] * 127 * 0.6;
       // In the corners, where no digit has ink, a template has no effect: there it fades.
       this.effect = this.bias.map((b) => 1 / Math.cosh(b / 2) / strong);
     }

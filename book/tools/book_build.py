@@ -167,4 +167,4 @@ def setup(app):
     app.setup_extension("aids")
     app.setup_extension("light")
     # Raise env_version when what is kept of a page read changes: all pages are then read again.
-    return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"env_version": 3, "parallel_read_safe": True, "parallel_write_safe": True}

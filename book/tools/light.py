@@ -1,8 +1,9 @@
 """Light pages: one style sheet of the rules that the book uses, icons in the page, nothing that waits for no reader.
 
-The theme's own files weigh 2.5 MB on every page: a script of all icons of Font Awesome with their fonts, the style of
-parts that the book has not, and the index of the search. A page keeps what it needs of them: its dozen icons as SVG,
-the rules whose classes occur in the book, and the index on the page of the search.
+The theme's own files weigh 2.5 MB on every page: all icons of Font Awesome, as a script and as
+fonts, the style of parts that the book has not, a library for menus that browsers have of their own,
+and the index of the search. A page keeps what it needs: its dozen icons as SVG, the rules whose
+classes occur in the book, and the index on the page of the search.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 from sphinx.util import logging
@@ -21,11 +23,6 @@ STYLES = (  # in the order of a page; from _static
     "styles/sphinx-book-theme.css", "togglebutton.css", "copybutton.css", "mystnb.*.css",
     "exercise.css", "proof.css", "kit.css", "book.css", "figures.css",
 )  # fmt: skip
-# Classes that the theme's scripts give to menus and tooltips; all others stand in pages or in the smaller scripts.
-SCRIPTED = (
-    "show fade tooltip tooltip-inner tooltip-arrow bs-tooltip-auto bs-tooltip-top bs-tooltip-bottom bs-tooltip-start "
-    "bs-tooltip-end collapsed collapse collapsing dropdown-menu-dark pst-sidebar-hidden active"
-)
 SEARCH = ("searchtools.js", "language_data.js", "searchindex.js")
 
 # Drawn for the book on a sheet of 24 x 24, as strokes.
@@ -81,7 +78,17 @@ def lighten(html: str, page: str, legible=lambda name: 0) -> str:
         icon,
         html,
     )
-    unused = ["fontawesome.js", *(SEARCH if page != "search" else ())]
+    html = re.sub(r"<img[^>]*logo_colab[^>]*>", "", html)  # the text beside it says Colab
+    # Menus open as the browser's own popovers, which need no script.
+    html = re.sub(
+        r'data-bs-toggle="dropdown" aria-expanded="false"(.*?)<ul class="dropdown-menu"',
+        lambda m, n=count(1): (
+            f'popovertarget="menu-{(k := next(n))}"{m[1]}<ul class="dropdown-menu" popover id="menu-{k}"'
+        ),
+        html,
+        flags=re.DOTALL,
+    )
+    unused = ["fontawesome.js", "bootstrap.js", *(SEARCH if page != "search" else ())]
     html = re.sub(rf'<script[^>]* src="[^"]*({"|".join(unused)})[^"]*"></script>\s*', "", html)
     html = re.sub(r'<link rel="preload" as="script"[^>]*>\s*', "", html)
     known = "|".join(re.escape(name).replace(r"\*", "[0-9a-f]+") for name in STYLES)
@@ -174,7 +181,7 @@ def write_sheet(app, exception):
     if exception is not None or app.builder.format != "html":
         return
     static = Path(app.outdir, "_static")
-    used = set(SCRIPTED.split())
+    used = set()
     for path in Path(app.outdir).rglob("*.html"):
         used |= names(path.read_text(encoding="utf-8"))
     for path in [*static.glob("*.js"), *static.glob("scripts/*theme.js")]:

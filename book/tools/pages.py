@@ -220,11 +220,12 @@ def findings() -> str:
     span = f"{steps[0]:,}" + (f" to {steps[-1]:,}" if len(steps) > 1 else "")
     n = sorted({j.ours.n for j in cells if j.ours})
     seeds = f"{n[0]}{f' to {n[-1]}' if len(n) > 1 else ''} seed{'s' if n[-1] > 1 else ''}"
-    counted = [f"{count} {word}" for word, count in found.items() if count]
+    counted = [f"{n} {'is' if n == 1 else 'are'} {word}" for word, n in found.items() if n]
     return (
-        f"**What was found:** relaxed Gumbel-Softmax has the lowest test loss of the seven estimators in {lowest} of "
-        f"{len(ran)} rows of the paper's Table 1. Of the {len(cells)} cells of that table, "
-        f"{', '.join(counted[:-1])} and {counted[-1]}, after {span} training steps with {seeds} each.\n"
+        "**What was found:** relaxed Gumbel-Softmax has the lowest test loss of the seven "
+        f"estimators in {lowest} of {len(ran)} rows of the paper's Table 1. Of the {len(cells)} "
+        f"cells of that table, {', '.join(counted)}, after {span} training steps with {seeds} "
+        "each.\n"
     )
 
 
@@ -245,7 +246,7 @@ def landing() -> str:
         body += f'<tr><th scope="row">{escape(ledger.LABELS[name])}</th>{line}</tr>\n'
     signs = {word: sign for sign, word in ledger.VERDICTS.values()}
     key = ", ".join(
-        f"{signs[word]} {count} {word}" for word, count in ledger.counts(cells).items() if count
+        f"{signs[word]}\u00a0{count}\u00a0{word.replace(' ', chr(160))}" for word, count in ledger.counts(cells).items() if count
     )
     return (
         '<table class="cells">\n<caption>The cells of Table 1: our mean test loss in nats, lower is better, and the '

@@ -100,7 +100,7 @@ READ = [path for path, page in PAGES.items() if '="Refresh"' not in page.text]
 
 def page_with(figure):
     """The page that has an interactive figure."""
-    return next(path for path, page in PAGES.items() if f"gs-{figure}" in page.text)
+    return next(path for path, page in PAGES.items() if f'"gs-{figure}' in page.text or f" gs-{figure}" in page.text)
 
 
 # --- what a browser makes of them
@@ -174,4 +174,29 @@ TOO_WIDE = """() => {
   const say = (e) => `<${e.tagName.toLowerCase()} class="${e.getAttribute("class") ?? ""}"> ${e.textContent.slice(0, 60)}`;
   const scroll = document.documentElement.scrollWidth;
   return (scroll > width ? [`the page is ${scroll} px wide`] : []).concat(wide.slice(0, 5).map(say));
+}"""
+
+
+# Code and reports in boxes that are too small for them; what is folded is not laid out.
+CUT = """() => [...document.querySelectorAll(".bd-article pre, .bd-article .output")]
+  .filter((box) => box.scrollWidth > box.clientWidth + 1)
+  .map((box) => box.textContent.split("\\n").reduce((a, b) => a.length < b.length ? b : a))
+  .map((line) => `${line.length}: ${line.trim().slice(0, 100)}`)"""
+
+# Text of less than 9 px, exponents aside, and figures that shrink below what their own text needs.
+SMALL = """() => {
+  const found = [], walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || element.closest("mjx-container, sup, script, style, noscript")) continue;
+    const seen = element.checkVisibility() && element.getBoundingClientRect().width > 1;
+    const size = parseFloat(getComputedStyle(element).fontSize);
+    if (seen && size < 9) found.push(`${size} px: ${walker.currentNode.data.trim().slice(0, 40)}`);
+  }
+  for (const box of document.querySelectorAll("main .figure-full")) {
+    const width = box.firstElementChild.getBoundingClientRect().width;
+    const least = parseFloat(box.style.getPropertyValue("--legible"));
+    if (width && width < least - 1) found.push(`a figure ${width} px wide needs ${least}`);
+  }
+  return found.slice(0, 8);
 }"""

@@ -8,8 +8,7 @@ from built import DESKTOP, PHONE, TOO_WIDE, axe, open_page, page_with, violation
 
 @pytest.fixture(scope="module")
 def simplex(browser):
-    path = next(path for path, page in PAGES.items() if 'class="gs-simplex"' in page.text)
-    tab = open_page(browser, path, has_touch=True)
+    tab = open_page(browser, page_with("simplex"), has_touch=True)
     tab.locator(".gs-simplex canvas").scroll_into_view_if_needed()
     yield tab
     assert tab.errors == []
