@@ -110,6 +110,7 @@ def open_page(browser, path, script="", **settings):
     """The page as a tab, with the errors and requests since its start noted on it; `script` runs before all others."""
     settings = {"viewport": DESKTOP, "color_scheme": "light", "reduced_motion": "reduce"} | settings
     tab = browser.new_context(**settings).new_page()
+    tab.set_default_timeout(10_000)
     tab.add_init_script(script)
     tab.errors, tab.requests = [], []
     tab.on(

@@ -42,6 +42,7 @@ def found(request, browser):
     found["cut"] = tab.evaluate(CUT)
     tab.set_viewport_size(PHONE)
     axe(tab)
+    tab.wait_for_timeout(600)  # the theme waits for the end of the resizing
     found["phone"] = violations(tab, "phone")
     tab.set_viewport_size(DESKTOP)
     found["light"] = violations(tab, "light")
