@@ -25,6 +25,8 @@ import citation  # noqa: E402
 import concordance  # noqa: E402
 import kit  # noqa: E402
 import ledger  # noqa: E402
+import svgs  # noqa: E402
+import tables  # noqa: E402
 
 from gslib import plots  # noqa: E402
 from gslib.experiment import Records, summary  # noqa: E402
@@ -153,6 +155,7 @@ def test_bibtex_of_a_figure(name, claim):
     assert key == f"gumbel-softmax-book-{name}"
     assert claim.location in entry.fields["title"]
     assert entry.fields["howpublished"].endswith(f"edition {version}")
+    assert entry.fields["version"] == version
     assert entry.fields["year"] == str(released.year)
     assert entry.fields["url"] == citation.site(f"{name}.html")
 
@@ -231,6 +234,8 @@ def test_a_block_says_what_there_is_not():
 
 def test_two_figures_of_the_paper_in_one_of_ours_share_a_block():
     text, _ = block("figure-1b", "svg")
+    assert "figure-1a.svg" in text
+    assert "figure-1b.svg" in text
     assert "Figures 1a and 1b" in text
     assert (
         len(parse_string(text[text.index("@misc") : text.index("<p>To draw")], "bibtex").entries)
@@ -247,7 +252,12 @@ def chapter(tmp_path, monkeypatch):
     figure = {
         "cell_type": "code",
         "id": "a",
-        "metadata": {"mystnb": {"figure": {"name": "fig-choices-graphs"}}},
+        "metadata": {
+            "mystnb": {
+                "figure": {"name": "fig-choices-graphs", "caption": "A line."},
+                "image": {"alt": "It rises."},
+            }
+        },
         "source": CELL,
         "outputs": [],
         "execution_count": None,
@@ -268,12 +278,22 @@ def test_a_figure_is_drawn_again(chapter):
     assert {path.name for path in written} == {
         f"figure-2.{ending}" for ending in ("svg", "pdf", "csv", "bib")
     }
-    assert ElementTree.parse(chapter / "out" / "figure-2.svg").getroot().tag.endswith("}svg")
+    root = ElementTree.parse(chapter / "out" / "figure-2.svg").getroot()
+    assert [e.text for e in root[:2]] == ["A line.", "It rises."]
     assert (chapter / "out" / "figure-2.pdf").read_bytes().startswith(b"%PDF-")
     assert (chapter / "out" / "figure-2.csv").read_text().splitlines()[1:] == [
         "1,,,line,1,3,",
         "1,,,line,2,4,",
     ]
+
+
+def test_a_figure_of_the_books_own_is_drawn_again(chapter):
+    path = chapter / "notebooks" / "01_one.ipynb"
+    path.write_text(path.read_text().replace("fig-choices-graphs", "fig-one-own"))
+    written = kit.draw("fig-one-own", chapter / "out")
+    assert {path.suffix for path in written} == {".svg", ".pdf", ".csv", ".bib"}
+    (entry,) = parse_string((chapter / "out" / "fig-one-own.bib").read_text(), "bibtex").entries.values()
+    assert entry.fields["url"] == citation.site("notebooks/01_one.html#fig-one-own")
 
 
 def test_outputs_are_plain_where_no_kit_is_made(chapter):
@@ -296,6 +316,73 @@ def test_files_that_a_figure_has_no_more_are_removed(tmp_path):
     kit.save(tmp_path, "figure-2", {"svg": b"<svg/>", "csv": b"1", "bib": b"@"})
     kit.save(tmp_path, "figure-2", {"svg": b"<svg/>", "csv": b"", "bib": b"@"})
     assert {path.name for path in tmp_path.iterdir()} == {"figure-2.svg", "figure-2.bib"}
+
+
+# --- words in pictures, parts of them, and tables
+
+
+def drawing():
+    """Two rows of two panels each, as SVG and as data."""
+    plots.use_style()
+    figure, axes = plt.subplots(2, 2)
+    for i, ax in enumerate(axes.flat):
+        ax.plot([0, 1], [i, i])
+        ax.set_title(f"panel {'abcd'[i]}")
+    return plots._svg(figure), plots.figure_data(figure)
+
+
+def test_text_of_a_figure_is_text():
+    root = ElementTree.fromstring(drawing()[0])
+    texts = {"".join(e.itertext()).strip() for e in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"panel a", "panel d"} <= texts
+
+
+def test_a_picture_says_what_it_is_whose_and_under_which_licence():
+    words = {"title": "A < B", "text": "Four panels.", "author": "Ada", "source": "https://x.org/a"}
+    root = ElementTree.fromstring(svgs.described(drawing()[0], **words))
+    svg, dc = "{http://www.w3.org/2000/svg}", "{http://purl.org/dc/elements/1.1/}"
+    assert [e.tag for e in root[:3]] == [f"{svg}title", f"{svg}desc", f"{svg}metadata"]
+    assert (root[0].text, root[1].text) == ("A < B", "Four panels.")
+    assert root.find(f".//{dc}source").text == "https://x.org/a"
+    licence = root.find(".//{http://creativecommons.org/ns#}license")
+    assert svgs.LICENCE in licence.attrib.values()
+    assert len(root.findall(f".//{svg}metadata")) == 1
+
+
+def test_a_part_of_a_figure_has_its_own_panels_alone():
+    svg, data = drawing()
+    whole = ElementTree.fromstring(svg)
+    height = float(whole.get("viewBox").split()[3])
+    for first, last, has, lacks in ((1, 2, "panel a", "panel c"), (3, 4, "panel c", "panel a")):
+        part = svgs.part(svg, first, last)
+        assert has in part
+        assert lacks not in part
+        assert float(ElementTree.fromstring(part).get("viewBox").split()[3]) < 0.7 * height
+        panels = [line.split(",")[0] for line in svgs.part_of_data(data, first, last).splitlines()]
+        assert set(panels[1:]) == {str(first), str(last)}
+
+
+@pytest.mark.parametrize(("table", "n"), [("table-1", 28), ("table-2", 6)])
+def test_tables_are_data_that_agree_with_the_ledger(table, n):
+    numbers = list(csv.DictReader(io.StringIO(tables.numbers(table))))
+    seeds = list(csv.DictReader(io.StringIO(tables.seeds(table))))
+    assert len(numbers) == n
+    judged = {
+        (j.claim.cell, j.claim.figure): j
+        for j in (ledger.judge(c) for c in ledger.load() if c.kind in ("cell", "bound", "accuracy"))
+    }
+    for row in numbers:
+        cell = "-".join(filter(None, (row["row"], row["method"])))
+        j = judged[cell, row["figure"]]
+        own = [r for r in seeds if (r["row"], r["method"]) == (row["row"], row["method"])]
+        assert row["verdict"] == j.verdict
+        assert float(row["paper"]) == j.claim.value
+        assert len(own) == int(row["n"]) + int(row["diverged"])
+        values = [float(r[row["figure"]]) for r in own if r[row["figure"]]]
+        assert np.mean(values) == pytest.approx(float(row["mean"]), rel=1e-5)
+        assert {r["steps"] for r in own} <= {row["steps"]}
+        if j.ours and j.ours.n > 1:
+            assert float(row["low"]) < float(row["mean"]) < float(row["high"])
 
 
 # --- the edition and the citation
@@ -409,6 +496,17 @@ def test_citation_file_is_current_and_complete():
 def test_title_and_author_are_the_books():
     book = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     assert (book["title"], book["author"]) == (citation.TITLE, citation.AUTHOR)
+
+
+def test_bibtex_names_persons_and_doi_where_there_are_some(monkeypatch):
+    project = citation.project()
+    project["project"]["authors"] = [{"name": "Ada Lovelace"}, {"name": "George Boole"}]
+    project["tool"][citation.KEY]["doi"] = "10.1000/182"
+    assert "doi" not in citation.bibtex()
+    monkeypatch.setattr(citation, "project", lambda: project)
+    entry = parse_string(citation.bibtex(), "bibtex").entries[citation.KEY]
+    assert [str(person) for person in entry.persons["author"]] == ["Lovelace, Ada", "Boole, George"]
+    assert entry.fields["doi"] == "10.1000/182"
 
 
 def test_bibtex_of_book_and_paper():

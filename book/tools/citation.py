@@ -21,10 +21,11 @@ KEY = "gumbel-softmax-book"
 
 BIBTEX = """\
 @misc{{{key},
-  author = {{{{{author}}}}},
+  author = {{{author}}},
   title = {{{{{title}}}}},
   howpublished = {{{how}}},
   year = {{{year}}},
+  version = {{{version}}},{doi}
   url = {{{url}}}
 }}
 """
@@ -68,11 +69,20 @@ references:
 """
 
 
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def persons() -> str:
+    """The authors for BibTeX: the persons that pyproject.toml names, or all contributors as one."""
+    named = [author["name"] for author in project()["project"].get("authors", ())]
+    return " and ".join(named) or f"{{{AUTHOR}}}"
+
+
 def edition() -> tuple[str, date]:
     """The number of the edition and its date, from pyproject.toml."""
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    project = tomllib.loads(text)
-    return project["project"]["version"], project["tool"][KEY]["released"]
+    found = project()
+    return found["project"]["version"], found["tool"][KEY]["released"]
 
 
 def in_words() -> str:
@@ -94,8 +104,16 @@ def bibtex(title: str = TITLE, suffix: str = "", path: str = "") -> str:
     """The BibTeX entry of the book, or of a part with a page of its own."""
     version, released = edition()
     how = f"{'In: ' + TITLE + ', an' if suffix else 'An'} open, executable book, edition {version}"
+    doi = project()["tool"][KEY].get("doi")
     return BIBTEX.format(
-        key=KEY + suffix, author=AUTHOR, title=title, how=how, year=released.year, url=site(path)
+        key=KEY + suffix,
+        author=persons(),
+        title=title,
+        how=how,
+        year=released.year,
+        version=version,
+        doi=f"\n  doi = {{{doi}}}," if doi else "",
+        url=site(path),
     )
 
 

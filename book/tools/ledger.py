@@ -33,7 +33,8 @@ VERDICTS = {  # verdict -> (sign, how it counts in the summary)
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim. `records`, `cell` and `figure` say where ours comes from, `labels` which figures of a chapter draw it."""
+    """One claim. `records`, `cell` and `figure` say where ours comes from, `labels` which figures of a chapter draw it
+    and `panels`, first and last, which part of them."""
 
     id: str
     kind: str  # cell, bound, accuracy, speed, growth, closeness, order, par or figure
@@ -49,6 +50,7 @@ class Claim:
     figure: str | None = None
     labels: tuple = ()
     rows: tuple = ()
+    panels: tuple = ()
     better: str | None = None
     over: tuple = ()
     note: str = ""

@@ -246,7 +246,9 @@ def landing() -> str:
         body += f'<tr><th scope="row">{escape(ledger.LABELS[name])}</th>{line}</tr>\n'
     signs = {word: sign for sign, word in ledger.VERDICTS.values()}
     key = ", ".join(
-        f"{signs[word]}\u00a0{count}\u00a0{word.replace(' ', chr(160))}" for word, count in ledger.counts(cells).items() if count
+        f"{signs[word]}\u00a0{count}\u00a0{word.replace(' ', chr(160))}"
+        for word, count in ledger.counts(cells).items()
+        if count
     )
     return (
         '<table class="cells">\n<caption>The cells of Table 1: our mean test loss in nats, lower is better, and the '
