@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 export GSLIB_BUDGET ?= smoke
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book pdf browser test lint clean address
+.PHONY: help book pdf browser test tested lint clean address
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -43,6 +43,9 @@ browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages a
 # A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 tests notebooks
+
+tested: $(INSTALLED) ## run every chapter as a test, and note it in results/tested.json
+	$(BIN)/python book/tools/status.py
 
 lint: $(INSTALLED) ## check the style of the code and that the notebooks are normalised
 	$(BIN)/ruff check .

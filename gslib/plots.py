@@ -139,7 +139,7 @@ def _svg(figure):
 
     svg = re.sub(r"<[^!?>]+>", shorter, print_figure(figure, "svg", metadata={"Date": None}))
     # Formulas name one font only.
-    return svg.replace("font-family: 'DejaVu Sans'\"", "font-family: 'DejaVu Sans', Verdana, sans-serif\"")
+    return re.sub("(font-family: 'DejaVu Sans')(?=\")", r"\1, Verdana, sans-serif", svg)
 
 
 def _pdf(figure):

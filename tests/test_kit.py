@@ -292,7 +292,8 @@ def test_a_figure_of_the_books_own_is_drawn_again(chapter):
     path.write_text(path.read_text().replace("fig-choices-graphs", "fig-one-own"))
     written = kit.draw("fig-one-own", chapter / "out")
     assert {path.suffix for path in written} == {".svg", ".pdf", ".csv", ".bib"}
-    (entry,) = parse_string((chapter / "out" / "fig-one-own.bib").read_text(), "bibtex").entries.values()
+    text = (chapter / "out" / "fig-one-own.bib").read_text()
+    (entry,) = parse_string(text, "bibtex").entries.values()
     assert entry.fields["url"] == citation.site("notebooks/01_one.html#fig-one-own")
 
 

@@ -113,7 +113,7 @@ def note_paper(app, doctree):
 
 
 def index_definitions(app, doctree):
-    """For the search: terms lead to where a chapter defines them, the paper's numbers to where they are explained."""
+    """For the search: a term leads to its definition, a number of the paper to its explanation."""
     page = app.env.docname
     if not page.startswith("notebooks/"):
         return

@@ -20,7 +20,7 @@ from sphinx.util import logging
 from notebooks import ROOT, address
 
 LOGGER = logging.getLogger(__name__)
-MATHJAX = [  # what the pages can load, see mathjax3_config: no menu, and so no speech, which is 5 MB
+MATHJAX = [  # what the pages can load, see mathjax3_config: no menu, and so no 5 MB of speech
     "startup.js",
     "core.js",
     "input/tex.js",
@@ -52,9 +52,16 @@ class BookStyle(Style):
 def fingerprint():
     """Hash of all that a chapter's output depends on beside the chapter: gslib, the records, budget, data, versions."""
     digest = hashlib.sha256()
-    for folder, pattern in (("gslib", "*.py"), ("gslib", "*.json"), ("results", "*")):
+    for folder, pattern in (
+        ("gslib", "*.py"),
+        ("gslib", "*.json"),
+        ("results", "*"),
+        ("benchmarks", "*.json"),
+        ("book", "claims.yml"),
+        ("book", "exercises.py"),
+    ):
         for path in sorted((ROOT / folder).rglob(pattern)):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and path.name != "tested.json" and "__pycache__" not in path.parts:
                 digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     settings = [os.environ.get(name, "") for name in ("GSLIB_BUDGET", "GSLIB_DATA")]
     settings += [
@@ -79,7 +86,7 @@ def configure(app, config):
         "repository_url": url,
         "use_repository_button": True,
         "use_issues_button": True,
-        # Else a hidden header has twins of all buttons, and the theme's scripts bind to the first that they find.
+        # Else a hidden header has twins of all buttons, and the theme's scripts bind to these.
         "navbar_persistent": [],
     }
     pages.write()
@@ -166,5 +173,6 @@ def setup(app):
     app.setup_extension("kit")
     app.setup_extension("aids")
     app.setup_extension("light")
+    app.setup_extension("status")
     # Raise env_version when what is kept of a page read changes: all pages are then read again.
     return {"env_version": 3, "parallel_read_safe": True, "parallel_write_safe": True}

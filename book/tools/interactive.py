@@ -186,8 +186,9 @@ def latent(path):
     """All that latent.js needs of a kept VAE; None without one.
 
     The decoder is linear: its logits are a bias and one template for each variable, which the variable's class chooses.
-    Each template is given as its difference from the variable's mean template, in 8 bits with a scale of its own, which
-    moves a probability by 0.03 at most and halves the page; the means go into the bias. Variables are sorted by what they say about a digit, in nats.
+    Each template is given as its difference from the variable's mean template, in 8 bits with a
+    scale of its own, which moves a probability by 0.03 at most and halves the page; the means go
+    into the bias. Variables are sorted by what they say about a digit, in nats.
     """
     if not path.exists():
         return None

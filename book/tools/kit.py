@@ -4,8 +4,9 @@
 
 book/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its id). The chapter's output
 holds it as SVG, PDF and CSV, see gslib.plots.use_style. Its files have the id for their name, and so have an anchor, a
-label for cross references, and a page that leads to it: figure-4a.html. These names stay when a chapter moves. Figures of
-the book's own have kits, too, by the names of their labels, and so have Tables 1 and 2, on the page of the scoreboard.
+label for cross references, and a page that leads to it: figure-4a.html. These names stay when a
+chapter moves. Figures of the book's own have kits, too, by the names of their labels, and so have
+Tables 1 and 2, on the page of the scoreboard.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
 
 
 def described(files: dict[str, bytes], name: str, caption: str, alt: str, source: str, panels=()):
-    """The files of one figure, with words in the SVG, and of a part of a figure its own panels alone."""
+    """The files of one figure, with words in the SVG; of a part of a figure, its own panels."""
     files = {ending: content for ending, content in files.items() if content}
     if panels and "svg" in files:
         files["svg"] = svgs.part(files["svg"].decode(), *panels).encode()
@@ -289,11 +290,13 @@ def table_block(name: str) -> str:
     """The kit of a table, in HTML, for the page of the scoreboard."""
     up = f"../{FOLDER}/{name}"
     return (
-        f'<details class="figure-kit"><summary>Table kit: {name.replace("-", " ").title()}</summary>\n'
+        f'<details class="figure-kit"><summary>Table kit: {name.replace("-", " ").title()}'
+        "</summary>\n"
         f'<p class="figure-kit-files"><a href="{up}.csv" download>numbers (CSV)</a> '
         f'<a href="{up}-seeds.csv" download>one row per seed (CSV)</a> '
-        f'<a href="{up}.bib" download>BibTeX</a></p>\n<p>{escape(tables.TITLES[name])}. A number has '
-        "its seeds (n), mean, 95 % interval, training steps, learning rate and verdict.</p></details>\n"
+        f'<a href="{up}.bib" download>BibTeX</a></p>\n<p>{escape(tables.TITLES[name])}. A number '
+        "has its seeds (n), mean, 95 % interval, training steps, learning rate and verdict.</p>"
+        "</details>\n"
     )
 
 

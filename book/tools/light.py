@@ -1,9 +1,9 @@
-"""Light pages: one style sheet of the rules that the book uses, icons in the page, nothing that waits for no reader.
+"""Light pages: one style sheet of the rules that the book uses, and icons in the page.
 
 The theme's own files weigh 2.5 MB on every page: all icons of Font Awesome, as a script and as
-fonts, the style of parts that the book has not, a library for menus that browsers have of their own,
-and the index of the search. A page keeps what it needs: its dozen icons as SVG, the rules whose
-classes occur in the book, and the index on the page of the search.
+fonts, the style of parts that the book has not, a library for menus that browsers have of their
+own, and the index of the search. A page keeps what it needs: its dozen icons as SVG, the rules
+whose classes occur in the book, and the index on the page of the search.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ ICONS = {
     "bars": "M3 6h18M3 12h18M3 18h18",
     "list": "M9 6h12M9 12h12M9 18h12M3 6h2M3 12h2M3 18h2",
     "magnifying-glass": "M10.5 4a6.5 6.5 0 100 13 6.5 6.5 0 000-13zM15.5 15.5L21 21",
-    "circle-half-stroke": "M12 3a9 9 0 100 18 9 9 0 000-18zM12 3v18M13 6h4M13 9h6M13 12h7M13 15h6M13 18h4",
-    "sun": "M12 8a4 4 0 100 8 4 4 0 000-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.4 1.4M17.6 17.6L19 19M5 19l1.4-1.4"
-    "M17.6 6.4L19 5",
+    "circle-half-stroke": "M12 3a9 9 0 100 18 9 9 0 000-18zM12 3v18M13 7h5M13 12h7M13 17h5",
+    "sun": "M12 8a4 4 0 100 8 4 4 0 000-8zM12 2v2M12 20v2M2 12h2M20 12h2"
+    "M5 5l1.4 1.4M17.6 17.6L19 19M5 19l1.4-1.4M17.6 6.4L19 5",
     "moon": "M19.5 14.5A8 8 0 019.5 4.5a8 8 0 1010 10z",
     "angle-left": "M15 5l-7 7 7 7",
     "angle-right": "M9 5l7 7-7 7",
@@ -42,8 +42,8 @@ ICONS = {
     "code": "M8 6l-6 6 6 6M16 6l6 6-6 6",
     "file": "M6 3h8l4 4v14H6zM14 3v4h4",
     "file-pdf": "M6 3h8l4 4v14H6zM14 3v4h4M9 13h6M9 17h4",
-    "github": "M6 8v8M6 4a2 2 0 100 4 2 2 0 000-4zM6 16a2 2 0 100 4 2 2 0 000-4zM18 4a2 2 0 100 4 2 2 0 000-4z"
-    "M18 8c0 5-12 3-12 8",
+    "github": "M6 8v8M6 4a2 2 0 100 4 2 2 0 000-4zM6 16a2 2 0 100 4 2 2 0 000-4z"
+    "M18 4a2 2 0 100 4 2 2 0 000-4zM18 8c0 5-12 3-12 8",
     "lightbulb": "M9 17a6 6 0 116 0v1H9zM10 21h4",
     "rocket": "M12 3c4 3 5 7 4 13H8C7 10 8 6 12 3zM8 12l-3 5h3M16 12l3 5h-3M12 9v2M10 19l2 3 2-3",
 }
@@ -59,13 +59,13 @@ def icon(match: re.Match) -> str:
     own = [c for c in classes if not re.fullmatch(r"fa[srb]?|fa-.*", c)]
     mode = re.search(r'data-mode="\w+"', match["rest"])
     return (
-        f'<svg class="{" ".join(["icon", *own])}" {mode[0] if mode else ""} viewBox="0 0 24 24" aria-hidden="true">'
-        f'<path d="{ICONS[names[0]]}"/></svg>'
+        f'<svg class="{" ".join(["icon", *own])}" {mode[0] if mode else ""} viewBox="0 0 24 24" '
+        f'aria-hidden="true"><path d="{ICONS[names[0]]}"/></svg>'
     )
 
 
 def lighten(html: str, page: str, legible=lambda name: 0) -> str:
-    """A page as the theme makes it, without what no reader of it needs. legible: the width that an image needs."""
+    """A page of the theme without what no reader needs. legible: the width that an image needs."""
     html = re.sub(
         r'(<figure[^>]*>\s*)(<img[^>]* src="[^"]*?([^/"]+)"[^>]*>)',
         lambda m: (
@@ -74,16 +74,19 @@ def lighten(html: str, page: str, legible=lambda name: 0) -> str:
         html,
     )
     html = re.sub(
-        r'<(?P<tag>i|span) class="(?P<classes>(?:[\w-]+ +)*fa[srb]?(?:-\w+)? +fa-[^"]*)"(?P<rest>[^>]*)>\s*</(?P=tag)>',
+        r'<(?P<tag>i|span) class="(?P<classes>(?:[\w-]+ +)*fa[srb]?(?:-\w+)? +fa-[^"]*)"'
+        r"(?P<rest>[^>]*)>\s*</(?P=tag)>",
         icon,
         html,
     )
     html = re.sub(r"<img[^>]*logo_colab[^>]*>", "", html)  # the text beside it says Colab
+    number = count(1)
     # Menus open as the browser's own popovers, which need no script.
     html = re.sub(
         r'data-bs-toggle="dropdown" aria-expanded="false"(.*?)<ul class="dropdown-menu"',
-        lambda m, n=count(1): (
-            f'popovertarget="menu-{(k := next(n))}"{m[1]}<ul class="dropdown-menu" popover id="menu-{k}"'
+        lambda m: (
+            f'popovertarget="menu-{(k := next(number))}"{m[1]}'
+            f'<ul class="dropdown-menu" popover id="menu-{k}"'
         ),
         html,
         flags=re.DOTALL,
@@ -104,7 +107,7 @@ SMALLEST = 9  # px of text on a phone
 
 @cache
 def legible(path: Path) -> float:
-    """Width in px from which the text of an SVG has 9 px, its exponents aside; 0 for other pictures."""
+    """Width from which the text of an SVG has 9 px, exponents aside; 0 for other pictures."""
     svg = path.read_text(encoding="utf-8") if path.suffix == ".svg" else ""
     width = re.search(r'viewBox="\S+ \S+ (\S+)', svg)
     texts = re.findall(r"<text.*?</text>", svg, re.DOTALL)
@@ -116,7 +119,7 @@ def legible(path: Path) -> float:
     )
 
 
-# --- the style sheet -------------------------------------------------------------------------------------------------
+# --- the style sheet ---
 
 TOKEN = re.compile(
     r"""/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|[^{};"'/]+|/""", re.DOTALL
@@ -124,7 +127,7 @@ TOKEN = re.compile(
 
 
 def purge(css: str, used: set[str]) -> str:
-    """The rules of a style sheet that can apply where these classes and ids, and no others, occur."""
+    """The rules of a style sheet that can apply where only these classes and ids occur."""
     return _purge(iter(TOKEN.findall(css)), used)
 
 
@@ -157,7 +160,7 @@ def _purge(tokens, used: set[str]) -> str:
 
 
 def _selectors(head: str, body: str, used: set[str]) -> str:
-    """The selectors of a rule that can match; an empty text if none can, or if the rule is about Font Awesome."""
+    """The selectors of a rule that can match; none of those of Font Awesome."""
     if head.startswith("@"):
         return "" if "Font Awesome" in body or "Font Awesome" in head else head
     found = []

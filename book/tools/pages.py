@@ -1,12 +1,13 @@
-"""Pages that are made from data when the book is built: scoreboard, choices, concordance, and what the first page says.
+"""What is made from data when the book is built: scoreboard, choices, concordance, first page.
 
     python book/tools/pages.py [FOLDER]     write them to a folder, by default _build/generated
 
-book/intro.md, book/scoreboard.md, book/choices.md and book/concordance.md hold the prose and include what is written here.
+The pages of the same names in book/ hold the prose and include what is written here.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import sys
@@ -236,7 +237,7 @@ def _by_row() -> tuple[list[ledger.Judged], dict[str, list[ledger.Judged]]]:
 
 
 def landing() -> str:
-    """The cells of Table 1 in HTML: estimators down, so that a phone shows them all; signs and words say what colours say."""
+    """The cells of Table 1 in HTML: estimators down, so that a phone shows them all."""
     cells, rows = _by_row()
     titles = [about["title"] for about in ledger.raw()["table1"]["rows"].values()]
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
@@ -251,8 +252,9 @@ def landing() -> str:
         if count
     )
     return (
-        '<table class="cells">\n<caption>The cells of Table 1: our mean test loss in nats, lower is better, and the '
-        f"verdict: {key}.</caption>\n<thead><tr><td></td>{head}</tr></thead>\n<tbody>{body}</tbody></table>\n"
+        '<table class="cells">\n<caption>The cells of Table 1: our mean test loss in nats, lower '
+        f"is better, and the verdict: {key}.</caption>\n<thead><tr><td></td>{head}</tr></thead>\n"
+        f"<tbody>{body}</tbody></table>\n"
     )
 
 
@@ -266,15 +268,16 @@ def _cell(j: ledger.Judged) -> str:
 
 
 def tallies() -> str:
-    """How many claims came out how. A figure that is drawn is not a number reproduced; each kind is counted apart."""
+    """How many claims came out how, each kind apart: a figure drawn is no number reproduced."""
     return (
         f"- {tally('Cells of Table 1', 'cell')}\n"
-        f"- {tally('Bounds of Table 2', 'bound')} The paper does not give the sizes of these networks, so that lower "
-        "numbers need not mean a better method.\n"
+        f"- {tally('Bounds of Table 2', 'bound')} The paper does not give the sizes of these "
+        "networks, so that better numbers need not mean a better method.\n"
         f"- {tally('Accuracies of Table 2', 'accuracy')}\n"
         f"- {tally('Ratios of speed', 'speed')} They are of another machine than the paper's.\n"
         f"- {tally('Statements in the text', 'order', 'par', 'growth', 'closeness')}\n"
-        f"- {tally('Figures', 'figure')} A figure has no verdict of its own: it shows the runs of its cells.\n"
+        f"- {tally('Figures', 'figure')} A figure has no verdict of its own: it shows the runs of "
+        "its cells.\n"
     )
 
 
@@ -296,6 +299,7 @@ def write(folder: Path = GENERATED) -> None:
         "findings.md": findings,
         "landing.md": lambda: f"```{{raw}} html\n{landing()}```\n",
         "tallies.md": tallies,
+        "status.md": lambda: importlib.import_module("status").page(),
         "choices.md": lambda: choices.page(chapter_link),
         "concordance.md": lambda: concordance.page(chapters(), chapter_link, label_link, table),
     }

@@ -1,4 +1,4 @@
-"""SVG files of the kits: words that say what they show, their licence and source, and parts of a figure."""
+"""SVG files of the kits: words that say what they show, licence and source; parts of a figure."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ SPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "cc": "http://creativecommons.org/ns#",
 }
+GAP = 2  # points below a row: half a stroke
 WORDS = """\
 <title>{title}</title>
 <desc>{text}</desc>
@@ -33,7 +34,7 @@ WORDS = """\
 
 
 def described(svg: str, *, title: str, text: str, author: str, source: str) -> str:
-    """An SVG with title and description, for screen readers, and with author, source and licence in its metadata."""
+    """An SVG with title and description, and with author, source and licence as metadata."""
     svg = re.sub(r"\s*<(metadata|title|desc)>.*?</\1>", "", svg, flags=re.DOTALL)
     said = {"title": title, "text": text, "author": author, "source": source, "licence": LICENCE}
     words = WORDS.format(**{key: escape(value) for key, value in (SPACES | said).items() if key})
@@ -41,9 +42,9 @@ def described(svg: str, *, title: str, text: str, author: str, source: str) -> s
 
 
 def part(svg: str, first: int, last: int) -> str:
-    """The panels first to last, 1 for the first, of a figure whose panels stand in rows that are all within or without.
+    """The panels first to last, 1 for the first, of a figure whose rows share their axis of x.
 
-    The other panels are taken out, and the sheet is cut half-way to the next row.
+    The other panels are taken out, and the sheet is cut below the row before the next part.
     """
     for name, address in SPACES.items():
         ElementTree.register_namespace(name, address)
@@ -60,8 +61,8 @@ def part(svg: str, first: int, last: int) -> str:
     upper, lower = min(y for y, _ in inside), max(y for _, y in inside)
     above = [bottom for _, bottom in outside if bottom <= upper]
     below = [y for y, _ in outside if y >= lower]
-    start = (max(above) + upper) / 2 if above else top
-    end = (lower + min(below)) / 2 if below else top + height
+    start = max(above) + GAP if above else top
+    end = lower + GAP if below else top + height
     root.set("viewBox", f"{left:g} {start:g} {width:g} {end - start:g}")
     root.set("height", f"{end - start:g}pt")
     return ElementTree.tostring(root, encoding="unicode") + "\n"

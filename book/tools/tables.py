@@ -1,4 +1,4 @@
-"""Tables 1 and 2 as data: what stands for each number, with one row per cell, and one row per seed."""
+"""Tables 1 and 2 as data: what stands for each number, one row per cell and one per seed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gslib.experiment.few_labels import METHODS
 HEAD = "row,method,figure,paper,n,diverged,mean,low,high,steps,rate,verdict".split(",")
 SEEDS = "row,method,seed,steps,rate,anneal_rate,{},key".split(",")
 TITLES = {
-    "table-1": "Table 1 of Jang, Gu and Poole (2017) repeated: test losses in nats, lower is better",
-    "table-2": "Table 2 of Jang, Gu and Poole (2017) repeated: bounds in nats and accuracies in per cent",
+    "table-1": "Table 1 of Jang, Gu and Poole (2017) repeated: test losses in nats",
+    "table-2": "Table 2 of Jang, Gu and Poole (2017) repeated: bounds in nats, accuracies in %",
 }
 
 
@@ -57,18 +57,16 @@ def _where(claim: ledger.Claim) -> tuple[str, str]:
 
 
 def numbers(table: str) -> str:
-    """One row for each number of the paper's table: the paper's, our mean with its 95 % interval, the verdict."""
+    """One row for each number of the table: paper, our mean, 95 % interval, verdict."""
     rows = []
     for j in judged():
         if (j.claim.kind == "cell") == (table == "table-1"):
             runs = list(_runs(j.claim).values())
             config = runs[0]["config"] if runs else {}
             ours = (j.ours.mean, j.ours.low, j.ours.high) if j.ours else (None,) * 3
-            rows.append(
-                [*_where(j.claim), j.claim.figure, j.claim.value, j.ours.n if j.ours else 0]
-                + [j.diverged, *map(_number, ours)]
-                + [config.get("steps", ""), config.get("lr", ""), j.verdict]
-            )
+            n, scale = j.ours.n if j.ours else 0, [config.get("steps", ""), config.get("lr", "")]
+            paper = [*_where(j.claim), j.claim.figure, j.claim.value]
+            rows.append([*paper, n, j.diverged, *map(_number, ours), *scale, j.verdict])
     return _text(HEAD, rows)
 
 
@@ -84,10 +82,8 @@ def seeds(table: str) -> str:
         for seed, run in _runs(j.claim).items():
             config = run["config"]
             found = [_number((run["test"] or {}).get(name)) for name in figures]
-            rows.append(
-                [*_where(j.claim), seed, config["steps"], config["lr"]]
-                + [config.get("anneal_rate", ""), *found, run["key"]]
-            )
+            scale = [config["steps"], config["lr"], config.get("anneal_rate", "")]
+            rows.append([*_where(j.claim), seed, *scale, *found, run["key"]])
     return _text(head, rows)
 
 

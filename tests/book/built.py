@@ -1,4 +1,4 @@
-"""The built book: its files, and how a test opens a page of it in Chromium. Without a built book, its tests are skipped."""
+"""The built book: its files, and a page in Chromium. Without a built book, tests are skipped."""
 
 import re
 from html.parser import HTMLParser
@@ -25,7 +25,8 @@ def why_no_book():
     ]
     newest = max(sources, key=lambda path: path.stat().st_mtime)
     if newest.stat().st_mtime > STAMP.stat().st_mtime:
-        return f"THE BUILT BOOK IS OLDER than {newest.relative_to(ROOT)}: it was NOT tested. Run `make book browser`."
+        name = newest.relative_to(ROOT)
+        return f"THE BUILT BOOK IS OLDER than {name}: it was NOT tested. Run `make book browser`."
     return ""
 
 
@@ -100,14 +101,18 @@ READ = [path for path, page in PAGES.items() if '="Refresh"' not in page.text]
 
 def page_with(figure):
     """The page that has an interactive figure."""
-    return next(path for path, page in PAGES.items() if f'"gs-{figure}' in page.text or f" gs-{figure}" in page.text)
+    return next(
+        path
+        for path, page in PAGES.items()
+        if f'"gs-{figure}' in page.text or f" gs-{figure}" in page.text
+    )
 
 
 # --- what a browser makes of them
 
 
 def open_page(browser, path, script="", **settings):
-    """The page as a tab, with the errors and requests since its start noted on it; `script` runs before all others."""
+    """The page as a tab that notes errors and requests; `script` runs before all others."""
     settings = {"viewport": DESKTOP, "color_scheme": "light", "reduced_motion": "reduce"} | settings
     tab = browser.new_context(**settings).new_page()
     tab.set_default_timeout(10_000)
@@ -126,13 +131,13 @@ def open_page(browser, path, script="", **settings):
 
 
 def axe(tab):
-    """Load axe-core, and put plain elements for formulas: these have the colour of the text around them, and so many
-    elements that axe would take minutes."""
+    """Load axe-core, and put plain elements for formulas: these have the colour of the text
+    around them, and so many elements that axe would take minutes."""
     from axe_playwright_python.base import AXE_SCRIPT
 
     tab.evaluate(AXE_SCRIPT)
     tab.evaluate(
-        "document.querySelectorAll('mjx-container').forEach((formula) => formula.replaceWith('formula'))"
+        "document.querySelectorAll('mjx-container').forEach((f) => f.replaceWith('formula'))"
     )
 
 
@@ -159,12 +164,14 @@ def violations(tab, theme):
     ]
 
 
-# What reaches out of the window, unless a box around it scrolls; hidden and screen-reader-only elements aside.
+# What reaches out of the window, unless a box around it scrolls; hidden elements aside.
 TOO_WIDE = """() => {
   const width = document.documentElement.clientWidth, wide = [];
-  for (const element of document.body.querySelectorAll("*:not(mjx-math *, mjx-assistive-mml, mjx-assistive-mml *)")) {
+  const all = "*:not(mjx-math *, mjx-assistive-mml, mjx-assistive-mml *)";
+  for (const element of document.body.querySelectorAll(all)) {
     const box = element.getBoundingClientRect(), style = getComputedStyle(element);
-    if (box.right <= width + 1 || box.width < 2 || box.height < 2 || style.visibility == "hidden") continue;
+    if (box.right <= width + 1 || box.width < 2 || box.height < 2) continue;
+    if (style.visibility == "hidden") continue;
     let around = element.parentElement, free = !wide.some((w) => w.contains(element));
     for (; around && free; around = around.parentElement) {
       const s = getComputedStyle(around);
@@ -172,9 +179,10 @@ TOO_WIDE = """() => {
     }
     if (free && style.position != "fixed") wide.push(element);
   }
-  const say = (e) => `<${e.tagName.toLowerCase()} class="${e.getAttribute("class") ?? ""}"> ${e.textContent.slice(0, 60)}`;
+  const say = (e) => `<${e.tagName} class="${e.className}"> ${e.textContent.slice(0, 60)}`;
   const scroll = document.documentElement.scrollWidth;
-  return (scroll > width ? [`the page is ${scroll} px wide`] : []).concat(wide.slice(0, 5).map(say));
+  const page = scroll > width ? [`the page is ${scroll} px wide`] : [];
+  return page.concat(wide.slice(0, 5).map(say));
 }"""
 
 
@@ -186,10 +194,12 @@ CUT = """() => [...document.querySelectorAll(".bd-article pre, .bd-article .outp
 
 # Text of less than 9 px, exponents aside, and figures that shrink below what their own text needs.
 SMALL = """() => {
-  const found = [], walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  const found = [], main = document.querySelector("main");
+  const walker = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || element.closest("mjx-container, sup, script, style, noscript")) continue;
+    if (!walker.currentNode.data.trim()) continue;
+    if (element.closest("mjx-container, sup, script, style, noscript")) continue;
     const seen = element.checkVisibility() && element.getBoundingClientRect().width > 1;
     const size = parseFloat(getComputedStyle(element).fontSize);
     if (seen && size < 9) found.push(`${size} px: ${walker.currentNode.data.trim().slice(0, 40)}`);

@@ -9,16 +9,19 @@ import citation
 import kit
 import pages as tools
 import pytest
-from built import BOOK, PAGES, PHONE, TOO_WIDE, axe, open_page, violations
+import svgs
+import tables
+from built import BOOK, CHAPTERS, PAGES, PHONE, TOO_WIDE, axe, open_page, violations
 from pybtex.database import parse_file
 
-CHAPTERS = frozenset().union(*(chapter["labels"] for chapter in tools.chapters().values()))
+LABELS = frozenset().union(*(chapter["labels"] for chapter in tools.chapters().values()))
 FIGURES = {
     figure: (label, claim)
     for label, drawn in kit.kits().items()
-    if label in CHAPTERS
+    if label in LABELS
     for figure, claim in drawn.items()
 }
+DRAWN_ELSEWHERE = {"figure-5b"}  # digits alone
 of_the_paper = pytest.mark.parametrize("figure", FIGURES)
 
 
@@ -35,7 +38,12 @@ def test_a_figure_of_the_paper_has_an_anchor_and_a_page_that_leads_there(figure)
 def test_a_figure_of_the_paper_has_its_files(figure):
     folder = BOOK / kit.FOLDER
     picture = ElementTree.parse(folder / f"{figure}.svg").getroot()
-    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    svg = "{http://www.w3.org/2000/svg}"
+    assert [e.tag for e in picture[:3]] == [f"{svg}title", f"{svg}desc", f"{svg}metadata"]
+    assert all(e.text.strip() for e in picture[:2])
+    assert svgs.LICENCE in (folder / f"{figure}.svg").read_text(encoding="utf-8")
+    if figure not in DRAWN_ELSEWHERE:
+        assert list(picture.iter(f"{svg}text"))  # text is text
     assert len(picture.findall(".//*")) > 10
     printed = (folder / f"{figure}.pdf").read_bytes()
     assert printed.startswith(b"%PDF-")
@@ -46,7 +54,10 @@ def test_a_figure_of_the_paper_has_its_files(figure):
     if data.exists():
         rows = list(csv.DictReader(data.open(encoding="utf-8", newline="")))
         assert all(float(list(row.values())[5]) > -1e9 for row in rows if list(row.values())[5])
-        assert {row["panel"] for row in rows} >= {"1"}
+        first, last = FIGURES[figure][1].panels or (1, 99)
+        panels = {int(row["panel"]) for row in rows}
+        assert first in panels
+        assert panels <= set(range(first, last + 1))
     elif figure != "figure-5b":  # a picture of digits; else nothing has run, or a drawing
         assert kit.runs(FIGURES[figure][1]) == {}
 
@@ -70,6 +81,37 @@ def test_a_figure_of_the_paper_has_its_kit_below_it(figure):
         for key in re.findall(r"<code>(.*?)</code>", text)
     }
     assert shown == keys
+
+
+@pytest.mark.parametrize(
+    "label", sorted(x for x in LABELS - kit.kits().keys() if x.startswith("fig-"))
+)
+def test_a_figure_of_the_books_own_has_its_kit(label):
+    page = next(PAGES[path] for path in CHAPTERS if label in PAGES[path].ids)
+    below = page.text[page.text.index(f'id="{label}"') :]
+    block = re.search(r'</figure>\s*(<details class="figure-kit">.*?</details>)', below, re.DOTALL)
+    assert f"kit.py {label}" in re.sub("<[^>]+>", "", block[1])
+    linked = re.findall(rf'href="[^"]+/{kit.FOLDER}/({label}\.\w+)"', block[1])
+    assert {f"{label}.svg", f"{label}.bib"} <= set(linked)
+    assert [file for file in linked if not (BOOK / kit.FOLDER / file).exists()] == []
+
+
+def test_figures_1a_and_1b_are_apart():
+    one, two = (
+        (BOOK / kit.FOLDER / f"figure-1{letter}.svg").read_text(encoding="utf-8") for letter in "ab"
+    )
+    assert "(a) mean" in one
+    assert "(b) samples" not in one
+    assert "(b) samples" in two
+    assert "(a) mean" not in two
+
+
+@pytest.mark.parametrize("table", tables.TITLES)
+def test_the_page_of_the_scoreboard_has_the_tables_as_data(table):
+    page = PAGES[BOOK / "book" / "scoreboard.html"]
+    for file, text in tables.files(table).items():
+        assert f'href="../{kit.FOLDER}/{file}"' in page.text
+        assert (BOOK / kit.FOLDER / file).read_text(encoding="utf-8") == text
 
 
 def test_a_kit_opens_from_the_keyboard_and_is_accessible_when_open(browser):

@@ -1,4 +1,4 @@
-"""The files of the built book: links, pictures, headings, and what every chapter and every page has."""
+"""The files of the built book: links, pictures, headings, and what every page has."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A reader finds the way: menus, search, theme, copies of code, solutions, on a phone and on a desktop."""
+"""A reader finds the way: menus, search, theme, copies of code, solutions, at two sizes."""
 
 import pytest
 from built import BOOK, CHAPTERS, DESKTOP, PHONE, open_page
@@ -24,7 +24,9 @@ def page(browser, request):
 
 def test_two_taps_lead_from_the_first_page_to_chapter_5_on_a_phone(page):
     tab = page(BOOK / "book" / "intro.html", PHONE)
-    link = tab.locator("#pst-primary-sidebar-modal a[href$='05_estimator_and_straight_through.html']")
+    link = tab.locator(
+        "#pst-primary-sidebar-modal a[href$='05_estimator_and_straight_through.html']"
+    )
     assert not link.is_visible()
     tab.locator(".primary-toggle").tap()
     link.wait_for(state="visible")

@@ -35,7 +35,9 @@ def found(request, browser):
     tab = open_page(browser, request.param, viewport=PHONE)
     tab.wait_for_timeout(100)  # tables become lists when the formulas in them are set
     found = {"wide": tab.evaluate(TOO_WIDE), "small": tab.evaluate(SMALL)}
-    found["formulas"] = tab.locator("mjx-merror, mjx-container[tabindex='0']:not([display])").count()
+    found["formulas"] = tab.locator(
+        "mjx-merror, mjx-container[tabindex='0']:not([display])"
+    ).count()
     found["weight"] = weight(tab)
     tab.set_viewport_size(DESKTOP)
     tab.wait_for_timeout(300)
