@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import gslib
-from gslib import data
+from gsbook import data
 
 MODULES = [
     module.name

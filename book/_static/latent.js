@@ -1,4 +1,4 @@
-/* Walking the codes of a trained discrete VAE; the model's decoder comes from book/tools/interactive.py (window.gsLatent).
+/* Walking the codes of a trained discrete VAE; the model's decoder comes from book/tools/latent.py (window.gsLatent).
  * Takes the place of the picture in every figure of class "gs-latent". Plain JavaScript, no network, no kernel. */
 (() => {
   "use strict";
@@ -59,8 +59,8 @@
       const data = window.gsLatent;
       if (!data) {
         root.innerHTML = "<p><strong>The model of this figure is not trained yet.</strong> " +
-          "<code>python -m gslib run vae-categorical-gumbel_softmax --budget laptop</code> trains it, " +
-          "<code>python -m gslib keep vae-categorical-gumbel_softmax</code> keeps its weights, and the next build of the " +
+          "<code>python -m gsbook run vae-categorical-gumbel_softmax --budget laptop</code> trains it, " +
+          "<code>python -m gsbook keep vae-categorical-gumbel_softmax</code> keeps its weights, and the next build of the " +
           "book shows it here.</p>";
         return;
       }

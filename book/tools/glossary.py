@@ -10,9 +10,8 @@ import json
 import re
 
 from docutils import nodes
+from repository import ROOT
 from sphinx import addnodes
-
-from notebooks import ROOT
 
 FILE = ROOT / "book" / "glossary.md"
 PAGE = "book/glossary"

@@ -1,35 +1,31 @@
 """The figure kit: below every figure of a chapter its files and citation, and how to draw it again.
 
-    python book/tools/kit.py figure-4a     draw one again: figure-4a.svg, .pdf and .csv in this folder
-
-book/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its id). The chapter's output
-holds it as SVG, PDF and CSV, see gslib.plots.use_style. Its files have the id for their name, and so have an anchor, a
-label for cross references, and a page that leads to it: figure-4a.html. These names stay when a
-chapter moves. Figures of the book's own have kits, too, by the names of their labels, and so have
-Tables 1 and 2, on the page of the scoreboard.
+gsbook/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its
+id). The chapter's output holds it as SVG, PDF and CSV, see gsbook.reader.plots.use_style. Its files
+have the id for their name, and so have an anchor, a label for cross references, and a page that
+leads to it: figure-4a.html. These names stay when a chapter moves. Figures of the book's own have
+kits, too, by the names of their labels, and so have Tables 1 and 2, on the page of the scoreboard.
 """
 
 from __future__ import annotations
 
-import base64
 import os
-import sys
 from collections import defaultdict
 from functools import cache
 from html import escape
 from pathlib import Path
 
 import citation
-import ledger
 import pages
 import svgs
 import tables
 from docutils import nodes
+from repository import BRANCH, address
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from gslib.experiment import Records, summary
-from notebooks import BRANCH, ROOT, address
+from gsbook import ledger
+from gsbook.places import command
 
 FOLDER = "_static/figures"  # of the built book
 NAMES = {
@@ -52,16 +48,17 @@ STUB = """\
 
 
 @cache
-def kits() -> dict[str, dict[str, ledger.Claim]]:
-    """Label of a chapter's figure -> what it draws anew, by name: figure-4a, or figure-4a-2 where another is the first."""
+def kits() -> dict[str, dict[str, ledger.Figure]]:
+    """Label of a chapter's figure -> what it draws anew, by name: figure-4a, or figure-4a-2 where
+    another is the first."""
     found = defaultdict(dict)
-    for claim in ledger.load():
+    for claim in ledger.figures():
         for i, label in enumerate(claim.labels, 1):
             found[label][claim.id if i == 1 else f"{claim.id}-{i}"] = claim
     return dict(found)
 
 
-def of(figure: nodes.figure) -> dict[str, ledger.Claim]:
+def drawn_by(figure: nodes.figure) -> dict[str, ledger.Figure]:
     """What a figure draws anew, by name."""
     return {name: claim for label in figure["ids"] for name, claim in kits().get(label, {}).items()}
 
@@ -78,7 +75,7 @@ def title(names) -> str:
     return ("Figure " if len(numbers) == 1 else "Figures ") + " and ".join(numbers)
 
 
-def bibtex(name: str, claim: ledger.Claim) -> str:
+def bibtex(name: str, claim: ledger.Figure) -> str:
     what = f"{claim.location} of Jang, Gu and Poole (2017) drawn anew. {claim.claim}"
     return citation.bibtex(what, f"-{name}", f"{name}.html")
 
@@ -87,31 +84,11 @@ def own_bibtex(name: str, caption: str, page: str) -> str:
     return citation.bibtex(caption, f"-{name}", f"{page}.html#{name}")
 
 
-def runs(claim: ledger.Claim) -> dict[str, list[str]]:
-    """File of records -> the keys of the runs that a figure draws."""
-    if claim.rows:
-        folder = ledger.raw()["table1"]["records"]
-        cells = [
-            cell
-            for row in claim.rows
-            for cell in summary.row(Records(ROOT / folder), row)[1].values()
-        ]
-        return {
-            f"{folder}/{cell.name}.jsonl": [run["key"] for run in cell.runs.values()]
-            for cell in cells
-        }
-    found = defaultdict(list)
-    for run in Records(ROOT / claim.records).all() if claim.records else ():
-        if run["cell"] in (claim.cells or (claim.cell or run["cell"],)):
-            found[f"{claim.records}/{run['cell']}.jsonl"].append(run["key"])
-    return dict(found)
-
-
 def again(name: str) -> str:
     """The three lines that draw a figure again."""
     return (
-        f"git clone {address()} book && cd book\npip install '.[book]'\n"
-        f"python book/tools/kit.py {name}\n"
+        f"git clone {address()} book && cd book\npip install -r requirements.txt\n"
+        f"python book/tools/redraw.py {name}\n"
     )
 
 
@@ -127,7 +104,8 @@ def save(folder: Path, name: str, files: dict[str, bytes]) -> None:
 
 
 def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
-    """The files of a figure as its cell put them out, by their endings; of a picture from a file, the SVG."""
+    """The files of a figure as its cell put them out, by their endings; of a picture from a file,
+    the SVG."""
     found = {}
     for part in figure.findall(
         lambda node: node.get("mime_type") in NAMES if isinstance(node, nodes.Element) else False
@@ -141,7 +119,7 @@ def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
     return found
 
 
-def described(files: dict[str, bytes], name: str, caption: str, alt: str, source: str, panels=()):
+def described(files: dict[str, bytes], caption: str, alt: str, source: str, panels=()):
     """The files of one figure, with words in the SVG; of a part of a figure, its own panels."""
     files = {ending: content for ending, content in files.items() if content}
     if panels and "svg" in files:
@@ -164,7 +142,7 @@ def links(name: str, endings, top: str) -> str:
     return f'<p class="figure-kit-files">{" ".join(found)}</p>'
 
 
-def block(drawn: dict[str, ledger.Claim], files: dict[str, bytes], top: str) -> list[nodes.Node]:
+def block(drawn: dict[str, ledger.Figure], files: dict[str, bytes], top: str) -> list[nodes.Node]:
     """The kit below a figure that is drawn anew; top: the way to the first page from here."""
     name, claim = next(iter(drawn.items()))
     lasting = " ".join(f'<a href="{top}{name}.html">{name}.html</a>' for name in drawn)
@@ -195,7 +173,7 @@ def raw(*lines: str) -> nodes.raw:
     return nodes.raw("", "\n".join(lines), format="html")
 
 
-def _data(claim: ledger.Claim, files: dict) -> str:
+def _data(claim: ledger.Figure, files: dict) -> str:
     if "csv" in files:
         return "The data are the lines, dots, bars and bands as drawn."
     return (
@@ -205,9 +183,9 @@ def _data(claim: ledger.Claim, files: dict) -> str:
     )
 
 
-def _records(claim: ledger.Claim) -> str:
-    found = runs(claim)
-    train = "".join(f" <code>{escape(summary.command(row))}</code>" for row in claim.rows)
+def _records(claim: ledger.Figure) -> str:
+    found = claim.runs(pages.evidence())
+    train = "".join(f" <code>{escape(command(row))}</code>" for row in claim.rows)
     if not found:
         return (
             f"<p>No run is recorded yet; to run:{train}</p>"
@@ -237,7 +215,7 @@ class Anchors(SphinxTransform):
 
     def apply(self, **_):
         for figure in self.document.findall(nodes.figure):
-            for name in of(figure):
+            for name in drawn_by(figure):
                 figure["ids"].append(name)
                 self.document.ids[name], self.document.nameids[name] = figure, name
                 self.document.nametypes[name] = True
@@ -253,7 +231,7 @@ class Kits(SphinxPostTransform):
         page, folder = self.env.docname, Path(self.app.outdir, FOLDER)
         top = "../" * page.count("/")
         for figure in list(self.document.findall(nodes.figure)):
-            drawn, name = of(figure), own(figure, page)
+            drawn, name = drawn_by(figure), own(figure, page)
             if not drawn and not name:
                 continue
             found = outputs(figure, Path(self.env.srcdir))
@@ -262,10 +240,10 @@ class Kits(SphinxPostTransform):
             for one, claim in drawn.items():
                 source = citation.site(f"{one}.html")
                 what = f"{claim.location} of Jang, Gu and Poole (2017) drawn anew"
-                files = described(found, one, what, alt, source, claim.panels)
+                files = described(found, what, alt, source, claim.panels)
                 save(folder, one, files | {"bib": bibtex(one, claim).encode()})
             if not drawn:
-                files = described(found, name, caption, alt, citation.site(f"{page}.html#{name}"))
+                files = described(found, caption, alt, citation.site(f"{page}.html#{name}"))
                 save(folder, name, files | {"bib": own_bibtex(name, caption, page).encode()})
             kit = block(drawn, files, top) if drawn else own_block(name, files, top)
             place = figure.parent.index(figure) + 1
@@ -355,52 +333,3 @@ def setup(app):
     app.connect("build-finished", stubs)
     app.connect("build-finished", write_tables)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-# --- without the book
-
-
-def draw(name: str, folder: Path) -> list[Path]:
-    """Run the chapter as far as a figure, and write what the figure's cell put out."""
-    import nbformat
-    from nbclient import NotebookClient
-
-    label = next((label for label, drawn in kits().items() if name in drawn), name)
-    known = [name for drawn in kits().values() for name in drawn]
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        notebook = nbformat.read(path, 4)
-        settings = [cell.metadata.get("mystnb", {}) for cell in notebook.cells]
-        labels = [one.get("figure", {}).get("name") for one in settings]
-        if label in labels:
-            break
-        known += [own for own in labels if own and own not in kits()]
-    else:
-        raise SystemExit(f"the book draws no {name!r}; it knows {', '.join(known)}")
-    at = labels.index(label)
-    notebook.cells = notebook.cells[: at + 1]
-    os.environ["GSLIB_KIT"] = "1"
-    NotebookClient(
-        notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
-    ).execute()
-    data = next(
-        output.data
-        for output in notebook.cells[-1].outputs
-        if "image/svg+xml" in output.get("data", {})
-    )
-    found = {NAMES[kind]: content.encode() for kind, content in data.items() if kind in NAMES}
-    found["pdf"] = base64.b64decode(found["pdf"])
-    caption, alt = settings[at]["figure"]["caption"], settings[at].get("image", {}).get("alt", "")
-    claim, page = kits().get(label, {}).get(name), f"notebooks/{path.stem}"
-    found = described(
-        found, name, caption, alt, citation.site(f"{page}.html"), claim.panels if claim else ()
-    )
-    entry = bibtex(name, claim) if claim else own_bibtex(name, caption, page)
-    found["bib"] = entry.encode()
-    save(folder, name, found)
-    return [folder / f"{name}.{ending}" for ending, content in found.items() if content]
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
-    print(*draw(sys.argv[1], Path.cwd()), sep="\n")

@@ -1,9 +1,9 @@
-"""What is made from data when the book is built: scoreboard, choices, concordance, first page.
+"""Pages that are made from data when the book is built: scoreboard, choices, concordance, status,
+and what the first page says.
 
     python book/tools/pages.py [FOLDER]     write them to a folder, by default _build/generated
 
-The pages of the same names in book/ hold the prose and include what is written here.
-"""
+The pages of these names in book/ hold the prose and include what is written here."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ import importlib
 import inspect
 import json
 import sys
+from collections import defaultdict
 from functools import cache
 from html import escape
+from math import isnan
 from pathlib import Path
 
 import choices
 import concordance
-import ledger
 import yaml
+from repository import BRANCH, ROOT, address
 
-from gslib.experiment import verdict
-from notebooks import BRANCH, ROOT, address
+from gsbook import claims, ledger
+from gsbook.experiments.table1.results import scale_of
+from gsbook.intervals import seed_correlation
+from gsbook.verdicts import NOT_RUN, equivalence_verdict, order_verdict
+from gslib.estimators import ESTIMATORS
 
 GENERATED = ROOT / "_build" / "generated"
+STALE = "†"  # beside a number whose runs are of other code
 
 
-# --- what the book has -----------------------------------------------------------------------------------------------
+# --- what the book has
 
 
 @cache
@@ -49,7 +55,7 @@ def chapter_link(name: str) -> str:
     """A link to a chapter, or its title alone while it is not there."""
     if name in chapters():
         return f"{{doc}}`/notebooks/{name}`"
-    return f"*{ledger.raw()['chapters'].get(name, name)}*"
+    return f"*{claims.stated()['chapters'].get(name, name)}*"
 
 
 def label_link(label: str) -> str:
@@ -71,41 +77,29 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     )
 
 
-# --- the scoreboard --------------------------------------------------------------------------------------------------
+# --- the scoreboard
 
 
 def scoreboard() -> str:
-    judged = judge_all()
-    of = {
-        kind: [j for j in judged if j.claim.kind == kind] for kind in {j.claim.kind for j in judged}
-    }
-    parts = ["## Table 1, cell by cell\n", f"Numbers are in {ledger.raw()['table1']['unit']}.\n"]
-    for row, about in ledger.raw()["table1"]["rows"].items():
-        cells = [j for j in of["cell"] if j.claim.cell.startswith(f"{row}-")]
+    parts = ["## Table 1, cell by cell\n", f"Numbers are in {claims.stated()['table1']['unit']}.\n"]
+    for row, about in claims.stated()["table1"]["rows"].items():
+        cells = [j for j in judged(ledger.Cell) if j.claim.row == row]
         parts += [
             f"(scoreboard-{row})=",
             f"### {about['title']}\n",
             _scale(row, cells),
-            _cells(cells),
+            _row(row, cells),
         ]
-    parts += [
-        "## What the text claims\n",
-        _claims(of["order"] + of["par"] + of["speed"] + of["growth"] + of["closeness"]),
-    ]
+    about = ledger.Order, ledger.Speed, ledger.Growth, ledger.Closeness
+    parts += ["## What the text claims\n", _claims(judged(*about))]
     units = "; ".join(
-        f"{how['title']} in {how['unit']}" for how in ledger.raw()["table2"]["figures"].values()
+        f"{how['title']} in {how['unit']}" for how in claims.stated()["table2"]["figures"].values()
     )
-    parts += [
-        "## Table 2\n",
-        f"{units}.\n",
-        _cells(of["bound"] + of["accuracy"], "Method and figure"),
-    ]
-    parts += [
-        "## Figures\n",
-        _figures(of["figure"]),
-        "## The rules, as the code states them\n",
-        _rules(judged),
-    ]
+    parts += ["## Table 2\n", f"{units}.\n", _numbers(judged(ledger.Bound, ledger.Accuracy))]
+    parts += ["## Figures\n", _figures(judged(ledger.Figure))]
+    if any(j.stale for j in judge_all()):
+        parts += [f"{STALE} Runs of code that has changed since in what decides their numbers.\n"]
+    parts += ["## The rules, as the code states them\n", _rules(judge_all())]
     return "\n".join(parts)
 
 
@@ -115,79 +109,100 @@ def said(j: ledger.Judged) -> str:
 
 
 @cache
+def evidence() -> ledger.Evidence:
+    """The records, and the figures that the chapters have."""
+    return ledger.Evidence.of_the_book(label for c in chapters().values() for label in c["labels"])
+
+
+@cache
 def judge_all() -> list[ledger.Judged]:
-    labels = (
-        frozenset().union(*(c["labels"] for c in chapters().values()))
-        if chapters()
-        else frozenset()
-    )
-    return [ledger.judge(claim, labels) for claim in ledger.load()]
+    return [claim.judge(evidence()) for claim in ledger.load()]
+
+
+def judged(*kinds: type[ledger.Claim]) -> list[ledger.Judged]:
+    """The claims of some kinds, one kind after the other."""
+    return [j for kind in kinds for j in judge_all() if isinstance(j.claim, kind)]
 
 
 def _scale(row: str, cells: list[ledger.Judged]) -> str:
-    about = ledger.raw()["table1"]
+    about = claims.stated()["table1"]
     where = f"Chapter: {chapter_link(about['rows'][row]['chapter'])}."
     ran = [j for j in cells if j.ours]
     if not ran:
         return f"No run of this row is finished yet. {where}\n"
+    steps = ran[0].steps
+    parts = [f"Scale of the verdicts: {steps:,} training steps", f"{_seeds(ran)} per cell"]
+    if missing := sum(j.verdict == NOT_RUN for j in cells):
+        parts.append(f"{missing} of {len(cells)} cells not run yet at this scale")
+    shared = seed_correlation(cell.values for cell in evidence().row(row, steps).values())
+    if not isnan(shared):
+        parts.append(f"correlation of the seeds between estimators {shared:+.2f}")
+    return f"{'; '.join(parts)}. {where}\n"
+
+
+def _seeds(ran: list[ledger.Judged]) -> str:
     seeds = sorted({j.ours.n for j in ran})
-    seeds = (
-        "one seed"
-        if seeds == [1]
-        else f"{seeds[0]} seeds"
-        if len(seeds) == 1
-        else f"{seeds[0]} to {seeds[-1]} seeds"
-    ) + " per cell"
-    missing = sum(j.verdict == ledger.NOT_RUN for j in cells)
-    return (
-        f"Scale: {ran[0].steps:,} training steps, {seeds}"
-        f"{f'; {missing} of {len(cells)} cells not run yet at this scale' if missing else ''}. {where}\n"
-    )
+    if seeds == [1]:
+        return "one seed"
+    return f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
 
 
-def _cells(cells: list[ledger.Judged], first: str = "Estimator") -> str:
+def _row(row: str, cells: list[ledger.Judged]) -> str:
+    """The cells of a row, with every number of steps at which it is shown beside each other."""
+    scales = evidence().scales(row) or [None]
     rows = []
     for j in cells:
-        name = j.claim.claim.split(", ")[-1] if j.claim.kind == "cell" else j.claim.claim
-        ours = (
-            f"{j.ours.mean:.1f} ± {j.ours.half_width:.1f}"
-            if j.ours and j.ours.n > 1
-            else (f"{j.ours.mean:.1f} (one seed)" if j.ours else "–")
-        )
-        if j.ours and j.claim.records:
-            ours = f"[{ours}]({address()}/blob/{BRANCH}/{j.claim.records}/{j.claim.cell}.jsonl)"
-        if j.diverged:
-            ours += f" ({j.diverged} diverged)"
-        difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
-        rows.append([name, j.claim.value, ours, difference, said(j)])
-    return table([first, "Paper", "Ours, 95 % interval", "Difference", "Verdict"], rows)
+        beside = [
+            j if steps == j.steps else j.claim.judge_at(evidence(), steps) for steps in scales
+        ]
+        shown = [_ours(k) + (f" {k.sign}" if k is not j and k.ours else "") for k in beside]
+        name = j.claim.claim.split(", ")[-1]
+        rows.append([name, j.claim.value, *shown, *_outcome(j)])
+    columns = [f"Ours, {steps:,} steps" if steps else "Ours" for steps in scales]
+    return table(["Estimator", "Paper", *columns, "Difference", "Verdict", "By interval"], rows)
 
 
-def _claims(judged: list[ledger.Judged]) -> str:
+def _numbers(found: list[ledger.Judged]) -> str:
+    rows = [[j.claim.claim, j.claim.value, _ours(j), *_outcome(j)] for j in found]
+    head = ["Method and figure", "Paper", "Ours, 95 % interval", "Difference"]
+    return table([*head, "Verdict", "By interval"], rows)
+
+
+def _ours(j: ledger.Judged) -> str:
+    """Our number with its interval, linked to the records of its runs."""
+    text = "–"
+    if j.ours:
+        spread = f"± {j.ours.half_width:.1f}" if j.ours.n > 1 else "(one seed)"
+        records = f"{j.claim.records}/{j.claim.cell}.jsonl"
+        text = f"[{j.ours.mean:.1f} {spread}]({address()}/blob/{BRANCH}/{records})"
+    if j.stale:
+        text += STALE
+    return f"{text} ({j.diverged} diverged)" if j.diverged else text
+
+
+def _outcome(j: ledger.Judged) -> list[str]:
+    difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
+    return [difference, said(j), j.equivalence or "–"]
+
+
+def _claims(found: list[ledger.Judged]) -> str:
     rows = []
-    for j in judged:
-        own = ""
-        if j.claim.kind in ("order", "par"):
-            broken = ledger.against_itself(j.claim)
-            own = "carries it" if not broken else "does not carry it: " + "; ".join(broken)
-        ours = f"{j.ours.mean:.1f} {j.claim.unit}" if j.ours else ""
+    for j in found:
+        broken = j.claim.against_itself()
+        own = "" if broken is None else "carries it"
+        if broken:
+            own = "does not carry it: " + "; ".join(broken)
+        ours = f"{j.ours.mean:.1f} {j.claim.unit}{STALE if j.stale else ''}" if j.ours else ""
         text = ". ".join(filter(None, [j.claim.claim, j.claim.note.rstrip(".")]))
         seen = "; ".join(filter(None, [ours, *j.details]))
-        rows.append(
-            [
-                text,
-                j.claim.location,
-                own,
-                said(j) + (f" ({seen})" if seen else ""),
-                chapter_link(j.claim.chapter),
-            ]
-        )
+        verdict = said(j) + (f" ({seen})" if seen else "")
+        rows.append([text, j.claim.location, own, verdict, chapter_link(j.claim.chapter)])
     return table(["Claim", "Where", "The paper's own table", "Verdict", "Chapter"], rows)
 
 
-def _figures(judged: list[ledger.Judged]) -> str:
+def _figures(found: list[ledger.Judged]) -> str:
     rows = []
-    for j in judged:
+    for j in found:
         have = chapters().get(j.claim.chapter, {"labels": ()})["labels"]
         links = ", ".join(label_link(label) for label in j.claim.labels if label in have) or "–"
         rows.append(
@@ -196,17 +211,25 @@ def _figures(judged: list[ledger.Judged]) -> str:
     return table(["Figure", "What it shows", "Ours", "Verdict", "Chapter"], rows)
 
 
-def _rules(judged: list[ledger.Judged]) -> str:
-    parts = []
-    for name in dict.fromkeys(j.claim.rule for j in judged):
-        doc = " ".join(inspect.getdoc(getattr(verdict, name)).split(">>>")[0].split())
-        kinds = sorted({j.claim.kind for j in judged if j.claim.rule == name})
-        parts.append(f"`{name}` ({', '.join(kinds)})\n: {doc}\n")
+def _rules(found: list[ledger.Judged]) -> str:
+    """The rules in their docstrings' words: those of claims, then those that hold for all."""
+    kinds = defaultdict(set)
+    for j in found:
+        kinds[j.claim.decide].add(j.claim.kind)
+    parts = [
+        f"`{r.__name__}` ({', '.join(sorted(names))})\n: {_doc(r)}\n" for r, names in kinds.items()
+    ]
+    parts += [
+        f"`{r.__name__}`\n: {_doc(r)}\n" for r in (equivalence_verdict, order_verdict, scale_of)
+    ]
     return "\n".join(parts)
 
 
-# --- the summary on the first page -----------------------------------------------------------------------------------
+def _doc(rule) -> str:
+    return " ".join(inspect.getdoc(rule).split(">>>")[0].split())
 
+
+# --- the summary on the first page
 
 def findings() -> str:
     """What was found, in two sentences."""
@@ -232,19 +255,19 @@ def findings() -> str:
 
 def _by_row() -> tuple[list[ledger.Judged], dict[str, list[ledger.Judged]]]:
     cells = [j for j in judge_all() if j.claim.kind == "cell"]
-    rows = ledger.raw()["table1"]["rows"]
+    rows = claims.stated()["table1"]["rows"]
     return cells, {row: [j for j in cells if j.claim.cell.startswith(f"{row}-")] for row in rows}
 
 
 def landing() -> str:
     """The cells of Table 1 in HTML: estimators down, so that a phone shows them all."""
     cells, rows = _by_row()
-    titles = [about["title"] for about in ledger.raw()["table1"]["rows"].values()]
+    titles = [about["title"] for about in claims.stated()["table1"]["rows"].values()]
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
     body = ""
-    for i, name in enumerate(ledger.raw()["table1"]["columns"]):
+    for i, name in enumerate(claims.stated()["table1"]["columns"]):
         line = "".join(_cell(own[i]) for own in rows.values())
-        body += f'<tr><th scope="row">{escape(ledger.LABELS[name])}</th>{line}</tr>\n'
+        body += f'<tr><th scope="row">{escape(ESTIMATORS[name].label)}</th>{line}</tr>\n'
     signs = {word: sign for sign, word in ledger.VERDICTS.values()}
     key = ", ".join(
         f"{signs[word]}\u00a0{count}\u00a0{word.replace(' ', chr(160))}"
@@ -282,18 +305,18 @@ def tallies() -> str:
 
 
 def tally(title: str, *kinds: str) -> str:
-    """Figures: 11 (9 drawn anew, 2 not run yet)."""
+    """Numbers: 36 (3 reproduced, 33 not run yet)."""
     found = [j for j in judge_all() if j.claim.kind in kinds]
     words = ", ".join(f"{count} {word}" for word, count in ledger.counts(found).items() if count)
     return f"{title}: {len(found)} ({words})."
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------
+# --- writing
 
 
 def write(folder: Path = GENERATED) -> None:
-    """Write every generated part; a file that would not change is left alone, so that its page is not read again."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write every generated part; a file that would not change is left alone, so that its page is
+    not read again."""
     parts = {
         "scoreboard.md": scoreboard,
         "findings.md": findings,
@@ -308,6 +331,8 @@ def write(folder: Path = GENERATED) -> None:
 
 
 def save(path: Path, text: str) -> None:
+    """Write a file unless it holds this text already: a page is read again when it changes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
 

@@ -20,8 +20,7 @@ from urllib.parse import unquote, urldefrag
 import yaml
 from aids import PDF, note_pdf
 from bs4 import BeautifulSoup
-
-from notebooks import ROOT, address
+from repository import ROOT, address
 
 HTML = ROOT / "_build" / "html"
 SCREEN_ONLY = (

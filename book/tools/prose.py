@@ -13,7 +13,7 @@ import json
 import re
 import sys
 
-from notebooks import ROOT
+from repository import ROOT
 
 UNIT = r"(?:nats?\b|%|per\s+cent\b|percentage\b|(?:[×x]|times|-?fold)(?=$|[\s,.;:)])|ms\b|milliseconds?\b|seconds?\b)"
 RESULT = re.compile(rf"(?<![\w.])[-−+]?\d+\.\d+\s*(?:±\s*\d+(?:\.\d+)?\s*)?{UNIT}")

@@ -9,6 +9,7 @@ run is listed.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -20,7 +21,7 @@ from importlib.metadata import version
 import pages
 from docutils import nodes
 
-from notebooks import ROOT
+from repository import ROOT
 
 FILE = ROOT / "results" / "tested.json"
 PAGE = "book/status"
@@ -35,6 +36,20 @@ def cells(name: str) -> int:
                for c in notebook["cells"])  # fmt: skip
 
 
+def sha256(name: str) -> str:
+    """Hash of a chapter, which says whether it is the one that was tested."""
+    return hashlib.sha256((ROOT / "notebooks" / f"{name}.ipynb").read_bytes()).hexdigest()
+
+
+def said(result: dict | None, name: str) -> str:
+    """12 s, passed; of a chapter that has changed since, that alone."""
+    if not result:
+        return "–"
+    if result["sha256"] != sha256(name):
+        return "changed since"
+    return f"{result['seconds']:.0f} s, {'passed' if result['passed'] else 'FAILED'}"
+
+
 def tested() -> list[dict]:
     return json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
 
@@ -46,14 +61,8 @@ def page() -> str:
     head += [f"Python {run['python']}, torch {run['versions']['torch']}" for run in found]
     rows = []
     for name in pages.chapters():
-        results = [run["chapters"].get(name) for run in found]
-        rows.append(
-            [pages.chapter_link(name), cells(name), f"`{PLACE}{name}`"]
-            + [
-                f"{r['seconds']:.0f} s, {'passed' if r['passed'] else 'FAILED'}" if r else "–"
-                for r in results
-            ]
-        )
+        results = [said(run["chapters"].get(name), name) for run in found]
+        rows.append([pages.chapter_link(name), cells(name), f"`{PLACE}{name}`", *results])
     environments = [
         [run["python"], *(run["versions"][name] for name in VERSIONS), run["system"], run["date"]]
         for run in found
@@ -95,7 +104,8 @@ def run(name: str) -> dict:
     command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-cell-timeout=600"]
     start = time.monotonic()
     done = subprocess.run([*command, f"notebooks/{name}.ipynb"], cwd=ROOT, check=False)
-    return {"passed": done.returncode == 0, "seconds": round(time.monotonic() - start, 1)}
+    seconds = round(time.monotonic() - start, 1)
+    return {"passed": done.returncode == 0, "seconds": seconds, "sha256": sha256(name)}
 
 
 def main() -> int:
