@@ -231,6 +231,7 @@ def _doc(rule) -> str:
 
 # --- the summary on the first page
 
+
 def findings() -> str:
     """What was found, in two sentences."""
     cells, rows = _by_row()

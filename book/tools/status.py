@@ -20,7 +20,6 @@ from importlib.metadata import version
 
 import pages
 from docutils import nodes
-
 from repository import ROOT
 
 FILE = ROOT / "results" / "tested.json"
