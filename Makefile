@@ -40,9 +40,9 @@ pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
 	$(BIN)/python -m pytest tests/browser
 
-# A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
+# The editions for Colab are run by test_alone.py. A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 tests notebooks
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 --ignore=notebooks/colab tests notebooks
 
 tested: $(INSTALLED) ## run every chapter as a test, and note it in results/tested.json
 	$(BIN)/python book/tools/status.py
@@ -60,7 +60,7 @@ dist: $(INSTALLED) ## build wheel and source distribution into dist, and test bo
 	rm -rf dist build
 	$(BIN)/python -c "from setuptools import build_meta; build_meta.build_sdist('dist')"
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
-	DIST=dist $(BIN)/python -m pytest tests/test_distribution.py
+	DIST=dist $(BIN)/python -m pytest tests/book/test_distribution.py
 
 clean: ## remove what was built; .venv stays
 	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,12 +1,11 @@
 """How long the whole grid of Table 1 takes on 1, 10 and 100 workers, and what it costs.
 
-    python benchmarks/cluster.py [--milliseconds 4.0] [--out results/benchmarks/cluster.json]
+    python benchmarks/cluster.py [--mode eager] [--milliseconds CELL=MS] [--out FILE]
 
-Nothing is trained to the end: a step of every cell is timed here, on one core, as a worker takes
-it (an ensemble of three members), and the evaluation of a few images. --milliseconds takes one
-number for all cells instead, in milliseconds of a member and step, and prices training alone. The
-jobs are then given to workers as a scheduler does: whoever is free takes the next, the longest
-first ("list scheduling", Graham 1969).
+Nothing is trained to the end: a step of every cell is timed here, in CPU time of one core, as a
+worker takes it (an ensemble of three members), and the evaluation of a few images. --milliseconds
+gives a cell's step instead, of one member. The jobs are then given to workers as a scheduler does:
+whoever is free takes the next, the longest first ("list scheduling", Graham 1969).
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
-from gsbook import files, timing
-from gsbook.engine.machine import prepare_process, processor
+from gsbook import files
+from gsbook.engine.machine import environment, prepare_process
+from gsbook.engine.step import best_mode
 from gsbook.experiments import TABLE1
 from gsbook.experiments.table1.config import CELLS, LEARNING_RATES
 from gsbook.experiments.table1.plan import BUDGETS, candidates
@@ -30,7 +29,7 @@ from gsbook.experiments.table1.plan import BUDGETS, candidates
 WORKERS = (1, 10, 100)
 RATES, SEEDS, MEMBERS = len(LEARNING_RATES), 5, TABLE1.members["cpu"]
 STEPS = BUDGETS["paper"].steps
-IMAGES = 10  # evaluated, to price all of the test set
+IMAGES = 5  # evaluated, to price all of the test set
 
 
 def makespan(jobs: Iterable[float], workers: int) -> float:
@@ -45,15 +44,18 @@ def makespan(jobs: Iterable[float], workers: int) -> float:
     return max(free)
 
 
-def measured(cell: str, data: dict, seconds: float) -> tuple[float, float]:
+def measured(cell: str, data: dict, steps: int, mode: str | None) -> tuple[float, float]:
     """(milliseconds of a member's step, seconds of a member's test figures) of a cell."""
     tried = candidates(cell, BUDGETS["paper"])[:MEMBERS]
-    trainer = TABLE1.trainer(tried, data, device="cpu")
-    step = 1000 * timing.seconds_per_step(trainer, seconds) / MEMBERS
-    started = time.perf_counter()
+    trainer = TABLE1.trainer(tried, data, device="cpu", mode=mode)
+    trainer.train_to(5)
+    started = time.process_time()
+    trainer.train_to(5 + steps)
+    step = 1000 * (time.process_time() - started) / steps / MEMBERS
+    started = time.process_time()
     TABLE1.evaluate(trainer, BUDGETS["paper"].size, True)
     whole = len(data["train"]) / 5  # as many test images as a fifth of the training images
-    return step, (time.perf_counter() - started) / MEMBERS * whole / IMAGES
+    return step, (time.process_time() - started) / MEMBERS * whole / IMAGES
 
 
 def priced(cells: dict[str, tuple[float, float]]) -> list[dict]:
@@ -84,20 +86,26 @@ def priced(cells: dict[str, tuple[float, float]]) -> list[dict]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("--milliseconds", type=float, help="of a member and step, for all cells")
-    options.add_argument("--seconds", type=float, default=2.0, help="of timed steps per cell")
+    options.add_argument("--milliseconds", action="append", default=[], metavar="CELL=MS")
+    options.add_argument("--steps", type=int, default=50, help="that are timed, of every cell")
+    options.add_argument("--mode", help="of a step (default: what long runs have here)")
     options.add_argument("--out", type=Path, default=Path("results/benchmarks/cluster.json"))
     options = options.parse_args()
-    if options.milliseconds:
-        cells = dict.fromkeys(CELLS, (options.milliseconds, 0.0))
-    else:
-        prepare_process()
-        data, _ = TABLE1.load_data(images=IMAGES)
-        cells = {cell: measured(cell, data, options.seconds) for cell in CELLS}
+    given = {cell: float(ms) for cell, ms in (text.split("=") for text in options.milliseconds)}
+    if unknown := given.keys() - set(CELLS):
+        raise SystemExit(f"no cell of Table 1: {', '.join(unknown)}; one is {CELLS[-1]}")
+    prepare_process()
+    data, _ = TABLE1.load_data(images=IMAGES)
+    mode = options.mode or best_mode(STEPS)
+    cells = {}
+    for cell in CELLS:
+        step, evaluation = measured(cell, data, options.steps, mode)
+        cells[cell] = given.get(cell, step), evaluation
+        print(f"{cell}: {cells[cell][0]:.2f} ms, {evaluation:.0f} s", flush=True)
     about = {
-        "machine": None
-        if options.milliseconds
-        else {"cpu": processor(), "torch": torch.__version__, "load": os.getloadavg()[0]},
+        "machine": environment(torch.device("cpu")),
+        "mode": mode,
+        "given": sorted(given),
         "runs": len(CELLS) * RATES * SEEDS,
         "steps": STEPS,
         "members": MEMBERS,

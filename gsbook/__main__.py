@@ -113,7 +113,7 @@ def run_target(options) -> int:
     if options.dry_run:
         print(timing.describe(experiment, costs, budget, name, options.jobs or cores()))
         return 0
-    with where(experiment, options) as (executor, device):
+    with where(options) as (executor, device):
         workers.run_stages(
             experiment,
             plans,
@@ -141,14 +141,13 @@ def take_back(options) -> int:
 
 
 @contextmanager
-def where(experiment, options) -> Iterator[tuple[Executor | None, str | None]]:
+def where(options) -> Iterator[tuple[Executor | None, str | None]]:
     """(the executor, the device) of the jobs: None for this machine's own."""
     if options.scheduler is None:
         yield None, options.device
         return
     folder, device = options.checkpoints, options.device
-    found = cluster.connect(options.scheduler, experiment, checkpoints=folder, device=device)
-    with found as executor:
+    with cluster.connect(options.scheduler, checkpoints=folder, device=device) as executor:
         if options.jobs:
             print("--jobs is not used: the cluster has as many as its workers have threads")
         if folder is None:
@@ -166,6 +165,8 @@ def measure_speed(name: str, changes: dict, options) -> int:
     """Figure 5a: nothing is trained to the end, steps are timed."""
     if changes:
         raise ValueError(f"{SPEED} has neither --steps nor --seeds; leave them out")
+    if options.scheduler:
+        raise ValueError(f"{SPEED} times this machine; leave out --scheduler")
     budget, folder = TABLE2.budgets[name], results_of("speed", name, options)
     if options.dry_run:
         seconds = len(budget.classes) * budget.repeats * 2 * budget.seconds

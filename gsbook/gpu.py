@@ -36,7 +36,7 @@ from gsbook.engine.experiment import EvaluationSize
 from gsbook.engine.machine import environment, prepare_process
 from gsbook.engine.noise import Noise, keys
 from gsbook.engine.step import usable
-from gsbook.engine.workers import records_of
+from gsbook.engine.workers import Stopped, records_of
 from gsbook.experiments.table1.choices import leader
 from gsbook.experiments.table1.config import COLUMNS, Config
 from gsbook.experiments.table1.evaluate import valid_bound
@@ -143,6 +143,8 @@ def run(
     with ending(session), tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         unpack(out, work)
+        if (work / REPORT).exists():
+            session.report["earlier"] = json.loads((work / REPORT).read_text())
         data, about = TABLE1.load_data(scale.size.images)
         data = {name: split.to(device) for name, split in data.items()}
         session.report |= {"device": environment(device), "toy": scale is TOY, "tf32": tf32}
@@ -170,6 +172,10 @@ def ending(session: Session) -> Iterator[None]:
 
 
 # --- what is trained
+
+
+def cells_of(scale: Scale) -> list[str]:
+    return [f"{row}-{name}" for row in scale.rows for name in COLUMNS]
 
 
 @cache
@@ -202,14 +208,14 @@ def check(session: Session, data: dict[str, Tensor]) -> dict[str, str]:
     print(f"noise differs from the CPU's by {found['noise']:.1e} at most", flush=True)
     print(f"products differ from float64 by {found['product']:.1e}, relatively", flush=True)
     if found["noise"] > 2**-22 or found["product"] > 1e-5:
-        raise RuntimeError(
+        raise Stopped(
             f"this device's noise or products are not those of the CPU ({found}): its numbers "
             "would be of another experiment; nothing was trained"
         )
     part = {name: split[:2000].cpu() for name, split in data.items()}
     part |= {name: part[name][:20] for name in ("valid", "test")}
     modes = {}
-    for cell in (f"{row}-{name}" for row in session.scale.rows for name in COLUMNS):
+    for cell in cells_of(session.scale):
         found[cell] = {}
         expected = trained(session, cell, part, "cpu", "eager")
         for mode in dict.fromkeys((session.mode, "eager")):
@@ -389,8 +395,8 @@ class Lanes:
             row = {"members": members, "mode": mode, "ready": ready, "steps": rate}
             table.append(row | {"cell": cell, "member_steps": rate * members})
             print(
-                f"{cell}, {members} members, {mode}: ready in {ready:.1f} seconds, {rate:.0f} steps "
-                f"a second, {rate * members:.0f} of members",
+                f"{cell}, {members} members, {mode}: ready in {ready:.1f} seconds, "
+                f"{rate:.0f} steps a second, {rate * members:.0f} of members",
                 flush=True,
             )
             if (members, mode) == tried[0]:
@@ -430,8 +436,8 @@ class Lanes:
 
     def is_training(self, lane: Lane) -> bool:
         """Whether steps can be timed without reaching a point of its curve."""
-        every, step = self.session.scale.eval_every, lane.trainer.step
-        return every - step % every >= 4 * self.session.scale.timed or step == 0
+        scale, step = self.session.scale, lane.trainer.step
+        return step < scale.steps and scale.eval_every - step % scale.eval_every > 3 * scale.timed
 
     def some_steps(self, trainer: Ensemble, lane: Lane | None = None) -> None:
         with lane.on() if lane else nullcontext():
@@ -501,12 +507,12 @@ class Lanes:
         lane.outcome = "finished"
         with self.lock:  # what is finished comes back even if this call is killed
             self.pack_records()
-        print(f"{lane.cell}: {[f['test'] and round(f['test']['nll'], 2) for f in figures]}")
+        nats = ", ".join(f"{run['test']['nll'] or math.nan:.2f}" for run in runs)
+        print(f"{lane.cell}: {nats} nats", flush=True)
 
     def say(self) -> None:
-        lines = [
-            f"{lane.cell} {lane.trainer.step:,}" for lane in self.lanes if "train" in lane.outcome
-        ]
+        busy = [lane for lane in self.lanes if lane.outcome == "trains"]
+        lines = [f"{lane.cell} {lane.trainer.step:,}" for lane in busy]
         print(f"{self.session.left():.0f} seconds left; {'; '.join(lines)}", flush=True)
 
     def pack(self) -> None:
@@ -517,11 +523,13 @@ class Lanes:
                 if lane.trainer.step % self.session.scale.eval_every == 0:
                     self.store.save(lane.trainer)
         report, scale = self.session.report, self.session.scale
-        report["cells"] = {lane.cell: lane.outcome for lane in self.lanes} | self.failed
+        wrong = set(cells_of(scale)) - self.modes.keys()
+        report["cells"] = dict.fromkeys(wrong, "failed: its steps are not the CPU's")
+        report["cells"] |= {lane.cell: lane.outcome for lane in self.lanes} | self.failed
         report["finished"] = [
             row
             for row in scale.rows
-            if not self.missing(row) and all(f"{row}-{name}" in self.modes for name in COLUMNS)
+            if not self.missing(row) and not any(cell.startswith(row) for cell in wrong)
         ]
         report["left_out"] = pack_states(self.session.out, self.store)
         self.pack_records()

@@ -10,15 +10,16 @@ def record(row, estimator, seed, nll, steps=1000, valid=None, **changes):
     model, node = row.split("-")
     config = Config(model, node, estimator, **{"lr": 1e-3, "seed": seed, "steps": steps, **changes})
     single = None if nll is None else nll + 10
+    point = [1.0 if nll is None else nll]
     return {
         "key": config.key,
         "cell": config.cell,
         "config": config.to_dict(),
-        "diverged": None,
+        "diverged": steps if nll is None else None,
         "valid_bound": nll if valid is None else valid,
-        "test": {"nll": nll, "single": single, "nll_part": None, "nll_relaxed": None},
+        "test": {"nll": nll, "single": single},
         "evaluation": {"images": None, "samples": SAMPLES, "valid_samples": 100},
-        "curve": {"step": [], "train": [], "valid": [], "test": []},
+        "curve": {"step": [steps], "train": point, "valid": point, "test": point},
         "code": {},
         "data": {"source": SOURCE},
     }

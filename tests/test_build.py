@@ -131,7 +131,9 @@ def test_the_page_has_all_and_loads_nothing_from_elsewhere(book):
     ):
         assert piece in html, piece
     opened = re.findall(r"colab\.research\.google\.com/[^\"]+/blob/main/([^\"]+)", html)
-    assert opened == 2 * ["colab/01_one.ipynb"]  # the theme's button, and the one below the title
+    assert opened == 2 * [
+        "notebooks/colab/01_one.ipynb"
+    ]  # the theme's button, and the one below the title
     loaded = re.findall(
         r"<(?:script|img|iframe)[^>]*\ssrc=\"([^\"]+)\"|<link[^>]*rel=\"[^\"]*(?:stylesheet|icon|preload)"
         r"[^>]*href=\"([^\"]+)\"",

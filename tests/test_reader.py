@@ -74,6 +74,12 @@ def test_first_uses_are_linked_outside_headings_code_and_bold():
     assert len([link for link in document.findall() if link.tagname == "pending_xref"]) == 2
 
 
+def test_a_notebook_before_the_first_chapter_is_called_by_its_title():
+    assert glossary.name_of("notebooks/07_discrete_vae") == "Chapter\u00a07"
+    assert glossary.name_of("notebooks/00_reading_tensor_code") == "Reading tensor code"
+    assert glossary.homes()["broadcasting"] == "notebooks/00_reading_tensor_code"
+
+
 # --- time
 
 

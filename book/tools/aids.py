@@ -83,16 +83,13 @@ def show_times(app, doctree):
 
 
 def note_paper(app, doctree):
-    """In the margin beside a numbered formula: what it is in the paper, with a link to the concordance."""
+    """In the margin beside a formula of the paper: which one it is there, with a link to the concordance."""
     page = app.env.docname
     if not page.startswith("notebooks/") or "book/concordance" not in app.env.found_docs:
         return
     app.env.note_dependency(str(concordance.FILE))
-    chapter = page.removeprefix("notebooks/")
     places = {
-        label: entry["paper"]
-        for entry in reversed(concordance.entries())
-        for label in entry["sections"].get(chapter, ())
+        label: entry["paper"] for entry in concordance.entries() for label in entry["formulas"]
     }
     for formula in list(doctree.findall(nodes.math_block)):
         if place := places.get(formula.get("label")):

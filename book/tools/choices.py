@@ -179,8 +179,9 @@ def _figures(
 ) -> dict[PairKey, list[tuple[float, float]]]:
     found = defaultdict(list)
     for r in filter(table1.final, runs):
-        if None not in (r["test"][changed], r["test"][standard]):
-            difference = r["test"][changed] - r["test"][standard]
+        pair = [r["test"].get(name) for name in (changed, standard)]
+        if None not in pair:
+            difference = pair[0] - pair[1]
             group = _pair_key(r, r["config"], "test")
             if standard.endswith("_part"):
                 group = group._replace(images=f"{evaluate.RELAXED_IMAGES:,}")

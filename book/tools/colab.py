@@ -1,6 +1,6 @@
 """The chapters as notebooks in plain Markdown, the editions that Colab and GitHub show.
 
-    python book/tools/colab.py           write colab/*.ipynb
+    python book/tools/colab.py           write notebooks/colab/*.ipynb
     python book/tools/colab.py --check   change nothing; fail and list the editions to be renewed
 
 Chapters are written in MyST, which only the book can show. An edition says the same in plain
@@ -31,7 +31,7 @@ from pybtex.database import parse_file
 
 from notebooks import KERNEL, ROOT, address, colab
 
-FOLDER = ROOT / "colab"
+FOLDER = ROOT / "notebooks" / "colab"
 
 NOTICE = """\
 This notebook is chapter {number} of the open book [{book}]({site}), made for Colab: all of the
@@ -443,7 +443,7 @@ def details(summary, text):
 
 
 def editions(url, texts=None):
-    """Name of a file in colab/ -> its text, for all chapters of a book at the address ``url``.
+    """Name of an edition's file -> its text, for all chapters of a book at the address ``url``.
 
     texts: of the chapters, by name, where they are not as stored.
     """
@@ -464,7 +464,7 @@ def main(arguments):
     changed = [n for n in sorted(wanted.keys() | stored) if wanted.get(n) != stored.get(n)]
     for name in changed:
         verdict = "out of date: run python book/tools/colab.py" if check else "written"
-        print(f"colab/{name}: {verdict if name in wanted or check else 'removed'}")
+        print(f"notebooks/colab/{name}: {verdict if name in wanted or check else 'removed'}")
         if not check and name in wanted:
             FOLDER.mkdir(exist_ok=True)
             (FOLDER / name).write_text(wanted[name], encoding="utf-8")

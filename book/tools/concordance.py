@@ -23,9 +23,13 @@ FILE = ROOT / "book" / "concordance.yml"
 
 @cache
 def entries() -> list[dict]:
-    """Items of the paper: {paper, what, sections: {chapter: [labels]}, gslib: [names], tests: [node
-    ids]}."""
-    empty = {"sections": {}, "gslib": [], "tests": []}
+    """Items of the paper: {paper, what, sections: {chapter: [labels]}, formulas: [labels], gslib:
+    [names], tests: [node ids]}.
+
+    sections: where a chapter treats the item; formulas: the labels of what is the paper's own
+    formula.
+    """
+    empty = {"sections": {}, "formulas": [], "gslib": [], "tests": []}
     return [empty | entry for entry in yaml.safe_load(FILE.read_text(encoding="utf-8"))]
 
 

@@ -1,12 +1,12 @@
 """Normalise the notebooks, and keep the repository's public address in one place.
 
     python book/tools/notebooks.py                 normalise every notebook in notebooks/
-    python book/tools/notebooks.py --check         change nothing; fail and list what is not normalised
+    python book/tools/notebooks.py --check         change nothing; fail where one is not normalised
     python book/tools/notebooks.py --address URL   move the book to another public address
 
-A normalised notebook has no outputs and no execution counts, cell ids that depend on the cells' text alone, only the
-metadata that the book reads (tags and mystnb), and two generated cells after its title: the Colab button, and a
-set-up cell that works alone in an empty folder.
+A normalised notebook has no outputs and no execution counts, cell ids that depend on their text
+alone, only the metadata that the book reads (tags and mystnb), and two generated cells after its
+title: the Colab button, and a set-up cell that works alone in an empty folder.
 
 The address stands in pyproject.toml (project.urls). README.md, CITATION.cff, .zenodo.json, the
 pages in book/, the notebooks and their editions for Colab hold copies of it. --address rewrites all
@@ -27,8 +27,8 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 COLAB_CELL = "[Open in Colab]({colab})"
 
-# Runs where nothing of the book is installed, so it may use the standard library only. GSLIB_SOURCE names another
-# source to install from, such as a local copy of the repository; the tests use it.
+# Runs where nothing of the book is installed, so it may use the standard library only. GSLIB_SOURCE
+# names another source to install from, such as a local copy of the repository; the tests use it.
 SETUP_CELL = """\
 # Finds gslib, the module of this book, or installs it. torch and numpy stay as they are.
 import importlib.metadata, importlib.util, os, subprocess, sys
@@ -61,14 +61,15 @@ import gslib
 
 
 def colab(url, name):
-    """The address that opens an edition, colab/``name``, in Colab, which knows repositories on GitHub by their path."""
-    return (
-        f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/colab/{name}"
-    )
+    """The address that opens an edition in Colab, which knows repositories of GitHub by path."""
+    return f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/notebooks/colab/{name}"
 
 
 def normalise(notebook, name, url):
-    """The normalised text of a notebook given as a dict; raises ValueError where its first cell is no title."""
+    """The normalised text of a notebook given as a dict.
+
+    Raises ValueError where its first cell is no title.
+    """
     cells = [
         c for c in notebook["cells"] if not {"setup", "colab"} & set(c["metadata"].get("tags", []))
     ]
@@ -111,7 +112,7 @@ def normalise(notebook, name, url):
 
 
 def normalise_all(folder, url, *, check=False):
-    """Normalise every notebook of a folder (or, with ``check``, none); the names of those that were not."""
+    """Normalise all notebooks of a folder (with ``check``, none); names of those that were not."""
     changed = []
     for path in sorted(folder.glob("*.ipynb")):
         old = path.read_text(encoding="utf-8")
@@ -126,7 +127,6 @@ def normalise_all(folder, url, *, check=False):
 def moved(new):
     """File -> its text once the address is ``new``, pyproject.toml last; changes nothing."""
     import citation
-
     import colab as edition  # these import this module
 
     old = re.compile(re.escape(address()) + r"(?![\w-]|\.(?!git\b)\w)")  # no longer one

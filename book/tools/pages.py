@@ -312,6 +312,35 @@ def tally(title: str, *kinds: str) -> str:
     return f"{title}: {len(found)} ({words})."
 
 
+# --- what a cluster is worth
+
+
+def grid() -> str:
+    """What the whole grid of Table 1 costs on few and on many workers, from measured steps."""
+    path = ROOT / "results" / "benchmarks" / "cluster.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        [
+            f"{row['workers']}",
+            f"{row['hours']:,.1f}",
+            f"{row['efficiency']:.0%}",
+            f"{row['held_core_hours']:,.0f}",
+        ]
+        for row in found["rows"]
+    ]
+    steps = [cell["ms"] for cell in found["cells"].values()]
+    way = "compiled" if found["mode"] == "compiled" else "not compiled"
+    return (
+        f"{found['runs']} runs of {found['steps']:,} steps, {found['members']} to a job, and their "
+        f"evaluation on all images, on workers of one core ({found['machine']['device']}, "
+        f"{found['machine']['capability']}). A step of one run takes {min(steps):.1f} to "
+        f"{max(steps):.1f} ms there ({way}). Jobs go to whoever is free, the longest first; "
+        "efficiency is the part of the workers' time that is work.\n\n"
+        + table(["Workers", "Hours", "Efficiency", "Core-hours"], rows)
+        + "\n`python benchmarks/cluster.py` measures it again on your machine.\n"
+    )
+
+
 # --- writing
 
 
@@ -324,6 +353,7 @@ def write(folder: Path = GENERATED) -> None:
         "landing.md": lambda: f"```{{raw}} html\n{landing()}```\n",
         "tallies.md": tallies,
         "status.md": lambda: importlib.import_module("status").page(),
+        "grid.md": grid,
         "choices.md": lambda: choices.page(chapter_link),
         "concordance.md": lambda: concordance.page(chapters(), chapter_link, label_link, table),
     }

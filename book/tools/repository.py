@@ -14,7 +14,7 @@ ADDRESS = re.compile(rf"https://{HOST}(?:\.{HOST})*(?::[0-9]{{1,5}})?/{NAME}/{NA
 
 
 def address() -> str:
-    """The public address, such as https://github.com/owner/name; stops where it is not of the form."""
+    """The public address, like https://github.com/owner/name; stops where it is of another form."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     found = re.search(r'^Repository = "(.+)"$', text, re.MULTILINE)
     if not found:

@@ -1,6 +1,7 @@
 """The answers of the book's exercises, a module for each chapter."""
 
 from gsbook.answers import (
+    ch00_reading_tensor_code,
     ch01_learning_from_data,
     ch02_discrete_choices,
     ch03_gumbel_max,
@@ -16,6 +17,7 @@ from gsbook.answers import (
 )
 
 CHAPTERS = (
+    ch00_reading_tensor_code,
     ch01_learning_from_data,
     ch02_discrete_choices,
     ch03_gumbel_max,

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from gsbook.answers.shared import t_factor
+from gsbook.answers.shared import fixed, t_factor
 from gsbook.exercise import Exercise
 
 EXERCISES: dict[str, Exercise] = {}
@@ -56,6 +56,37 @@ EXERCISES["ex-table-1-kendall"] = Exercise(
         ),
         "Each pair once: you have divided by twice as many.": lambda a, b: _kendall(
             a, b, lambda a, b: 2 * len(a)
+        ),
+    },
+)
+EXERCISES["ex-table-1-two"] = Exercise(
+    right=lambda p, q: -(torch.outer(q, q) * (((p / q)[:, None] + p / q) / 2).log()).sum(),
+    given=[(fixed(0.7, 0.2, 0.1), fixed(0.5, 0.3, 0.2))],
+    wrong={
+        "First the mean of the two weights, then the logarithm: this is the loss with m = 1.": (
+            lambda p, q: -(q * (p / q).log()).sum()
+        ),
+        "The two weights are averaged, so their sum is divided by 2.": lambda p, q: (
+            -(torch.outer(q, q) * ((p / q)[:, None] + p / q).log()).sum()
+        ),
+        "A loss is the negative of the logarithm.": lambda p, q: (
+            torch.outer(q, q) * (((p / q)[:, None] + p / q) / 2).log()
+        ).sum(),
+        "Pairs are drawn from the encoder, so q weights them, not p.": lambda p, q: (
+            -(torch.outer(p, p) * (((p / q)[:, None] + p / q) / 2).log()).sum()
+        ),
+    },
+)
+EXERCISES["ex-table-1-law"] = Exercise(
+    right=lambda x, y, z: (x * z - y**2) / (x + z - 2 * y),
+    given=[(118.0, 113.0, 110.0), (3.0, 2.0, 1.5)],
+    wrong={
+        "The curve goes on falling after the last point.": lambda x, y, z: z,
+        "This goes on with the last fall; but each fall is smaller than the one before.": (
+            lambda x, y, z: 2 * z - y
+        ),
+        "The sign is turned: check it with 3, 2, 1.5, which end at 1.": lambda x, y, z: (
+            (y**2 - x * z) / (x + z - 2 * y)
         ),
     },
 )

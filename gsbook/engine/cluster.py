@@ -37,7 +37,6 @@ class Refused(RuntimeError):
 @contextmanager
 def connect(
     address: str,
-    experiment: Experiment,
     *,
     checkpoints: Path | None = None,
     device: str | None = None,
@@ -69,7 +68,7 @@ def connect(
         ) from None
     executor = None
     try:
-        executor = ClusterExecutor(client, experiment, checkpoints, device, patience)
+        executor = ClusterExecutor(client, checkpoints and checkpoints.resolve(), device, patience)
         yield executor
     finally:
         if executor is not None:
@@ -85,7 +84,7 @@ class ClusterExecutor(Executor):
     reports: a queue of steps, as they are reported. shared: whether states outlive their job.
     """
 
-    def __init__(self, client, experiment: Experiment, checkpoints, device, patience):
+    def __init__(self, client, checkpoints: Path | None, device: str | None, patience: float):
         self.client, self.pool, self.patience = client, client.get_executor(), patience
         self.shared, self.checkpoints, self.wanted = checkpoints is not None, checkpoints, device
         self.mark = write_mark(checkpoints) if self.shared else None
@@ -94,14 +93,14 @@ class ClusterExecutor(Executor):
         self.topic = f"gsbook-{client.id}"  # of the events in which workers report steps
         self.data: dict = {}
         self.lock, self.ended = threading.Lock(), threading.Event()
-        answers = self.introduce(experiment)
+        answers = self.introduce()
         cuda = all(answer["cuda"] for answer in answers.values())
         self.device = device or ("cuda" if cuda else "cpu")
         self.slots = sum(client.nthreads().values())
         client.subscribe_topic(self.topic, lambda event: self.reports.put(event[1]))
         threading.Thread(target=self.watch, daemon=True).start()
 
-    def introduce(self, experiment: Experiment) -> dict[str, dict]:
+    def introduce(self) -> dict[str, dict]:
         """What each worker says of itself; raises where one is not fit for these runs."""
         try:
             self.client.wait_for_workers(1, timeout=self.patience)
@@ -124,7 +123,8 @@ class ClusterExecutor(Executor):
         if size.images not in self.data:
             self.data[size.images] = experiment.load_data(size.images)[1]
         needs = {
-            "code": code_here(),
+            "start": experiment.check.__module__,
+            "code": code_here(experiment.check.__module__),
             "data": self.data[size.images]["sha256"],
             "mark": self.mark,
             "topic": self.topic,
@@ -185,12 +185,9 @@ def introduction() -> dict:
     return {"code": code_here(), "cuda": torch.cuda.is_available()}
 
 
-def code_here() -> dict[str, str]:
-    """The code of every experiment and of the jobs themselves."""
-    from gsbook.experiments import EXPERIMENTS
-
-    starts = {experiment.check.__module__ for experiment in EXPERIMENTS.values()}
-    return code_of(starts | {Stopped.__module__, __name__})
+def code_here(*starts: str) -> dict[str, str]:
+    """The code of the jobs themselves, and what stands on further modules, such as an experiment's."""
+    return code_of({*starts, Stopped.__module__, __name__})
 
 
 def differing(theirs: dict[str, str], own: dict[str, str]) -> list[str]:
@@ -207,7 +204,7 @@ def on_worker(needs: dict, function: Callable, experiment: Experiment, configs, 
 
     worker = get_worker()
     place = f"{worker.address} ({socket.gethostname()})"
-    if changed := differing(needs["code"], code_here()):
+    if changed := differing(needs["code"], code_here(needs["start"])):
         raise other_code(place, changed)
     about = experiment.load_data(size.images)[1]
     if about["sha256"] != needs["data"]:

@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from gsbook import files
+from gsbook.engine import kernels
 from gsbook.engine.noise import Noise, keys
 from gslib._checks import unchecked
 from gslib.functional import stream
@@ -90,7 +92,7 @@ class Step:
         self.differentiable = {name for name, p in named.items() if p.requires_grad}
         self.trained = [n for n in named if n in self.differentiable and n.startswith("model.")]
         self.held = [*named, *dict(self.modules.named_buffers())]
-        self.ndim = axes(program(images[:1].float().expand(len(seeds), 1, -1)))
+        self.ndim = axes(program(images[:1].to(lr.dtype).expand(len(seeds), 1, -1)))
         self.number, self._count, self._order, self._take = 0, 0, None, None
         make = partial(torch.zeros, device=images.device)
         velocity = {f"velocity.{n}": torch.zeros_like(named[n].detach()) for n in self.trained}
@@ -102,7 +104,7 @@ class Step:
             "keys": keys("noise", seeds, device=images.device),
             "order": make(len(seeds), len(images), dtype=torch.int32),
             "step": make(len(seeds), dtype=torch.int64),
-            "losses": make(len(seeds), dtype=torch.float32),
+            "losses": torch.zeros_like(lr),
         }
 
     def run(self, steps: int) -> None:
@@ -124,7 +126,8 @@ class Step:
         While a graph is captured, no other thread may use the device.
         """
         if self._take is None:
-            self._take = self._prepare()
+            state = list(self.state.values())
+            self._take = prepared(self._step, state, [self.images], self.mode)
 
     def losses(self) -> Tensor:
         """Mean training loss [E] of the steps since the last call, in nats."""
@@ -155,33 +158,18 @@ class Step:
         self.state["order"].copy_(torch.stack([orders[s] for s in self.seeds]))
         self._order = epoch
 
-    def _prepare(self) -> Callable[[], None]:
-        state = list(self.state.values())
-        if self.mode == "eager":
-            return partial(self._step, *state, self.images)
-        if self.mode == "compiled":
-            members = [
-                [t[e : e + 1] for t in state] + [self.images] for e in range(len(self.seeds))
-            ]
-            one = compiled(self._step, members[0])
-            return lambda: [one(*tensors) for tensors in members]
-        step = self._step
-        if self.mode == "fused":
-            step = compiled(self._step, [*state, self.images])
-        return captured(step, state, self.images)
-
     def _step(self, *tensors: Tensor) -> None:
         """One step of the members whose state these tensors are (in the order of `state`, then the images)."""
         *own, images = tensors
         state = dict(zip(self.state, own, strict=True))
         position = state["step"] % (len(images) // self.batch) * self.batch  # [E]
         column = position.unsqueeze(1) + torch.arange(self.batch, device=images.device)
-        x = images[state["order"].gather(1, column)].float()  # [E, B, D]
+        x = images[state["order"].gather(1, column)].to(state["lr"].dtype)  # [E, B, D]
         held = {n: state[n] for n in self.held}
         held |= {n: held[n].detach().requires_grad_() for n in self.differentiable}
         uniform = Noise(state["keys"], state["step"], ndim=self.ndim)
         options = {n[9:]: t for n, t in state.items() if n.startswith("schedule.")}
-        with _holding(self.modules, held), torch.enable_grad():
+        with holding(self.modules, held), torch.enable_grad():
             if "baseline" in self.modules:
                 baseline = self.modules["baseline"]
                 network = getattr(baseline, "network", None) is not None
@@ -209,7 +197,7 @@ def axes(program: Program) -> int:
     3
     """
     trace = Trace()
-    with torch.no_grad():
+    with torch.no_grad(), unchecked():
         program(trace.recording(lambda q: q.mean))
     return trace[0][0].logits.ndim
 
@@ -228,7 +216,7 @@ def usable(mode: str, device: torch.device | str = "cpu") -> str:
     if mode in ("compiled", "fused") and device.type == "cuda":
         found = torch.utils._triton.has_triton()
         return "" if found else "there is no Triton on this machine"
-    if mode == "compiled" and not _compiler():
+    if mode == "compiled" and not compiler():
         return "there is no C++ compiler on this machine (install g++, or set CXX)"
     return ""
 
@@ -255,7 +243,7 @@ def best_mode(steps: int, device: torch.device | str = "cpu") -> str:
 LONG = 10_000  # steps from which a compilation of some 10 seconds pays even for a lone run
 
 
-def _compiler() -> str | None:
+def compiler() -> str | None:
     names = [
         os.environ.get("CXX"),
         "g++",
@@ -266,6 +254,21 @@ def _compiler() -> str | None:
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
+def prepared(
+    function: Callable[..., None], state: list[Tensor], shared: list[Tensor], mode: str
+) -> Callable[[], None]:
+    """function(*state, *shared) in a mode, for state [E, ...] and tensors that all members share."""
+    if mode == "eager":
+        return partial(function, *state, *shared)
+    if mode == "compiled":
+        members = [[t[e : e + 1] for t in state] + shared for e in range(len(state[0]))]
+        one = compiled(function, members[0])
+        return lambda: [one(*tensors) for tensors in members]
+    if mode == "fused":
+        function = compiled(function, [*state, *shared])
+    return captured(function, state, shared)
+
+
 def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[..., None]:
     """TorchInductor's compilation of a function that changes these tensors in place, for tensors of these shapes.
 
@@ -273,9 +276,20 @@ def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[.
     in the user's cache folder and found there by later processes.
     """
     examples = [t.clone() for t in tensors]
-    options = {"compile_threads": 1, "cpp.threads": 1}  # no pool of helpers; one core per process
+    options = {
+        "compile_threads": 1,
+        "cpp.threads": 1,
+        "pattern_matcher": bool(os.environ.get("GS_PM")),
+    }  # no pool of helpers; one core per process
     with unchecked(), torch.no_grad(), _cache(), torch._inductor.config.patch(options):
         graph = make_fx(function)(*examples)
+        folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+        if (
+            not tensors[0].is_cuda
+            and kernels.load(folder, compiler())
+            and not os.environ.get("GS_DENSE")
+        ):
+            kernels.use(graph)
         return torch._inductor.compile(graph, examples)
 
 
@@ -294,9 +308,9 @@ def _cache() -> Iterator[None]:
 
 
 def captured(
-    function: Callable[..., None], state: list[Tensor], images: Tensor
+    function: Callable[..., None], state: list[Tensor], shared: list[Tensor]
 ) -> Callable[[], None]:
-    """A CUDA graph of function(*state, images), to be replayed; the warm-up's changes of `state` are undone.
+    """A CUDA graph of function(*state, *shared), to be replayed; the warm-up's changes of `state` are undone.
 
     Under a stream of the caller's own (`with torch.cuda.stream(...)`) it is captured on that one. Replay graphs that run
     beside each other on the streams they were captured on: cuBLAS keeps one workspace per stream, and a graph its address.
@@ -306,18 +320,18 @@ def captured(
     side.wait_stream(current)
     with torch.cuda.stream(side):
         for _ in range(3):
-            function(*state, images)
+            function(*state, *shared)
     current.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=side):
-        function(*state, images)
+        function(*state, *shared)
     for tensor, value in zip(state, before, strict=True):
         tensor.copy_(value)
     return graph.replay
 
 
 @contextmanager
-def _holding(module: nn.Module, tensors: dict[str, Tensor]) -> Iterator[None]:
+def holding(module: nn.Module, tensors: dict[str, Tensor]) -> Iterator[None]:
     """Put other tensors in the place of a module's parameters and buffers, for the time of the block."""
     places = {}
     for name in tensors:

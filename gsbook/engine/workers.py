@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -167,12 +167,7 @@ def run_stages(
     jobs = 1 if device != "cpu" else jobs or cores()
     about = experiment.load_data(size.images)[1]
     store = Checkpoints(experiment, about, checkpoints)
-    for folder in (records.folder, store.folder):  # before hours of training, not after
-        if not files.writable(folder):
-            raise Stopped(
-                f"Nothing was run: {folder} takes no new files; correct its permissions, or name "
-                "other folders with --results and --checkpoints"
-            )
+    check_writable(records.folder, store.folder)  # before hours of training, not after
     options = dict(checkpoints=checkpoints, device=device, save_seconds=save_seconds)
     waiting: dict[Future, int] = {}
     asked: list[list] = [[] for _ in plans]
@@ -213,21 +208,33 @@ def run_stages(
                     if i not in waiting.values():
                         proceed(i, answers(asked[i], records))
         except BaseException as error:
-            for future in waiting:  # or the error would wait for all that was asked for
-                future.cancel()
-            with suppress(Exception):  # what ended beside the failure is not lost
-                for future in waiting:
-                    if future.done() and not future.cancelled() and not future.exception():
-                        records.add(future.result())
-            shared = getattr(executor, "shared", True)
-            states = (
-                f"states of the others in {store.folder}" if shared else "the others begin anew"
+            end(waiting, records)
+            raise_sentence(error, where_it_is(records, store, getattr(executor, "shared", True)))
+
+
+def where_it_is(records: Records, store: Checkpoints, shared: bool) -> str:
+    """What is saved, and what to do, after a stop."""
+    states = f"states of the others in {store.folder}" if shared else "the others begin anew"
+    return f"Finished runs are in {records.folder}, {states}; the same command goes on from there"
+
+
+def check_writable(*folders: Path) -> None:
+    for folder in folders:
+        if not files.writable(folder):
+            raise Stopped(
+                f"Nothing was run: {folder} takes no new files; correct its permissions, or name "
+                "other folders with --results and --checkpoints"
             )
-            raise_sentence(
-                error,
-                f"Finished runs are in {records.folder}, {states}; the same command goes on from "
-                "there",
-            )
+
+
+def end(waiting: Iterable[Future], records: Records) -> None:
+    """Cancel what has not begun, and lose nothing of what ended beside a failure."""
+    for future in waiting:  # or the error would wait for all that was asked for
+        future.cancel()
+    with suppress(Exception):  # the failure itself is what is told
+        for future in waiting:
+            if future.done() and not future.cancelled() and not future.exception():
+                records.add(future.result())
 
 
 @contextmanager

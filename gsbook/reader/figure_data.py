@@ -8,7 +8,7 @@ import re
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection, QuadMesh
 from matplotlib.container import BarContainer
 
 
@@ -32,7 +32,8 @@ def svg(figure):
 
 
 def figure_data(figure):
-    """What a figure draws, as CSV: a row for each point of a line, dot, tip of a bar, end of a stroke or edge of a band.
+    """What a figure draws, as CSV: a row for each point of a line, dot, tip of a bar, end of a stroke, edge of a
+    band or cell of a heat map.
 
     Columns: panel (1, 2, … among the axes), its title, series (the label), kind, x, y, and upper, the other edge of a
     band. x and y are called as the axes are, where all panels agree. Axes that are switched off have no scale, so for
@@ -91,7 +92,9 @@ def _drawn(ax):
                 "",
             )
     for collection in ax.collections:
-        if isinstance(collection, PathCollection):
+        if isinstance(collection, QuadMesh):
+            yield from _cells(ax, np.ma.filled(collection.get_array(), np.nan))
+        elif isinstance(collection, PathCollection):
             for x, y in np.ma.filled(collection.get_offsets(), np.nan):
                 yield series(collection), "dot", x, y, ""
         elif isinstance(collection, LineCollection):
@@ -109,3 +112,16 @@ def _drawn(ax):
             values, edges, _ = steps.get_data()
             for x, y in zip((edges[1:] + edges[:-1]) / 2, values, strict=True):
                 yield series(steps), "step", x, y, ""
+
+
+def _cells(ax, values):
+    """(row, "cell", column, value, "") of a heat map, by the names at its axes or else by number."""
+    names = [
+        [label.get_text() for label in labels] if len(labels) == size else [*range(1, size + 1)]
+        for labels, size in zip(
+            (ax.get_yticklabels(), ax.get_xticklabels()), values.shape, strict=True
+        )
+    ]
+    for row, line in zip(names[0], values, strict=True):
+        for column, value in zip(names[1], line, strict=True):
+            yield row, "cell", column, value, ""

@@ -7,6 +7,7 @@ needs colour to be read. The colours are Okabe and Ito's, darkened to a contrast
 
 import ast
 import inspect
+import itertools
 import os
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import textwrap
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 
 from gsbook.reader.figure_data import figure_data, pdf, svg
 from gslib.estimators import ESTIMATORS
@@ -56,6 +58,16 @@ MARKERS = {
     "exact": "*",
 }
 """One marker per estimator, for ``marker=``."""
+
+# What an estimator looks like that has no look of its own above: the marker tells it apart.
+_SPARE = (
+    ("#6b6b6b", "--", "<"),
+    ("#8a5a00", "-.", ">"),
+    ("#4b4b9f", ":", "p"),
+    ("#a03050", (0, (5, 1)), "h"),
+)
+for _name, _look in zip([n for n in LABELS if n not in COLORS], itertools.cycle(_SPARE)):
+    COLORS[_name], LINESTYLES[_name], MARKERS[_name] = _look
 
 _STYLE = {
     "figure.figsize": (6.0, 3.6),
@@ -206,6 +218,77 @@ def learning_curves(cells, ax=None, *, curve="test"):
         )  # off the curves
     else:
         nothing(ax)
+    return ax
+
+
+_SHADES = [(0.55, 0.55, 0.55, 0), (0.55, 0.55, 0.55, 1)]  # from the page to ink
+_APART = [
+    (0, "#3f97cfff"),
+    (0.5, "#3f97cf00"),
+    (0.5, "#d9813f00"),
+    (1, "#d9813fff"),
+]  # round a centre
+
+
+def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
+    """Draw a table of numbers as shades, each number in its cell; returns the axes.
+
+    values: [rows, columns], a DataFrame, an array or a tensor; rows that are estimators get their
+    names, and a cell without a number stays empty. center: the number where the shade is that of the
+    page; smaller ones are then blue, larger ones orange. fmt: how a number is written. options: for
+    `seaborn.heatmap`.
+
+    >>> ax = heat_map([[1.0, 2.5], [3.0, 4.0]])
+    >>> [text.get_text() for text in ax.texts]
+    ['1.0', '2.5', '3.0', '4.0']
+    """
+    import seaborn as sns
+
+    values = values.rename(index=LABELS) if hasattr(values, "rename") else np.asarray(values)
+    shades = LinearSegmentedColormap.from_list("shades", _SHADES if center is None else _APART)
+    look = {"annot": True, "fmt": fmt, "cmap": shades, "center": center, "cbar": False}
+    look |= {
+        "linewidths": 1,
+        "linecolor": "#80808060",
+        "annot_kws": {"fontsize": 11, "color": "black"},
+    }
+    ax = sns.heatmap(values, ax=ax, **look | options)
+    ax.grid(False)
+    ax.tick_params(length=0)
+    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel="", ylabel="")
+    return ax
+
+
+def seeds(values, ax=None, *, interval=None, label="nats"):
+    """Draw distributions over seeds, one below the other: seeds as dots, mean and interval in black.
+
+    values: estimator (or another name) -> one number per seed. interval: (numbers) -> (low, high),
+    drawn where there are two numbers or more. label: of the axis. A name without numbers keeps its
+    line; no numbers at all are drawn as an empty frame that says so.
+
+    >>> ax = seeds({"st": [110.0, 111.0], "sf": [112.0]}, interval=lambda x: (min(x), max(x)))
+    >>> [text.get_text() for text in ax.get_yticklabels()]
+    ['ST', 'SF']
+    """
+    import seaborn as sns
+
+    if ax is None:
+        _, ax = plt.subplots()
+    found = [(name, number) for name, numbers in values.items() for number in numbers]
+    if not found:
+        return nothing(ax)
+    names, numbers = zip(*found, strict=True)
+    colors = {LABELS.get(name, name): COLORS.get(name, "#555555") for name in values}
+    look = {"x": np.array(numbers), "y": [LABELS.get(name, name) for name in names]}
+    look |= {"order": list(colors), "orient": "h", "ax": ax}
+    bar = interval and (lambda x: tuple(interval(x)) if len(x) > 1 else (x.mean(), x.mean()))
+    line = {"linewidth": 1.5, "linestyle": "-"}
+    mark = {"marker": "|", "markersize": 14, "markeredgewidth": 1.5, "linestyle": "none"}
+    sns.pointplot(**look, errorbar=bar, color="black", capsize=0.2, err_kws=line, **mark)
+    dots = {"hue": look["y"], "palette": colors, "size": 6, "alpha": 0.8}
+    sns.stripplot(**look, **dots, jitter=False, legend=False, zorder=3)
+    ax.set(xlabel=label, ylabel="")
     return ax
 
 

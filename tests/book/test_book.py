@@ -35,6 +35,9 @@ BUILT = shutil.ignore_patterns(
 )
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# What has no number of its own stands before the first chapter; the summary asks nothing of its reader.
+CHAPTERS = [path for path in NOTEBOOKS if not path.stem.startswith("00_")]
+TAUGHT = [path for path in NOTEBOOKS if path.stem != "00_in_one_page"]
 
 
 def cells(path, kind):
@@ -65,7 +68,7 @@ def test_notebooks_are_normalised():
 
 
 def test_every_chapter_is_in_the_table_of_contents_and_on_the_landing_page():
-    assert len({path.stem[:2] for path in NOTEBOOKS}) == len(NOTEBOOKS)
+    assert [int(path.stem[:2]) for path in CHAPTERS] == list(range(1, len(CHAPTERS) + 1))
     listed = re.findall(r"file: (notebooks/\S+)", (ROOT / "_toc.yml").read_text())
     assert listed == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
     landing = (ROOT / "book" / "intro.md").read_text()
@@ -78,7 +81,8 @@ def test_every_chapter_is_in_the_table_of_contents_and_on_the_landing_page():
 def test_code_cells_are_short(path):
     lengths = [len(code_lines(text)) for _, text in cells(path, "code")]
     assert max(lengths) <= 25
-    assert median(lengths) <= 8
+    if path in TAUGHT:  # the summary's are folded, and each draws a figure
+        assert median(lengths) <= 8
 
 
 def test_prose_and_code_are_in_proportion():
@@ -111,7 +115,7 @@ def test_figures_have_alt_text_caption_and_name(path):
             )
 
 
-@each_notebook
+@pytest.mark.parametrize("path", TAUGHT, ids=lambda path: path.stem)
 def test_chapters_have_goals_exercises_with_solutions_and_references(path):
     text = "\n".join(text for _, text in cells(path, "markdown"))
     assert "What you will learn" in text
@@ -217,7 +221,11 @@ def test_the_address_stands_in_one_place(copy):
         "CITATION.cff",
         ".zenodo.json",
         "pyproject.toml",
-        *(f"{folder}/{path.name}" for path in NOTEBOOKS for folder in ("notebooks", "colab")),
+        *(
+            f"{folder}/{path.name}"
+            for path in NOTEBOOKS
+            for folder in ("notebooks", "notebooks/colab")
+        ),
     ):
         assert "someone/elsewhere" in (copy / name).read_text(encoding="utf-8"), name
 
@@ -386,7 +394,8 @@ import pathlib, sys
 arguments = sys.argv[1:]
 with open("pip.log", "a") as log:
     print(*arguments, file=log)
-target = pathlib.Path(arguments[arguments.index("--target") + 1] if "--target" in arguments else {site!r})
+named = "--target" in arguments
+target = pathlib.Path(arguments[arguments.index("--target") + 1] if named else {site!r})
 if any("LOCAL" in argument for argument in arguments):
     (target / "gslib" / "estimators").mkdir(parents=True)
     (target / "gslib" / "__init__.py").write_text("ESTIMATORS = 'ours'")
@@ -407,7 +416,7 @@ def setup_cell():
 
 
 def run_setup(folder, *, foreign=False, ours=False):
-    """Run the cell in an empty folder; what it printed, the calls of pip, and whose gslib it ends with."""
+    """Run the cell in an empty folder; what it printed, whose gslib it ends with, calls of pip."""
     site = folder / "site"
     for name in ("torch", "numpy"):
         (site / f"{name}-9.8.dist-info").mkdir(parents=True)

@@ -59,7 +59,7 @@ def test_the_edition_is_typed_nowhere_else():
     typed = re.compile(rf"(?<![\d.]){re.escape(citation.edition()[0])}(?![\d.])")
     files = [
         path
-        for folder in ("book", "gslib", "notebooks")
+        for folder in ("book", "gslib", "gsbook", "notebooks")
         for path in (ROOT / folder).rglob("*.*")
         if path.suffix in (".py", ".md", ".yml", ".ipynb", ".css", ".js")
     ]
@@ -72,10 +72,19 @@ def test_the_edition_is_typed_nowhere_else():
         "pyproject.toml",
         "CITATION.cff",
         ".zenodo.json",
+        "CHANGELOG.md",
         "errata.md",
         "citation.py",
     }  # the last gives an example
     assert len(typed.findall((ROOT / "pyproject.toml").read_text())) == 1
+
+
+def test_the_change_log_has_this_edition_and_at_most_one_to_come():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    heads = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    released = [head for head in heads if not head.endswith(", not released yet")]
+    assert released[0] == citation.in_words().removeprefix("Edition ")
+    assert released in (heads, heads[1:])
 
 
 def test_footers_name_the_edition(monkeypatch):
@@ -204,7 +213,6 @@ def test_moving_the_book_moves_its_citation(tmp_path):
         "_toc.yml",
         "_config.yml",
         "notebooks",
-        "colab",
         "pyproject.toml",
         "README.md",
         "CITATION.cff",

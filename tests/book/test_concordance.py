@@ -56,3 +56,14 @@ def test_tests_are_found_in_every_folder_and_read_as_words():
     name = "tests/gsbook/test_verdicts.py::test_cell_verdict"
     assert name in concordance.node_ids()
     assert concordance.readable(name) == "verdicts: cell verdict"
+
+
+def test_a_formula_of_the_paper_is_one_item_s_and_one_of_its_places():
+    for entry in ITEMS.values():
+        places = {label for labels in entry["sections"].values() for label in labels}
+        assert set(entry["formulas"]) <= places, entry["paper"]
+    found = [label for entry in ITEMS.values() for label in entry["formulas"]]
+    assert len(found) == len(set(found)) > 10
+    assert "eq-choices-expected" not in found  # an expectation, which is no formula of the paper
+    for number in (1, 2, 3, 5, 8, 9, 10, 11):
+        assert len(ITEMS[f"Equation {number}"]["formulas"]) == 1

@@ -80,9 +80,11 @@ def test_the_runs_of_a_figure_are_those_that_it_draws(claim):
 
 def test_runs_of_other_records_are_named_by_folder_and_cell(tmp_path):
     for cell in ("ssl-classes-10", "ssl-classes-100"):
-        test = {"ratio": 2.0, "gumbel_softmax": 2.0, "marginalisation": 1.0}
+        methods = ("gumbel_softmax", "marginalisation")
+        test = {"ratio": 2.0, **{f"{name}{end}": 1.0 for name in methods for end in ("", "_mb")}}
         config = {"classes": int(cell.rpartition("-")[2]), "seed": 0}
-        run = {"key": f"{cell}_repeat=0", "cell": cell, "config": config, "test": test, "code": ""}
+        run = {"key": f"{cell}_repeat=0", "cell": cell, "config": config, "test": test}
+        run |= {"code": "", "device": "a machine"}
         Records(tmp_path / "speed").add([run])
     both = {f"results/speed/{cell}.jsonl": [f"{cell}_repeat=0"] for cell in FIVE_A}
     claim = next(claim for claim in ledger.figures() if claim.id == "figure-5a")
@@ -137,12 +139,17 @@ def test_two_figures_of_the_paper_in_one_of_ours_share_a_block():
     )
 
 
-CELL = "from gsbook.reader import plots\nimport matplotlib.pyplot as plt\nplots.use_style()\nplt.plot([1, 2], [3, 4]);"
+CELL = """\
+from gsbook.reader import plots
+import matplotlib.pyplot as plt
+plots.use_style()
+plt.plot([1, 2], [3, 4]);"""
 
 
 @pytest.fixture
 def chapter(tmp_path, monkeypatch):
-    """A book of one chapter with one figure, which draws anew the paper's Figure 2; its cells beyond it fail."""
+    """A book of one chapter with one figure, which draws anew the paper's Figure 2; its cells
+    beyond it fail."""
     figure = {
         "cell_type": "code",
         "id": "a",

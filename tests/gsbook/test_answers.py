@@ -98,6 +98,13 @@ def test_typical_wrong_answers_get_their_hints(label):
 
 # Mistakes made in the solutions: what is changed, into what, and a word of the hint to come.
 MISTAKES = {
+    "ex-tensors-1": (".sum(0) / member.sum(0)", ".mean(0)", "of the class"),
+    "ex-tensors-2": (".sum(-1)", "", "summed away"),
+    "ex-tensors-3": (
+        "(backward - backward.detach())",
+        "(backward - backward).detach()",
+        "Nothing is left",
+    ),
     "ex-learning-1": ("2 * eta", "eta", "factor 2"),
     "ex-learning-2": ("torch.sigmoid(theta) - z", "z - torch.sigmoid(theta)", "minus in front"),
     "ex-learning-3": ("b1 @ W2 + b2", "b2", "b1 pass"),
@@ -158,6 +165,8 @@ MISTAKES = {
     ),
     "ex-table-1-interval": ("stats.t.ppf(0.975, n - 1)", "1.96", "Student"),
     "ex-table-1-kendall": ("np.sqrt(pairs_a * pairs_b)", "len(signs_a)", "Tied"),
+    "ex-table-1-two": (") / 2 ", ") ", "divided by 2"),
+    "ex-table-1-law": ("(x * z - y**2)", "(y**2 - x * z)", "sign"),
     "ex-table-1-fooled": ("0.05 / 2", "0.05", "half of them"),
     "ex-few-labels-belief": ("(-losses)", "losses", "look at the sign"),
     "ex-few-labels-classes": ("(r * (D + I + G) - D)", "r * (D + I + G)", "subtract D"),

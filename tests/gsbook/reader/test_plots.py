@@ -5,6 +5,7 @@ import io
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -76,3 +77,40 @@ def test_digits_reads_bytes_and_binary_alike():
 def test_digits_names_the_shape_it_cannot_draw(shape):
     with pytest.raises(ValueError, match=str(list(shape))[1:-1]):
         plots.digits(torch.zeros(shape))
+
+
+def test_a_heat_map_writes_its_numbers_and_leaves_gaps_empty():
+    frame = pd.DataFrame({"a": [1.0, np.nan], "b": [-2.0, 0.0]}, index=["st", "other"])
+    ax = plots.heat_map(frame, center=0)
+    assert [text.get_text() for text in ax.texts] == ["1.0", "-2.0", "0.0"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["ST", "other"]
+    mesh = ax.collections[0]
+    mesh.update_scalarmappable()
+    colors = mesh.get_facecolors().reshape(2, 2, 4)
+    assert colors[0, 1, 2] > colors[0, 1, 0]  # below the centre blue,
+    assert colors[0, 0, 0] > colors[0, 0, 2]  # above it orange,
+    assert colors[1, 1, 3] < 0.02  # at it the page itself
+    rows = plots.figure_data(ax.figure).splitlines()[1:]
+    assert rows == [
+        "1,,ST,cell,a,1,",
+        "1,,ST,cell,b,-2,",
+        "1,,other,cell,a,,",
+        "1,,other,cell,b,0,",
+    ]
+
+
+def test_seeds_are_all_drawn_and_one_seed_has_no_interval():
+    asked = []
+    values = {"st": [3.0, 1.0, 2.0], "none": [], "mine": [5.0]}
+    ax = plots.seeds(values, interval=lambda x: asked.append(sorted(x)) or (0.5, 3.5))
+    assert asked == [[1.0, 2.0, 3.0]]
+    dots = [dots.get_offsets()[:, 0].tolist() for dots in ax.collections if len(dots.get_offsets())]
+    assert sorted(dots, key=len) == [[5.0], [3.0, 1.0, 2.0]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["ST", "none", "mine"]
+    drawn = "\n".join(plots.figure_data(ax.figure).splitlines())
+    assert "0.5" in drawn
+    assert "3.5" in drawn
+
+
+def test_seeds_that_are_not_there_are_said_to_be_missing():
+    assert plots.seeds({"st": []}).texts[0].get_text() == "not run yet"

@@ -16,11 +16,11 @@ from test_book import NOTEBOOKS, ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "tools"))
 import citation
-
 import colab
+
 import notebooks
 
-EDITIONS = sorted((ROOT / "colab").glob("*.ipynb"))
+EDITIONS = sorted((ROOT / "notebooks" / "colab").glob("*.ipynb"))
 MYST = create_md_parser(
     MdParserConfig(
         enable_extensions={
@@ -178,7 +178,9 @@ def test_links_lead_somewhere(path):
     there = colab.colab(notebooks.address(), "")
     for link in (link.removeprefix(there) for link in links if link.startswith(there)):
         name, _, cell = link.partition("#scrollTo=")
-        other = json.loads((ROOT / "colab" / name).read_text(encoding="utf-8"))["cells"]
+        other = json.loads((ROOT / "notebooks" / "colab" / name).read_text(encoding="utf-8"))[
+            "cells"
+        ]
         assert not cell or cell in {c["metadata"]["id"] for c in other}, link
     for link in (
         link.removeprefix(citation.site()) for link in links if link.startswith(citation.site())
@@ -263,7 +265,7 @@ def edition(*texts):
     return ["".join(cell["source"]) for cell in made["cells"][1:]]
 
 
-THERE = "https://colab.research.google.com/github/a/b/blob/main/colab/01_zero.ipynb"
+THERE = "https://colab.research.google.com/github/a/b/blob/main/notebooks/colab/01_zero.ipynb"
 
 
 @pytest.mark.parametrize(
