@@ -318,6 +318,8 @@ def tally(title: str, *kinds: str) -> str:
 def grid() -> str:
     """What the whole grid of Table 1 costs on few and on many workers, from measured steps."""
     path = ROOT / "results" / "benchmarks" / "cluster.json"
+    if not path.exists():
+        return "It is not measured yet: `python benchmarks/cluster.py` does it.\n"
     found = json.loads(path.read_text(encoding="utf-8"))
     rows = [
         [
