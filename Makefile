@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 export GSLIB_BUDGET ?= smoke
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book pdf browser test lint clean address
+.PHONY: help book pdf browser test tested lint dist clean address
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,20 +38,35 @@ pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs 
 	$(BIN)/python book/tools/pdf.py
 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
-	$(BIN)/python -m pytest tests/test_browser.py
+	$(BIN)/python -m pytest tests/browser
 
-# A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
+# The editions for Colab are run by test_alone.py. A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 tests notebooks
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 --ignore=notebooks/colab tests notebooks
 
-lint: $(INSTALLED) ## check the style of the code and that the notebooks are normalised
+tested: $(INSTALLED) ## run every chapter as a test, and note it in results/tested.json
+	$(BIN)/python book/tools/status.py
+
+lint: $(INSTALLED) ## check the style of the code, and that notebooks are normalised and their editions for Colab up to date
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
 	$(BIN)/python book/tools/notebooks.py --check
+	$(BIN)/python book/tools/colab.py --check
+	$(BIN)/python book/tools/citation.py --check
+
+# The wheel is made from the source distribution, so that a fault of either shows.
+dist: $(INSTALLED) ## build wheel and source distribution into dist, and test both
+	rm -rf dist build
+	$(BIN)/python -c "from setuptools import build_meta; build_meta.build_sdist('dist')"
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+	DIST=dist $(BIN)/python -m pytest tests/book/test_distribution.py
 
 clean: ## remove what was built; .venv stays
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-address: ## move the book: make address URL=https://host/owner/repository
-	@test -n "$(URL)" || { echo "usage: make address URL=https://host/owner/repository" >&2; exit 2; }
-	$(PYTHON) book/tools/notebooks.py --address "$(URL)"
+# The shell gets the address from the environment, where no quote or backquote in it means anything.
+address: $(INSTALLED) ## move the book: make address URL=https://host/owner/repository
+	@test -n "$$URL" || { echo "usage: make address URL=https://host/owner/repository" >&2; exit 2; }
+	$(BIN)/python book/tools/notebooks.py --address "$$URL"

@@ -10,7 +10,7 @@ time, which other work on the machine disturbs least. The unit is a *model-step*
     torchvision  the same, but the DataLoader takes torchvision's MNIST with ToTensor: one picture at a time
     tensors      the same model and optimiser, batches taken from a tensor, without a DataLoader
     jax          the same model in JAX, jit over lax.scan of 100 steps, one thread; the extra `benchmark` installs it
-    gslib        gslib.experiment.Ensemble with E members, one thread a process, one or more processes at once
+    gslib        gsbook.experiments.table1.train.Ensemble with E members, one thread a process, one or more processes at once
     products     only the five matrix products of a step, dense, one thread a process
 
 Then the evaluation of one trained model (10,000 images, m = 1000) is timed on a part of it and extrapolated. With --json
@@ -115,7 +115,9 @@ def usual(node: str, threads: int, source: str):
 
 def gslib(node: str, members: int, estimator: str = "gumbel_softmax"):
     """The engine, as a long run uses it; yields after every EVERY model-steps, with a point of the learning curve."""
-    from gslib.experiment import Config, Ensemble, prepare_process
+    from gsbook.engine.machine import prepare_process
+    from gsbook.experiments.table1.config import Config
+    from gsbook.experiments.table1.train import Ensemble
 
     prepare_process()
     images = pixels().byte()
@@ -181,7 +183,7 @@ def products():
     """Only what no implementation can leave out: the five matrix products of a step."""
     import torch
 
-    from gslib.experiment import prepare_process
+    from gsbook.engine.machine import prepare_process
 
     prepare_process()
     x, z, d, e = (torch.rand(BATCH, n) for n in (PIXELS, UNITS, PIXELS, UNITS))
@@ -203,7 +205,7 @@ def evaluation(node: str) -> dict:
     """CPU time and peak memory of the m-sample bound on a part of the test set, in this process."""
     from gsbook.engine.bound import mean_bound
     from gsbook.engine.step import usable
-    from gslib.experiment import prepare_process
+    from gsbook.engine.machine import prepare_process
     from gslib.models import DiscreteVAE
 
     prepare_process()
@@ -328,8 +330,8 @@ def machine() -> dict:
     """What the numbers depend on besides the code."""
     import torch
 
-    from gslib.experiment import prepare_process
-    from gslib.experiment.records import environment
+    from gsbook.engine.machine import prepare_process
+    from gsbook.engine.machine import environment
 
     found, threads = environment(torch.device("cpu")), torch.get_num_threads()
     prepare_process()

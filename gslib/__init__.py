@@ -1,20 +1,11 @@
 """gslib: the estimators and models of the open book on Gumbel-Softmax, short enough to read in one sitting."""
 
-from gslib import data, functional, models
-from gslib.baselines import Baseline
-from gslib.check import check
-from gslib.distributions import Bernoulli, Categorical, kl, relaxed_kl
-from gslib.estimators import ESTIMATORS
-
-__all__ = [
-    "ESTIMATORS",
-    "Baseline",
-    "Bernoulli",
-    "Categorical",
-    "check",
-    "data",
-    "functional",
-    "kl",
-    "models",
-    "relaxed_kl",
-]
+from gslib import functional as functional
+from gslib import models as models
+from gslib.baselines import Baseline as Baseline
+from gslib.check import check as check
+from gslib.distributions import Bernoulli as Bernoulli
+from gslib.distributions import Categorical as Categorical
+from gslib.divergences import kl as kl
+from gslib.divergences import relaxed_kl as relaxed_kl
+from gslib.estimators import ESTIMATORS as ESTIMATORS

@@ -1,20 +1,21 @@
-"""Value checks that run eagerly and step aside where a value cannot be looked at (compile, vmap, the runner's step)."""
-
-from __future__ import annotations
+"""Checks of what comes in. Those of values run eagerly and step aside where no value can be read."""
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+T = TypeVar("T")
 _enabled: ContextVar[bool] = ContextVar("gslib_checks", default=True)
 
 
 @contextmanager
-def unchecked():
-    """Skip value checks inside the block: each costs a pass over the tensor and, on a GPU, a synchronisation."""
+def unchecked() -> Iterator[None]:
+    """Skip value checks inside: each costs a pass over the tensor and, on a GPU, a synchronisation."""
     token = _enabled.set(False)
     try:
         yield
@@ -22,80 +23,106 @@ def unchecked():
         _enabled.reset(token)
 
 
-def can_look(*values) -> bool:
-    """Whether the values of these tensors may be inspected here and now."""
+def look(ask: Callable[[], T]) -> T | None:
+    """What `ask` reads off a tensor; None where that is switched off or impossible."""
     if torch.compiler.is_compiling() or not _enabled.get():
-        return False
-    # torch offers no public question "am I under vmap?"; this is the one its own library asks.
-    return not any(
-        isinstance(v, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(v) for v in values
-    )
-
-
-def check_tau(tau) -> None:
-    if can_look(tau):
-        fine = (
-            bool(((tau > 0) & tau.isfinite()).all())
-            if isinstance(tau, Tensor)
-            else 0 < tau < math.inf
-        )
-        if not fine:
-            raise ValueError(
-                f"tau must be positive and finite, got {_show(tau)}; anneal it to a small value such as 0.1, "
-                "not to zero (tau = 0 is the arg max: use sample())"
-            )
-
-
-def check_logits(logits, dim: int | None = None) -> None:
-    """Raise on something that is no floating tensor, on NaN and +inf, and, along `dim`, on a row of -inf only."""
-    if not isinstance(logits, Tensor):
-        raise TypeError(
-            f"logits must be a torch.Tensor, got {type(logits).__name__}; wrap the values in torch.tensor(...)"
-        )
-    if not logits.is_floating_point():
-        raise TypeError(f"logits must be floating point, got {logits.dtype}; call .float() first")
-    if dim is not None:
-        if not -logits.ndim <= dim < logits.ndim:
-            raise IndexError(
-                f"dim {dim} is out of range for logits of shape {tuple(logits.shape)}; "
-                f"use a dim from {-logits.ndim} to {logits.ndim - 1}"
-            )
-        if logits.shape[dim] == 0:
-            raise ValueError(
-                f"logits of shape {tuple(logits.shape)} have no class along dim {dim}; give at least one"
-            )
-    if can_look(logits) and logits.numel():
+        return None
+    try:
         with torch.no_grad():
-            # NaN and +inf both survive max, and a row's maximum tells a masked row. One sum clears the good case.
-            top = logits.amax(dim) if dim is not None else logits.amax()
-            if math.isfinite(top.sum().item()):
-                return
-            bad = ~(top < torch.inf)
-            if bool(bad.any()):
-                count = int((logits.isnan() | (logits == torch.inf)).sum())
-                raise ValueError(
-                    f"logits hold {count} NaN or +inf value(s) (shape {tuple(logits.shape)}); "
-                    "look at the loss and the learning rate that produced them"
-                )
-            if dim is not None and bool((top == -torch.inf).any()):
-                raise ValueError(
-                    f"{int((top == -torch.inf).sum())} row(s) of logits are -inf in every class "
-                    f"(shape {tuple(logits.shape)}, dim {dim}); leave at least one class unmasked"
-                )
+            return ask()
+    except RuntimeError:  # under vmap, on meta, fake and empty tensors no value can be read
+        return None
 
 
-def check_value(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise unless the trailing axes of `value` are `shape`'s (leading axes broadcast)."""
+def shown(x: Tensor | Sequence[int]) -> str:
+    return str(tuple(x.shape if isinstance(x, Tensor) else x))
+
+
+def check_floating(name: str, x: Any) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}; make it one")
+    if not x.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {x.dtype}; call .float() first")
+
+
+def check_logits(logits: Any, dim: int | None = None) -> None:
+    """Raise on NaN and infinities; along `dim`, -inf masks a class, but not every class of a row."""
+    check_floating("logits", logits)
+    n = logits.ndim
+    if dim is not None and not -n <= dim < n:
+        span = f"from {-n} to {n - 1}"
+        raise IndexError(f"dim {dim} is out of range for logits {shown(logits)}: {span}")
+    if dim is not None and logits.shape[dim] == 0:
+        raise ValueError(f"logits {shown(logits)} have no class along dim {dim}; give one or more")
+    # One sum clears the good case: NaN and infinities survive it.
+    total = look(lambda: sum(_ends(logits)) if dim is None else float(logits.amax(dim).sum()))
+    if total is None or math.isfinite(total):
+        return
+    bad = logits.isnan() | logits.isinf() & ((logits > 0) | (dim is None))
+    if count := int(bad.sum()):
+        kind = f"{'infinite' if dim is None else '+inf'} value(s) (shape {shown(logits)})"
+        remedy = "look at the loss and the learning rate that produced them"
+        raise ValueError(f"logits hold {count} NaN or {kind}; {remedy}")
+    if dim is not None and (rows := int((logits.amax(dim) == -torch.inf).sum())):
+        remedy = "leave at least one class unmasked"
+        raise ValueError(
+            f"{rows} row(s) of logits {shown(logits)} are -inf in every class; {remedy}"
+        )
+
+
+def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:
+    """Raise unless `value` is a positive number, or a tensor of them that broadcasts from the left."""
+    if not isinstance(value, (int, float, Tensor)):
+        raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
+    if isinstance(value, Tensor) and not fits(value.shape[::-1], like.shape[::-1]):
+        remedy = f"does not broadcast from the left to {shown(like)}; give one, or one per member"
+        raise ValueError(f"{name} has shape {shown(value)}, which {remedy}")
+    ends = look(lambda: _ends(value))
+    if ends and not 0 < ends[0] <= ends[1] < math.inf:
+        given = value.tolist() if isinstance(value, Tensor) else value
+        raise ValueError(f"{name} must be positive and finite, got {given}{remedy}")
+
+
+def check_tau(tau: Any, logits: Tensor) -> None:
+    """The same for a temperature, which must also leave (logits + noise) / tau finite."""
+    remedy = "; anneal it to a small value such as 0.1, not to zero (the arg max: use sample())"
+    check_positive("tau", tau, logits, remedy)
+    ends = look(lambda: _ends(tau))
+    if not ends or ends[0] >= 1:
+        return
+    size = look(lambda: max(map(abs, _ends(logits.nan_to_num(neginf=0)))))
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    if size is not None and (size + 1000) / ends[0] > torch.finfo(wide).max:
+        remedy = "subtract each row's maximum from its logits, or take a larger tau"
+        raise ValueError(f"logits of size {size:g} / tau = {ends[0]:g} overflow {wide}; {remedy}")
+
+
+def check_value(name: str, value: Any, shape: Sequence[int], events: int) -> None:
+    """Raise unless the last `events` axes of `value` are those of `shape`; leading axes broadcast."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
-    try:
-        torch.broadcast_shapes(value.shape, shape)
-    except RuntimeError:
-        raise ValueError(
-            f"{name} has shape {tuple(value.shape)}, which does not broadcast with the distribution's "
-            f"{tuple(shape)}; its last axes must match"
-        ) from None
+    pairs = zip(value.shape[::-1], tuple(shape)[::-1], strict=False)
+    leading = all(n == m or 1 in (n, m) for n, m in pairs)
+    if not leading or value.shape[-events:] != shape[-events:]:
+        remedy = f"does not broadcast with {shown(shape)}; its last {events} axes must match"
+        raise ValueError(f"{name} has shape {shown(value)}, which {remedy}")
 
 
-def _show(value) -> str:
-    return f"{value.tolist()}" if isinstance(value, Tensor) else repr(value)
+def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
+    """Whether a tensor of the one shape broadcasts to the other, aligned on the right."""
+    pairs = zip(shape[::-1], into[::-1], strict=False)
+    return len(shape) <= len(into) and all(n in (1, m) for n, m in pairs)
+
+
+def check_inside(name: str, x: Tensor, low: float, high: float, remedy: str) -> None:
+    """Raise unless every value lies in [low, high]."""
+    ends = look(lambda: _ends(x))
+    if ends and not low <= ends[0] <= ends[1] <= high:
+        got = f"got values from {ends[0]:g} to {ends[1]:g}"
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], {got}; {remedy}")
+
+
+def _ends(x: float | Tensor) -> tuple[float, float]:
+    """The smallest and the largest value; NaN, where there is one, is both."""
+    low, high = x.aminmax() if isinstance(x, Tensor) else (x, x)
+    return float(low), float(high)

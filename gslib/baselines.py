@@ -1,14 +1,18 @@
 """Learned baselines for estimators that weight the score: explicit, checkpointed state, updated after use."""
 
-from __future__ import annotations
-
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_value
+from gslib._checks import check_floating, fits, look, shown
+from gslib._fast import widened
+from gslib.models.layers import Linear
+
+# signals [..., B, S] -> (centred signals of that shape, a scale that broadcasts with them)
+Centred = tuple[Tensor, Tensor | float]
+Centring = Callable[[Tensor], Centred]
+Centre = float | Tensor | Centring
 
 
 class Baseline(nn.Module):
@@ -25,6 +29,8 @@ class Baseline(nn.Module):
         inputs: size D of the input x that the network sees, or None for no network.
         moving_average: subtract the moving average c.
         normalise: return max(1, sigma) as the scale, sigma^2 a moving average of the signal's variance; else 1.
+        signal_alone: divide the signal here and return 1, as the formula reads: what else reaches a node, such as a
+            KL term, then keeps its size. Else the estimator divides all of it.
         ensemble: number E of members; each has its own state. None for a single run without that axis.
         hidden: tanh units of the network's one hidden layer. lr: its learning rate (plain SGD on the squared error).
         decay: of the moving averages.
@@ -41,12 +47,17 @@ class Baseline(nn.Module):
     tensor([[5.]])
     """
 
+    mean: Tensor
+    variance: Tensor
+    seen: Tensor
+
     def __init__(
         self,
         inputs: int | None = None,
         *,
         moving_average: bool = True,
         normalise: bool = True,
+        signal_alone: bool = False,
         ensemble: int | None = None,
         hidden: int = 100,
         lr: float = 1e-3,
@@ -54,67 +65,65 @@ class Baseline(nn.Module):
         seeds: list[int] | None = None,
     ):
         super().__init__()
-        self.moving_average, self.normalise, self.lr, self.decay = (
-            moving_average,
-            normalise,
-            lr,
-            decay,
-        )
+        self.moving_average, self.lr, self.decay = moving_average, lr, decay
+        self.normalise, self.signal_alone = normalise, signal_alone
         lead = () if ensemble is None else (ensemble,)
         self.lead = len(lead)
         self.register_buffer("mean", torch.zeros(lead))
         self.register_buffer("variance", torch.ones(lead))
         self.register_buffer("seen", torch.zeros(lead, dtype=torch.bool))
-        self.network = None
+        self.network: nn.Module | None = None
         if inputs is not None:
-            from gslib.models import (
-                Linear,
-            )  # here, since models stand on the modules that import this one
-
             first = Linear(inputs, hidden, name="baseline", ensemble=ensemble, seeds=seeds)
             last = Linear(hidden, 1, ensemble=ensemble, seeds=seeds)
-            nn.init.zeros_(
-                last.weight
-            )  # the first prediction is 0, so learning starts from the moving average alone
+            # The first prediction is 0: learning starts from the moving average alone.
+            nn.init.zeros_(last.weight)
             self.network = nn.Sequential(first, nn.Tanh(), last)
-        self._last: tuple[Tensor, Tensor | None, Tensor] | None = None
+        self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
 
-    def forward(self, signal: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, signal: Tensor, x: Tensor | None = None) -> Centred:
         """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with them)."""
-        if (self.network is None) != (x is None):
-            raise ValueError(
-                "this baseline has no network: do not pass x"
-                if self.network is None
-                else "this baseline has an input-dependent network: pass x, e.g. baseline=partial(b, x=x)"
-            )
-        signal, prediction = signal.detach(), None
-        if self.network is not None:
+        self._check(signal, x)
+        signal, prediction = widened(signal.detach()), None
+        if self.network is not None and x is not None:
             with torch.enable_grad():
                 prediction = self.network(x.detach())  # [..., B, 1]
             signal = signal - prediction.detach()
         mean, variance = self._moments(signal)
-        mean, variance = (
-            torch.where(self.seen, self.mean, mean),
-            torch.where(self.seen, self.variance, variance),
-        )
+        mean = torch.where(self.seen, self.mean, mean)
+        variance = torch.where(self.seen, self.variance, variance)
         centred = signal - self._pad(mean) if self.moving_average else signal
         self._last = (signal, centred, prediction)
-        scale = variance.sqrt().clamp(min=1) if self.normalise else torch.ones_like(variance)
+        scale = torch.ones_like(variance)
+        if self.normalise:
+            scale = variance.sqrt().clamp(min=1)
+        if self.signal_alone:
+            return centred / self._pad(scale), 1.0
         return centred, self._pad(scale)
+
+    def _check(self, signal: Tensor, x: Tensor | None) -> None:
+        if self.network is None and x is not None:
+            raise ValueError("this baseline has no network: do not pass x")
+        if self.network is not None and x is None:
+            raise ValueError("this baseline has an input-dependent network: pass partial(b, x=x)")
+        check_floating("signal", signal)
+        lead = self.mean.shape
+        if signal.ndim < self.lead + 2 or signal.shape[: self.lead] != lead or not signal.numel():
+            wanted = f"[{', '.join(map(str, (*lead, 'B', 'S')))}] with an example or more"
+            raise ValueError(f"signal has shape {shown(signal)}; this baseline takes {wanted}")
+        if x is not None and not fits(x.shape[:-1], signal.shape[:-1]):
+            raise ValueError(f"x {shown(x)} needs one row for each signal of {shown(signal)}")
 
     def update(self) -> None:
         """Learn from the last call's signal: one step of the network, then the moving averages."""
         if self._last is None:
-            raise RuntimeError(
-                "update() before the first use; call the estimator with this baseline first"
-            )
+            raise RuntimeError("update() before the first use: call the estimator with it first")
         signal, centred, prediction = self._last
-        if prediction is not None:
+        if self.network is not None and prediction is not None:
             weights = list(self.network.parameters())
             # Descends the mean over the batch of (f - c - C(x))^2 / 2, per member.
-            slopes = torch.autograd.grad(
-                (-centred * prediction).flatten(self.lead).mean(-1).sum(), weights
-            )
+            loss = (-centred * prediction).flatten(self.lead).mean(-1).sum()
+            slopes = torch.autograd.grad(loss, weights)
             with torch.no_grad():
                 for weight, slope in zip(weights, slopes, strict=True):
                     weight.sub_(slope, alpha=self.lr)
@@ -133,9 +142,7 @@ class Baseline(nn.Module):
         return flat.mean(-1), flat.var(-1, correction=0)
 
 
-def as_baseline(
-    baseline: float | Tensor | Callable,
-) -> Callable[[Tensor], tuple[Tensor, Tensor | float]]:
+def as_baseline(baseline: Centre) -> Centring:
     """A callable signal -> (centred signal, scale) from a number, a tensor or such a callable.
 
     >>> as_baseline(2.0)(torch.tensor([[5.0]]))
@@ -143,16 +150,16 @@ def as_baseline(
     """
     if callable(baseline):
         return baseline
-    if isinstance(baseline, (int, float)) and not math.isfinite(baseline):
+    if not isinstance(baseline, (int, float, Tensor)):
+        raise TypeError(f"baseline must be a number, tensor or callable, got {baseline!r}")
+    value = torch.as_tensor(baseline).detach()
+    if look(lambda: bool(value.isfinite().all())) is False:
         raise ValueError(f"baseline must be finite, got {baseline}")
 
     def centre(signal: Tensor) -> tuple[Tensor, float]:
-        value = (
-            torch.as_tensor(baseline, dtype=signal.dtype, device=signal.device)
-            .detach()
-            .unsqueeze(-1)
-        )
-        check_value("baseline", value, signal.shape)
-        return signal - value, 1.0
+        if not fits(value.shape, signal.shape[:-1]):
+            remedy = f"does not broadcast to the losses' {shown(signal.shape[:-1])}; give one each"
+            raise ValueError(f"baseline has shape {shown(value)}, which {remedy}")
+        return signal - value.to(signal).unsqueeze(-1), 1.0
 
     return centre

@@ -1,20 +1,24 @@
 """Grade a gradient estimator, the reader's own included, against exact gradients on small programs."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gslib.distributions import Bernoulli, Categorical, Distribution
-from gslib.estimators import ESTIMATORS, annealed_st, exact
-from gslib.program import Program
+from gslib._checks import shown
+from gslib.distributions import Distribution
+from gslib.estimators import ESTIMATORS, Estimator, exact
+from gslib.programs import PROGRAMS, Build
 
 FALSE_ALARM = 1e-3  # the chance that an unbiased estimator is called biased anywhere in a report
+Function = Callable[..., Tensor]
+Settings = dict[str, Any]
+Node = Callable[[Distribution], Distribution] | None
+Outcome = tuple[Tensor, Tensor]  # values, gradients
 ROUNDING = 1e-10  # an error this small, relative to the gradient, is rounding and no bias
 
 
@@ -48,13 +52,19 @@ class ProgramReport:
             return f"unbiased within {self.threshold * self.standard_error / self.exact_norm:.1%}"
         return f"biased by {self.bias / self.exact_norm:.1%}"
 
+    def __str__(self) -> str:
+        z = f"{min(self.max_z, 999):>6.1f}{self.value_bias:>8.4f}"
+        error = f"{self.bias:>6.4f} {self.standard_error:>6.4f}"
+        return f"{self.program:<30} {error}{z} {self.verdict}"
+
 
 @dataclass(frozen=True)
 class Report:
     """The result of `check`: one `ProgramReport` per program, printed as a table.
 
     >>> print(check("exact", samples=100))
-    exact(): unbiased at this precision (100 samples, max |z| from ... on counts as bias)
+    exact(): unbiased at this precision
+    100 samples; biased where |z| passes ...
     ...
     """
 
@@ -68,36 +78,30 @@ class Report:
         """Whether every program's gradient is. The bias of the value is reported, not judged."""
         return all(p.unbiased for p in self.programs)
 
-    def to_dicts(self) -> list[dict]:
+    def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary per program, ready for `pandas.DataFrame`."""
-        return [
-            {"estimator": self.estimator, **asdict(p), "unbiased": p.unbiased, "verdict": p.verdict}
-            for p in self.programs
-        ]
+        judged = (
+            (asdict(p), {"unbiased": p.unbiased, "verdict": p.verdict}) for p in self.programs
+        )
+        return [{"estimator": self.estimator, **fields, **more} for fields, more in judged]
 
     def __str__(self) -> str:
         verdict = "unbiased at this precision" if self.unbiased else "biased"
-        lines = [
-            f"{self.estimator}: {verdict} ({self.samples:,} samples, max |z| from {self.threshold:.1f} on counts as bias)",
-            f"{'program':<31}{'|exact|':>8}{'|bias|':>9}{'+-':>8}{'max |z|':>9}{'variance':>10}{'value bias':>12}  verdict",
-        ]
-        for p in self.programs:
-            lines.append(
-                f"{p.program:<31}{p.exact_norm:>8.4f}{p.bias:>9.4f}{p.standard_error:>8.4f}{min(p.max_z, 9999):>9.1f}"
-                f"{p.variance:>10.4f}{p.value_bias:>12.4f}  {p.verdict}"
-            )
-        return "\n".join(lines)
+        line = f"{self.samples:,} samples; biased where |z| passes {self.threshold:.1f}"
+        title = f"{self.estimator}: {verdict}\n{line}"
+        head = f"{'program':<30}{'|bias|':>7}{'+-':>7}{'|z|':>6}{'value':>8} verdict"
+        return "\n".join([title, head, *map(str, self.programs)])
 
     __repr__ = __str__
 
 
 def check(
-    estimator: str | Callable[..., Tensor],
+    estimator: str | Function,
     *,
     samples: int = 100_000,
     seed: int = 0,
-    node: Callable[[Distribution], Distribution] | None = None,
-    **hyperparameters,
+    node: Node = None,
+    **hyperparameters: Any,
 ) -> Report:
     """Grade an estimator on small programs whose exact gradient enumeration gives.
 
@@ -106,7 +110,7 @@ def check(
         samples: examples per program; the standard errors shrink with its square root.
         seed: of the noise. The global random state is put back afterwards.
         node: for an estimator that changes the node it samples: the change, q -> q. The exact gradient is then that
-            of the changed program. For `annealed_st` it is q.with_slope(slope) without being asked.
+            of the changed program. For `annealed_st` it is sharpened(q, slope) without being asked.
         hyperparameters: handed to the estimator, e.g. tau=0.5.
 
     Returns:
@@ -124,166 +128,84 @@ def check(
     >>> check("sf", samples=5_000).unbiased, check("st", samples=5_000).unbiased
     (True, False)
     """
+    name, settings, run, change = _resolve(estimator, hyperparameters)
+    node, graded = node or change, []
+    if not isinstance(samples, int) or samples < 2:
+        remedy = "use 1,000 or more"
+        raise ValueError(f"samples must be 2 or more for a standard error, got {samples}; {remedy}")
+    oracle = functools.partial(exact, max_states=10**6)
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+        torch.default_generator.manual_seed(seed)
+        for program, (parameters, build) in PROGRAMS.items():
+            target = _gradients(oracle, _change_nodes(build, node), parameters, 1)
+            graded.append((program, target, _gradients(run, build, parameters, samples)))
+    comparisons = sum(gradient.numel() for _, (_, gradient), _ in graded)
+    tail = torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
+    threshold = -torch.special.ndtri(tail).item()
+    called = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
+    return Report(
+        called,
+        samples,
+        threshold,
+        tuple(_grade(name, exact, estimate, threshold) for name, exact, estimate in graded),
+    )
+
+
+def _resolve(estimator: str | Function, settings: Settings) -> tuple[str, Settings, Function, Node]:
+    """Name, settings, the function of a program alone, and how it changes the nodes that it samples."""
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]
     if not callable(estimator):
-        raise TypeError(
-            f"estimator must be a name in ESTIMATORS or a function, got {type(estimator).__name__}"
-        )
-    if samples < 2:
-        raise ValueError(
-            f"samples must be at least 2 to give a standard error, got {samples}; use 1,000 or more"
-        )
-    function, settings = estimator, hyperparameters
-    while isinstance(function, functools.partial):
-        function, settings = function.func, function.keywords | settings
-    if node is None and function is annealed_st:
-        slope = settings.get("slope", 1.0)
-
-        def node(q):
-            return q.with_slope(slope)
-
-    run = functools.partial(estimator, **hyperparameters)
+        kind = type(estimator).__name__
+        raise TypeError(f"estimator must be a name in ESTIMATORS or a function, got {kind}")
+    run = functools.partial(estimator, **settings)  # flat, if estimator is a partial too
     uniform = inspect.signature(run).parameters.get("uniform")
+    function, settings = run.func, run.keywords
+    if isinstance(function, Estimator):
+        function = function.function
+    name = getattr(function, "__name__", type(function).__name__)
     if uniform is not None and uniform.default is inspect.Parameter.empty:
         run = functools.partial(run, uniform=torch.rand_like)
-
-    results = []
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.default_generator.manual_seed(seed)
-        for name, (parameters, build) in PROGRAMS.items():
-            target = _gradients(
-                functools.partial(exact, max_states=10**6),
-                _change_nodes(build, node),
-                parameters,
-                1,
-            )
-            results.append((name, *target, *_gradients(run, build, parameters, samples)))
-    comparisons = sum(exact_gradient.numel() for _, _, exact_gradient, _, _ in results)
-    threshold = -torch.special.ndtri(
-        torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
-    ).item()
-    name = getattr(function, "__name__", type(function).__name__)
-    shown = ", ".join(f"{key}={value}" for key, value in settings.items())
-    return Report(
-        f"{name}({shown})",
-        samples,
-        threshold,
-        tuple(_grade(*result, threshold) for result in results),
-    )
+    row = next((row for row in ESTIMATORS.values() if row.function is function), None)
+    node = None
+    if row is not None and row.change is not None:
+        changed = {key: value for key, value in settings.items() if key == row.schedule}
+        node = functools.partial(row.change, **changed)
+    return name, settings, run, node
 
 
-def _grade(name, exact_value, exact_gradient, values, gradients, threshold) -> ProgramReport:
-    error = gradients.mean(0) - exact_gradient[0]
-    variance = gradients.var(0)
+def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> ProgramReport:
+    (exact_value, exact_gradient), (values, gradients) = exact, estimate
+    error, variance = gradients.mean(0) - exact_gradient[0], gradients.var(0)
     standard_error = (variance / len(gradients)).sqrt()
     z = error.abs() / (standard_error + ROUNDING * exact_gradient.norm())
+    norms = [x.norm() for x in (exact_gradient, error, standard_error)]
     value_error = values.mean() - exact_value.mean()
-    return ProgramReport(
-        program=name,
-        exact_norm=exact_gradient.norm().item(),
-        bias=error.norm().item(),
-        standard_error=standard_error.norm().item(),
-        max_z=z.max().item(),
-        variance=variance.sum().item(),
-        value_bias=value_error.item(),
-        value_standard_error=(values.var() / len(values)).sqrt().item(),
-        threshold=threshold,
-    )
+    value_se = (values.var() / len(values)).sqrt()
+    numbers: Any = [*norms, z.max(), variance.sum(), value_error, value_se]  # as the fields stand
+    return ProgramReport(name, *[x.item() for x in numbers], threshold=threshold)
 
 
-def _gradients(run, build, parameters: list[Tensor], samples: int) -> tuple[Tensor, Tensor]:
+def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: int) -> Outcome:
     """The surrogate's values [samples] and its gradient for each sample's own copy of the parameters, [samples, P]."""
     copies = [p.expand(samples, *p.shape).clone().requires_grad_() for p in parameters]
     surrogate = run(build(*copies))
     if not isinstance(surrogate, Tensor):
-        raise TypeError(
-            f"the estimator returned {type(surrogate).__name__}; it must return the surrogate, a torch.Tensor"
-        )
+        remedy = "it must return the surrogate, a torch.Tensor"
+        raise TypeError(f"the estimator returned {type(surrogate).__name__}; {remedy}")
     if surrogate.shape != (samples,):
-        remedy = (
-            "do not average inside it"
-            if surrogate.ndim == 0
-            else "sum over nodes and units, not over examples"
-        )
-        raise ValueError(
-            f"the estimator returned shape {tuple(surrogate.shape)} for {samples} examples; it must return "
-            f"one surrogate per example, ({samples},): {remedy}"
-        )
+        remedy = "do not average inside it, sum over nodes and units and not over examples"
+        given = f"the estimator returned shape {shown(surrogate)} for {samples} examples"
+        raise ValueError(f"{given}, not one surrogate for each, ({samples},): {remedy}")
     if not surrogate.requires_grad:
-        raise ValueError(
-            "the estimator's surrogate has no gradient; return a tensor whose gradient is the estimate, for "
-            "example f + zero_valued(f.detach() * log_q), and detach only the learning signal"
-        )
-    gradients = torch.autograd.grad(
-        surrogate.sum(), copies, allow_unused=True, materialize_grads=True
-    )
+        remedy = "return f + zero_valued(f.detach() * log_q), say, and detach only the signal"
+        raise ValueError(f"the estimator's surrogate has no gradient; {remedy}")
+    options: Any = dict(allow_unused=True, materialize_grads=True)
+    gradients = torch.autograd.grad(surrogate.sum(), copies, **options)
     return surrogate.detach(), torch.cat([g.reshape(samples, -1) for g in gradients], -1)
 
 
-def _change_nodes(build, node):
+def _change_nodes(build: Build, node: Node) -> Build:
     if node is None:
         return build
     return lambda *parameters: lambda sample: build(*parameters)(lambda q: sample(node(q)))
-
-
-# The programs. Parameters come first in each builder, with any leading axes; everything else is constant.
-def _tensor(*values) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-W, T = _tensor(1.0, -0.7, 0.4), 0.2
-C = _tensor([0.9, -0.3, 0.1], [0.2, 0.7, -0.8])
-A = _tensor([1.0, 0.1, -0.4], [-0.2, 0.6, 0.8], [0.3, -0.9, 0.5])
-
-
-def _bernoulli(loss):
-    return lambda theta, *rest: lambda sample: loss(sample(Bernoulli(theta)), *rest)
-
-
-def _categorical(loss):
-    return lambda theta, *rest: lambda sample: loss(sample(Categorical(theta)), *rest)
-
-
-def _bernoulli_layers(theta, weights) -> Program:
-    def program(sample):
-        z = sample(Bernoulli(theta))  # [..., 2]
-        z = sample(Bernoulli((z.unsqueeze(-1) * weights).sum(-2) - 0.3))  # [..., 2]
-        return ((z * W[:2]).sum(-1) - T) ** 2
-
-    return program
-
-
-def _categorical_layers(theta, weights) -> Program:
-    def program(sample):
-        z = sample(Categorical(theta))[..., 0, :]  # [..., 3]
-        z = sample(Categorical((z.unsqueeze(-1) * weights).sum(-2).unsqueeze(-2)))[
-            ..., 0, :
-        ]  # [..., 3]
-        return ((z * W).sum(-1) - T) ** 2
-
-    return program
-
-
-THETA = _tensor(0.4, -0.6, 0.9)
-PROGRAMS: dict[str, tuple[list[Tensor], Callable[..., Program]]] = {
-    "bernoulli, linear": ([THETA], _bernoulli(lambda z: (z * W).sum(-1))),
-    "bernoulli, separable quadratic": ([THETA], _bernoulli(lambda z: ((z - T) ** 2 * W).sum(-1))),
-    "bernoulli, quadratic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 2)),
-    "bernoulli, cubic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 3)),
-    "bernoulli, parameter in loss": (
-        [THETA, W],
-        _bernoulli(lambda z, w: ((z * w).sum(-1) - T) ** 2),
-    ),
-    "bernoulli, two layers": ([THETA[:2], 2 * A[:2, :2]], _bernoulli_layers),
-    "categorical, linear": ([C.flip(-1)], _categorical(lambda z: (z * C).sum((-2, -1)))),
-    "categorical, quadratic": (
-        [C.flip(-1)],
-        _categorical(lambda z: ((z * C).sum((-2, -1)) - T) ** 2),
-    ),
-    "categorical, bilinear": (
-        [C.flip(-1)],
-        _categorical(lambda z: ((z[..., 0, :] @ A) * z[..., 1, :]).sum(-1)),
-    ),
-    "categorical, two layers": ([THETA[None], A], _categorical_layers),
-}

@@ -4,37 +4,70 @@ Shapes: `...` stands for leading axes (an ensemble axis E, a batch axis B, enume
 and K for the classes of a unit. Per-unit quantities ([..., N]) are never summed here; programs and estimators sum.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
 from torch import Tensor
 
-from gslib._checks import check_logits, check_tau, check_value
-from gslib.functional import (
-    Uniform,
-    from_left,
-    gumbel_softmax,
-    log_softmax,
-    logistic,
-    noise_like,
-    one_hot,
-    perturb,
-    softmax,
-    softplus,
-    straight_through,
-)
+from gslib import functional as F
+from gslib._checks import check_inside, check_logits, check_positive, check_tau, check_value, shown
+from gslib._fast import log_softmax, softmax, softplus
+from gslib.functional import Number, Uniform, from_left, gumbel_softmax, straight_through
 
-PROB_MARGIN = 1e-3  # the hard sigmoid reaches 0 and 1, where log-probabilities are infinite; it is clipped this far away
+PROB_MARGIN = 1e-3  # the hard sigmoid reaches 0 and 1; it is clipped this far away from them
 
 
-class Bernoulli:
+class _Node:
+    """What both distributions share."""
+
+    event_ndim: int  # axes of one sample: 1 for [N], 2 for [N, K]
+    logits: Tensor
+
+    def _check_state(self, z: Tensor) -> None:
+        check_value("z", z, self.logits.shape, self.event_ndim)
+        check_inside("z", z, 0, 1, "z is a state or a mean")
+
+    def _check_relaxed(self, log_y: Tensor, tau: Number, high: float) -> Tensor:
+        """tau, ready to broadcast with log y."""
+        check_value("log_y", log_y, self.logits.shape, self.event_ndim)
+        unmasked = log_y.masked_fill(self.logits == -math.inf, 0)
+        largest = torch.finfo(log_y.dtype).max
+        check_inside("log_y", unmasked, -largest, min(high, largest), "take it from relaxed_logits")
+        check_positive("tau", tau, log_y)
+        tau = torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device)
+        return tau.reshape(tau.shape + (1,) * (log_y.ndim - tau.ndim)) if tau.ndim else tau
+
+    def unit_states(self) -> Tensor:
+        """The states of one unit: [2] or [K, K]."""
+        return torch.arange(2.0) if self.event_ndim == 1 else torch.eye(self.logits.shape[-1])
+
+    def n_states(self) -> int:
+        """The number of joint states, 2^N or K^N."""
+        return len(self.unit_states()) ** self.logits.shape[-self.event_ndim]
+
+    def states(self) -> Tensor:
+        """All joint states, [2^N, N] or [K^N, N, K]."""
+        one, n = self.unit_states(), self.logits.shape[-self.event_ndim]
+        index = torch.cartesian_prod(*[torch.arange(len(one))] * n).reshape(-1, n)
+        return one[index].to(self.logits)
+
+    def per_unit(self, x: Tensor) -> Tensor:
+        """Sum a tensor of the sample's shape down to one number per unit, [..., N(, K)] -> [..., N]."""
+        return x.sum(-1) if self.event_ndim == 2 else x
+
+    def per_class(self, x: Tensor) -> Tensor:
+        """Shape one number per unit so that it broadcasts with a sample, [..., N] -> [..., N(, 1)]."""
+        return x.unsqueeze(-1) if self.event_ndim == 2 else x
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(logits of shape {shown(self.logits)})"
+
+
+class Bernoulli(_Node):
     """N independent binary variables with P(z = 1) = sigmoid(logits).
 
     Args:
         logits: [..., N], log p - log(1 - p).
-        slope: if given, P(z = 1) is instead the hard sigmoid clip((slope * logits + 1) / 2), see `with_slope`.
 
     >>> q = Bernoulli(torch.tensor([0.0, 2.0]))
     >>> q.mean
@@ -44,67 +77,45 @@ class Bernoulli:
     """
 
     event_ndim = 1
+    uniform_mean = 0.5  # of the uniform distribution on the states: DARN expands about it
 
-    def __init__(self, logits: Tensor, slope: float | Tensor | None = None):
+    def __init__(self, logits: Tensor):
         check_logits(logits)
-        self._unsloped = logits
-        if slope is not None:
-            probs = ((from_left(slope, logits) * logits + 1) / 2).clamp(
-                PROB_MARGIN, 1 - PROB_MARGIN
-            )
-            logits = probs.logit()
         self.logits = logits
-
-    def with_slope(self, slope: float | Tensor) -> Bernoulli:
-        """The same node with a hard sigmoid of this slope in place of the sigmoid (Chung et al. 2016, arXiv:1609.01704).
-
-        A slope that the node already has is replaced, not multiplied. Probabilities keep a margin of 0.001 from 0 and 1.
-        """
-        return Bernoulli(self._unsloped, slope)
 
     @property
     def mean(self) -> Tensor:
         """P(z = 1), [..., N]."""
         return self.logits.sigmoid()
 
-    @property
-    def uniform_mean(self) -> float:
-        """The mean of the uniform distribution on the states, 1/2: the point that DARN expands about."""
-        return 0.5
-
-    def sample(self, *, uniform: Uniform | None = None) -> Tensor:
+    def sample(self, *, uniform: Uniform = None) -> Tensor:
         """Exact samples in {0, 1}, [..., N], without gradient: logit + logistic noise > 0."""
         with torch.no_grad():
-            u = noise_like(self.logits, uniform)
+            u = F.noise_like(self.logits, uniform)
             # In half precision the threshold of a rare unit would round to 1, and the unit would never be on.
             return (u > (-self.logits.to(u.dtype)).sigmoid()).to(self.logits.dtype)
 
-    def relaxed_logits(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def relaxed_logits(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """The logit of a relaxed sample, (logits + logistic noise) / tau, [..., N]: finite where the sample saturates."""
-        check_tau(tau)
-        return (self.logits + logistic(noise_like(self.logits, uniform))) / from_left(
-            tau, self.logits
-        )
+        check_tau(tau, self.logits)
+        return F.divided(self.logits + F.logistic(F.noise_like(self.logits, uniform)), tau)
 
-    def relaxed_sample(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def relaxed_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """Relaxed samples in (0, 1), [..., N]: equation 2 for two classes (the binary Concrete distribution)."""
         return self.relaxed_logits(tau, uniform=uniform).sigmoid().to(self.logits.dtype)
 
-    def straight_through_sample(
-        self, tau: float | Tensor, *, uniform: Uniform | None = None
-    ) -> Tensor:
+    def straight_through_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """Exact samples that carry the gradient of the relaxed sample with the same noise (section 2.2), [..., N]."""
-        soft = self.relaxed_logits(tau, uniform=uniform)
-        return straight_through(
-            (soft > 0).to(self.logits.dtype), soft.sigmoid().to(self.logits.dtype)
-        )
+        logit_y = self.relaxed_logits(tau, uniform=uniform)
+        dtype = self.logits.dtype
+        return straight_through((logit_y > 0).to(dtype), logit_y.sigmoid().to(dtype))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log P(z) per unit, [..., N]; linear in z, so it also accepts means."""
-        check_value("z", z, self.logits.shape)
+        self._check_state(z)
         return z * self.logits - softplus(self.logits)
 
-    def relaxed_log_prob(self, logit_y: Tensor, tau: float | Tensor) -> Tensor:
+    def relaxed_log_prob(self, logit_y: Tensor, tau: Number) -> Tensor:
         r"""Log-density of a relaxed sample y in (0, 1), given its logit, per unit, [..., N].
 
         .. math:: \log p(y) = \log\tau + \delta - 2\,s(\delta) + s(\ell) + s(-\ell), \qquad \delta = a - \tau\ell
@@ -112,9 +123,7 @@ class Bernoulli:
         Equation 3 with two classes: :math:`\ell` is the logit of y, a the logits, s the softplus. Takes the logit
         because y itself rounds to 0 or 1.
         """
-        check_tau(tau)
-        check_value("logit_y", logit_y, self.logits.shape)
-        tau = from_left(torch.as_tensor(tau, dtype=logit_y.dtype, device=logit_y.device), logit_y)
+        tau = self._check_relaxed(logit_y, tau, math.inf)
         delta = self.logits - tau * logit_y
         return tau.log() + delta - 2 * softplus(delta) + softplus(logit_y) + softplus(-logit_y)
 
@@ -122,36 +131,12 @@ class Bernoulli:
         """Entropy in nats per unit, [..., N]."""
         return softplus(self.logits) - self.mean * self.logits
 
-    def per_unit(self, x: Tensor) -> Tensor:
-        """Sum a tensor of the sample's shape down to one number per unit: for binary units nothing to do."""
-        return x
 
-    def per_class(self, x: Tensor) -> Tensor:
-        """Shape one number per unit so that it broadcasts with a sample: for binary units nothing to do."""
-        return x
-
-    def states(self) -> Tensor:
-        """All 2^N joint states, [2^N, N]."""
-        return (
-            _product(torch.tensor([[0.0], [1.0]]), self.logits.shape[-1])
-            .squeeze(-1)
-            .to(self.logits)
-        )
-
-    def n_states(self) -> int:
-        """The number of joint states, 2^N."""
-        return 2 ** self.logits.shape[-1]
-
-    def __repr__(self) -> str:
-        return f"Bernoulli(logits of shape {tuple(self.logits.shape)})"
-
-
-class Categorical:
+class Categorical(_Node):
     """N independent one-hot variables with K classes each; probabilities are softmax(logits) over the last axis.
 
     Args:
         logits: [..., N, K], unnormalised; -inf masks a class.
-        slope: if given, the logits are multiplied by it, see `with_slope`.
 
     >>> q = Categorical(torch.tensor([[0.5, 0.3, 0.2]]).log())
     >>> q.sample(uniform=lambda like: torch.tensor([[0.1, 0.9, 0.5]]))
@@ -162,22 +147,12 @@ class Categorical:
 
     event_ndim = 2
 
-    def __init__(self, logits: Tensor, slope: float | Tensor | None = None):
+    def __init__(self, logits: Tensor):
         check_logits(logits, -1)
         if logits.ndim < 2:
-            raise ValueError(
-                f"Categorical logits need the shape [..., N, K], got {tuple(logits.shape)}; "
-                "for a single variable of K classes use logits[None]"
-            )
-        self._unsloped = logits
-        self.logits = logits if slope is None else from_left(slope, logits) * logits
-
-    def with_slope(self, slope: float | Tensor) -> Categorical:
-        """The same node with softmax(slope * logits): the categorical form of the slope of Chung et al. (2016).
-
-        The paper names none; this one keeps the idea, a mean function that sharpens towards the arg max.
-        """
-        return Categorical(self._unsloped, slope)
+            remedy = "for a single variable of K classes use logits[None]"
+            raise ValueError(f"Categorical logits need [..., N, K], got {shown(logits)}; {remedy}")
+        self.logits = logits
 
     @property
     def log_probs(self) -> Tensor:
@@ -194,34 +169,32 @@ class Categorical:
         """The mean of the uniform distribution on the states, 1/K: the point that DARN expands about."""
         return 1 / self.logits.shape[-1]
 
-    def sample(self, *, uniform: Uniform | None = None) -> Tensor:
+    def sample(self, *, uniform: Uniform = None) -> Tensor:
         """Exact one-hot samples, [..., N, K], without gradient: the Gumbel-max trick (equation 1)."""
         with torch.no_grad():
-            perturbed = perturb(self.logits, uniform)
-            return one_hot(perturbed.argmax(-1, keepdim=True), self.logits)
+            perturbed = F.perturb(self.logits, uniform)
+            return F.one_hot(perturbed.argmax(-1, keepdim=True), self.logits)
 
-    def relaxed_logits(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def relaxed_logits(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """log y of a relaxed sample, [..., N, K]: finite where y itself underflows."""
-        check_tau(tau)
-        perturbed = perturb(self.logits, uniform)
-        return log_softmax(perturbed / from_left(tau, self.logits))
+        check_tau(tau, self.logits)
+        return log_softmax(F.divided(F.perturb(self.logits, uniform), tau))
 
-    def relaxed_sample(self, tau: float | Tensor, *, uniform: Uniform | None = None) -> Tensor:
+    def relaxed_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """Relaxed samples y on the simplex, [..., N, K] (equation 2)."""
         return gumbel_softmax(self.logits, tau, uniform=uniform)
 
-    def straight_through_sample(
-        self, tau: float | Tensor, *, uniform: Uniform | None = None
-    ) -> Tensor:
+    def straight_through_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """Exact one-hot samples that carry the gradient of y with the same noise (section 2.2), [..., N, K]."""
         return gumbel_softmax(self.logits, tau, hard=True, uniform=uniform)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log P(z) per unit, [..., N]; linear in z, so it also accepts means."""
-        check_value("z", z, self.logits.shape)
+        self._check_state(z)
+        check_inside("the sum of z over classes", z.sum(-1), 0.99, 1.01, "it must be 1")
         return _masked_dot(z, self.log_probs)
 
-    def relaxed_log_prob(self, log_y: Tensor, tau: float | Tensor) -> Tensor:
+    def relaxed_log_prob(self, log_y: Tensor, tau: Number) -> Tensor:
         r"""Log-density of a relaxed sample, given log y, per unit, [..., N].
 
         .. math:: p(y) = \Gamma(k)\,\tau^{k-1} \Big(\sum_i \pi_i / y_i^{\tau}\Big)^{-k} \prod_i \pi_i / y_i^{\tau+1}
@@ -229,16 +202,12 @@ class Categorical:
         Source: Jang et al. 2017, equation 3. Takes log y because y itself rounds to 0. Masked classes (-inf logits) have
         y = 0 for certain and drop out: k counts the classes that are left.
         """
-        check_tau(tau)
-        check_value("log_y", log_y, self.logits.shape)
-        tau = from_left(torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device), log_y)
+        tau = self._check_relaxed(log_y, tau, 1e-3)
         masked = self.logits == -math.inf
         k = (~masked).sum(-1).to(log_y.dtype)
-        log_probs = self.log_probs
-        terms = (log_probs - tau * log_y.masked_fill(masked, 0)).masked_fill(masked, -math.inf)
-        product = (log_probs.masked_fill(masked, 0) - (tau + 1) * log_y.masked_fill(masked, 0)).sum(
-            -1
-        )
+        log_probs, log_y = self.log_probs, log_y.masked_fill(masked, 0)
+        terms = (log_probs - tau * log_y).masked_fill(masked, -math.inf)
+        product = (log_probs.masked_fill(masked, 0) - (tau + 1) * log_y).sum(-1)
         tau = tau.squeeze(-1) if tau.ndim else tau
         return torch.lgamma(k) + (k - 1) * tau.log() - k * terms.logsumexp(-1) + product
 
@@ -247,82 +216,33 @@ class Categorical:
         log_probs = self.log_probs
         return -_masked_dot(log_probs.exp(), log_probs)
 
-    def per_unit(self, x: Tensor) -> Tensor:
-        """Sum a tensor of the sample's shape down to one number per unit, [..., N, K] -> [..., N]."""
-        return x.sum(-1)
-
-    def per_class(self, x: Tensor) -> Tensor:
-        """Shape one number per unit so that it broadcasts with a sample, [..., N] -> [..., N, 1]."""
-        return x.unsqueeze(-1)
-
-    def states(self) -> Tensor:
-        """All K^N joint states, [K^N, N, K]."""
-        n, k = self.logits.shape[-2:]
-        return _product(torch.eye(k), n).to(self.logits)
-
-    def n_states(self) -> int:
-        """The number of joint states, K^N."""
-        n, k = self.logits.shape[-2:]
-        return k**n
-
-    def __repr__(self) -> str:
-        return f"Categorical(logits of shape {tuple(self.logits.shape)})"
-
 
 Distribution = Bernoulli | Categorical
 
 
-def kl(q: Distribution, p: Distribution) -> Tensor:
-    """Analytic Kullback-Leibler divergence KL(q || p) in nats per unit, [..., N], of the *discrete* distributions.
+def sharpened(q: Distribution, slope: Number = 1.0, form: str = "hard") -> Distribution:
+    """The node with slope * logits: what slope annealing makes of it (Chung et al. 2016, arXiv:1609.01704).
 
-    A class that q masks contributes nothing, with zero gradient. A class that p masks and q does not gives infinity.
+    A Bernoulli node gets the hard sigmoid P(z = 1) = clip((slope * logits + 1) / 2), with a margin of 0.001 from 0 and
+    1, where log-probabilities are infinite. The paper names no form for categories; here they keep their softmax.
+    With form "soft" it keeps the ordinary sigmoid of slope * logits, as categories keep their softmax.
+    A tensor of slopes broadcasts from the left: [E] holds one per ensemble member.
 
-    >>> kl(Bernoulli(torch.tensor([2.0])), Bernoulli(torch.tensor([0.0])))
-    tensor([0.3278])
+    >>> sharpened(Bernoulli(torch.tensor([0.0, 0.5])), 1.5).mean
+    tensor([0.5000, 0.8750])
     """
-    _check_same_kind(q, p)
-    if isinstance(q, Bernoulli):
-        return q.mean * (q.logits - p.logits) - softplus(q.logits) + softplus(p.logits)
-    log_q = q.log_probs
-    difference = (log_q - p.log_probs).masked_fill(q.logits == -math.inf, 0)
-    return (log_q.exp() * difference).sum(-1)
-
-
-def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: float | Tensor) -> Tensor:
-    """One-sample Monte-Carlo estimate of KL between the *relaxed* distributions, [..., N]; may be negative.
-
-    `log_y` is a draw `q.relaxed_logits(tau)`. Unbiased for the divergence of the two relaxed densities at one tau,
-    which is not the divergence of the discrete ones that `kl` gives: never mix the two in one bound.
-
-    >>> q = Bernoulli(torch.full((100_000,), 2.0))
-    >>> p = Bernoulli(torch.zeros(100_000))
-    >>> kl(q, p)[0].round(decimals=1)
-    tensor(0.3000)
-    >>> relaxed_kl(q, p, q.relaxed_logits(0.5), 0.5).mean().round(decimals=1)
-    tensor(0.6000)
-    """
-    _check_same_kind(q, p)
-    return q.relaxed_log_prob(log_y, tau) - p.relaxed_log_prob(log_y, tau)
-
-
-def _check_same_kind(q, p) -> None:
-    if type(q) is not type(p) or not isinstance(q, (Bernoulli, Categorical)):
-        raise TypeError(
-            f"q and p must be two Bernoulli or two Categorical nodes, got {type(q).__name__} and "
-            f"{type(p).__name__}; build both from logits of one kind"
-        )
+    check_positive("slope", slope, q.logits)
+    logits = from_left(slope, q.logits) * q.logits
+    if form not in ("hard", "soft"):
+        raise ValueError(f"form must be 'hard' or 'soft', got {form!r}")
+    if isinstance(q, Categorical) or form == "soft":
+        return type(q)(logits)
+    return Bernoulli(((logits + 1) / 2).clamp(PROB_MARGIN, 1 - PROB_MARGIN).logit())
 
 
 def _masked_dot(weights: Tensor, log_probs: Tensor) -> Tensor:
     """Sum of weights * log_probs over the last axis with 0 * (-inf) = 0, also in the gradient."""
-    lowest = torch.finfo(log_probs.dtype).min
-    total = (weights * log_probs.masked_fill(log_probs == -math.inf, lowest)).sum(-1)
-    return total.masked_fill(
-        total < lowest / 1e6, -math.inf
-    )  # a masked class with weight: truly impossible
-
-
-def _product(states: Tensor, n: int) -> Tensor:
-    """All n-tuples of rows of `states` [K, D] -> [K^n, n, D]."""
-    index = torch.cartesian_prod(*[torch.arange(len(states))] * n).reshape(-1, n)
-    return states[index]
+    masked = log_probs == -math.inf
+    total = (weights * log_probs.masked_fill(masked, 0)).sum(-1)
+    # A masked class with weight is truly impossible.
+    return total.masked_fill((masked & (weights != 0)).any(-1), -math.inf)

@@ -1,21 +1,21 @@
 """Noise and relaxations as plain functions. All Gumbel noise of the module, and its clamping, is made here."""
 
-from __future__ import annotations
-
 import hashlib
-import math
+import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from gslib._checks import check_logits, check_tau
+from gslib._checks import check_floating, check_inside, check_logits, check_tau, shown
+from gslib._fast import bernoulli_nll as bernoulli_nll
+from gslib._fast import softmax, widened
 
-Uniform = Callable[[Tensor], Tensor]
+Uniform = Callable[[Tensor], Tensor] | None  # tensor -> U(0,1) of its shape; None: torch.rand_like
+Number = float | Tensor  # one, or one per ensemble member, [E]
 
 
-def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
+def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
     """U(0,1) noise of the logits' shape, in float32 or wider, strictly inside (0, 1): a new tensor, the caller's to change.
 
     In half precision a uniform draw has so few values that its logarithms lose the tail, so the noise stays wide
@@ -25,21 +25,17 @@ def noise_like(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
     >>> noise_like(torch.zeros(2), uniform=lambda like: ends)  # 0 is moved inside
     tensor([1.1755e-38, 7.0000e-01])
     """
-    wide = (
-        logits.detach()
-        if logits.dtype in (torch.float32, torch.float64)
-        else logits.detach().float()
-    )
+    wide = widened(logits.detach())
     u = torch.rand_like(wide) if uniform is None else uniform(wide)
+    check_floating("what uniform returned", u)
     if u.shape != logits.shape:
-        raise ValueError(
-            f"uniform returned shape {tuple(u.shape)} for a tensor of shape {tuple(logits.shape)}; "
-            "it must return noise of the shape it is given"
-        )
+        remedy = "it must return noise of the shape it is given"
+        given = f"for a tensor of shape {shown(logits)}"
+        raise ValueError(f"uniform returned shape {shown(u)} {given}; {remedy}")
+    u = widened(u)
     info = torch.finfo(u.dtype)
-    return u.clamp(
-        info.tiny, 1 - info.eps / 2
-    )  # a copy even where nothing is clamped: u may belong to the caller
+    # clamp copies even where nothing is clamped: u may belong to the caller.
+    return u.clamp(info.tiny, 1 - info.eps / 2)
 
 
 def stream(*key: int | str) -> torch.Generator:
@@ -58,16 +54,18 @@ def gumbel(u: Tensor) -> Tensor:
     >>> gumbel(torch.tensor([0.1, 0.5, 0.9]))
     tensor([-0.8340,  0.3665,  2.2504])
     """
+    _check_uniform(u)
     return -(-u.log()).log()
 
 
-def perturb(logits: Tensor, uniform: Uniform | None = None) -> Tensor:
+def perturb(logits: Tensor, uniform: Uniform = None) -> Tensor:
     """logits + Gumbel noise, in float32 or wider, [...]: its arg max is a sample, its softmax at tau a relaxed one.
 
     >>> halves = lambda like: torch.full_like(like, 0.5)
     >>> perturb(torch.tensor([0.0, 1.0]), uniform=halves)
     tensor([0.3665, 1.3665])
     """
+    check_floating("logits", logits)
     return logits - noise_like(logits, uniform).log_().neg_().log_()  # in place: the noise is ours
 
 
@@ -77,100 +75,13 @@ def logistic(u: Tensor) -> Tensor:
     >>> logistic(torch.tensor([0.1, 0.5, 0.9]))
     tensor([-2.1972,  0.0000,  2.1972])
     """
+    _check_uniform(u)
     return (u / (1 - u)).log()
 
 
-VECTORS = 32  # float32 numbers in two of the widest vectors of a CPU
-SHORT_ROW = 16  # below this many classes torch's CPU kernels take a path several times as slow as plain arithmetic
-
-
-def softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """torch's softmax, written out where its own CPU kernel is slow.
-
-    >>> softmax(torch.tensor([0.0, 1.0]))
-    tensor([0.2689, 0.7311])
-    """
-    if x.shape[dim] >= SHORT_ROW or not x.is_cpu:
-        return x.softmax(dim)
-    e = (x - x.detach().amax(dim, keepdim=True)).exp()
-    return e / e.sum(dim, keepdim=True)
-
-
-def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """torch's log_softmax, written out where its own CPU kernel is slow.
-
-    >>> log_softmax(torch.tensor([0.0, 1000.0]))
-    tensor([-1000.,     0.])
-    """
-    if x.shape[dim] >= SHORT_ROW or not x.is_cpu:
-        return x.log_softmax(dim)
-    shifted = x - x.detach().amax(dim, keepdim=True)
-    return shifted - shifted.exp().sum(dim, keepdim=True).log()
-
-
-class _Softplus(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x):
-        return x.relu() - x.abs().sigmoid().log()
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad * ctx.saved_tensors[0].sigmoid()
-
-
-def softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)) without log1p, which takes ten times as long as log on common CPUs; absolute error below 1e-7.
-
-    >>> softplus(torch.tensor([-100.0, 0.0, 100.0]))
-    tensor([  0.0000,   0.6931, 100.0000])
-    """
-    if x.is_cpu and x.ndim and math.prod(x.shape[-2:]) % VECTORS:
-        # torch's sigmoid rounds the elements that are left after the last full pair of vectors in another way. Padding
-        # leaves none, so that a member of an ensemble gets the same bits wherever it stands.
-        return _Softplus.apply(pad(x, (0, -x.shape[-1] % VECTORS)))[..., : x.shape[-1]]
-    return _Softplus.apply(x)
-
-
-class _BernoulliNLL(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(logits, x):
-        # -log p(x) = sum softplus(a) with a = (1 - 2x) logits, and softplus(a) = relu(a) - log sigmoid(|a|). The
-        # sigmoids lie in [1/2, 1], so the product of up to 100 of them stays a normal number and needs one log.
-        a = torch.addcmul(logits, logits, x, value=-2)
-        group = max(d for d in range(1, 101) if a.shape[-1] % d == 0)
-        products = a.abs().sigmoid_().unflatten(-1, (-1, group)).prod(-1)
-        return a.relu_().sum(-1) - products.log_().sum(-1)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx, grad):
-        logits, x = ctx.saved_tensors
-        return (logits.sigmoid() - x) * grad.unsqueeze(-1), None
-
-
-def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
-    """-log p(x) of independent binary x in nats, summed over the last axis: [..., B, D], [..., B, D] -> [..., B].
-
-    The same number as binary cross-entropy with logits, about ten times faster; x gets no gradient.
-
-    >>> bernoulli_nll(torch.zeros(10), torch.ones(10))  # ten fair coins: 10 log 2
-    tensor(6.9315)
-    """
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()  # a product of 100 sigmoids needs the range and the digits; losses are wide under autocast
-    logits, x = torch.broadcast_tensors(logits, x)
-    return _BernoulliNLL.apply(logits, x)
+def _check_uniform(u: Tensor) -> None:
+    check_floating("u", u)
+    check_inside("u", u, 0, 1, "draw it with torch.rand")
 
 
 def zero_valued(x: Tensor) -> Tensor:
@@ -192,10 +103,13 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     >>> y.item(), torch.autograd.grad(y, x)[0].item()
     (0.0, 2.0)
     """
+    if hard.shape != soft.shape:
+        got = f"got {shown(hard)} and {shown(soft)}"
+        raise ValueError(f"hard and soft must have one shape, {got}")
     return hard + (soft - soft.detach())
 
 
-def from_left(value, like: Tensor):
+def from_left(value: Number, like: Tensor) -> Number:
     """Append axes to a tensor of per-member values ([E] or [E, 1, ...]) so that it broadcasts from the left.
 
     >>> from_left(torch.tensor([1.0, 0.5]), torch.zeros(2, 100, 200)).shape
@@ -217,11 +131,12 @@ def one_hot(index: Tensor, like: Tensor, dim: int = -1) -> Tensor:
 
 def gumbel_softmax(
     logits: Tensor,
-    tau: float | Tensor = 1.0,
+    tau: Number = 1.0,
     hard: bool = False,
+    eps: float = 1e-10,
     dim: int = -1,
     *,
-    uniform: Uniform | None = None,
+    uniform: Uniform = None,
 ) -> Tensor:
     r"""Draw from the Gumbel-Softmax distribution; a drop-in for `torch.nn.functional.gumbel_softmax`.
 
@@ -231,6 +146,7 @@ def gumbel_softmax(
         logits: unnormalised log-probabilities, any shape, floating point; -inf masks a class.
         tau: temperature > 0; a tensor broadcasts from the left, so [E] holds one temperature per ensemble member.
         hard: return exact one-hot samples that carry the gradient of y (the straight-through variant, section 2.2).
+        eps: without effect, and deprecated, as in torch: it keeps calls of torch's function valid.
         dim: the axis of the classes.
         uniform: callable that takes a tensor and returns U(0,1) noise of its shape; default `torch.rand_like`.
 
@@ -238,10 +154,12 @@ def gumbel_softmax(
         A tensor of the logits' shape and type, on the simplex along `dim`.
 
     Raises:
-        ValueError: tau not positive and finite, NaN or +inf logits, a row with every class masked.
+        ValueError: tau not positive and finite, or too small for the size of the logits; NaN or +inf logits, a row with
+            every class masked; a tau that does not broadcast from the left to the logits.
         IndexError: dim out of range. TypeError: logits not a floating-point tensor.
 
-    Value checks need to read the tensor, so they run eagerly and are skipped under `torch.compile` and `torch.func.vmap`.
+    Value checks read the tensor, so they run eagerly and are skipped where none can be read: under `torch.compile` and
+    `torch.func.vmap`, and on meta tensors.
 
     Source: Jang, Gu, Poole 2017 (arXiv:1611.01144), equation 2. Noise is drawn in float32 or wider and the result is
     cast last; the arg max is taken before dividing by tau, where rounding cannot make ties.
@@ -253,10 +171,24 @@ def gumbel_softmax(
     >>> gumbel_softmax(logits, tau=0.5, hard=True, uniform=halves)
     tensor([1., 0., 0.])
     """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
     check_logits(logits, dim)
-    check_tau(tau)
+    check_tau(tau, logits)
     perturbed = perturb(logits, uniform)
-    soft = softmax(perturbed / from_left(tau, logits), dim).to(logits.dtype)
+    soft = softmax(divided(perturbed, tau), dim).to(logits.dtype)
     if not hard:
         return soft
-    return straight_through(one_hot(perturbed.argmax(dim, keepdim=True), soft, dim), soft)
+    winner = perturbed.argmax(dim, keepdim=True)
+    return straight_through(one_hot(winner, soft, dim), soft)
+
+
+def divided(perturbed: Tensor, tau: Number) -> Tensor:
+    """Perturbed logits / tau, tau from the left; a masked class gives a learned tau no gradient.
+
+    >>> divided(torch.tensor([1.0, 2.0]), 0.5)
+    tensor([2., 4.])
+    """
+    if isinstance(tau, Tensor) and tau.requires_grad:  # the gradient of -inf / tau would be NaN
+        perturbed = perturbed.clamp(min=-1e30)
+    return perturbed / from_left(tau, perturbed)

@@ -10,20 +10,20 @@ in a fixed order, it accepts soft samples (a product with a matrix, not a table 
 example, without averaging.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gslib._checks import check_floating, shown
 from gslib.distributions import Distribution
 
 Sampler = Callable[[Distribution], Tensor]
 Program = Callable[[Sampler], Tensor]
 
 
-class Trace(list):
+class Trace(list[tuple[Distribution, Tensor]]):
     """The (distribution, sample) pairs of one run of a program, in order.
 
     >>> trace = Trace()
@@ -45,31 +45,33 @@ class Trace(list):
 
     def log_prob(self) -> Tensor:
         """log q(z) of the whole run per example, [..., B]."""
-        return sum(q.log_prob(z).sum(-1) for q, z in self)
+        total: Any = sum(q.log_prob(z).sum(-1) for q, z in self)
+        return total
 
     def log_prob_per_node(self) -> Tensor:
         """log q(z) of each node per example, [..., B, nodes]."""
         return torch.stack([q.log_prob(z).sum(-1) for q, z in self], -1)
 
 
-def check_loss(f: Tensor, trace: Trace) -> Tensor:
-    """Return the loss f unless it is not one number per example.
+def run(program: Program, rule: Sampler, trace: Trace | None = None) -> Tensor:
+    """The loss of one run that draws each node by `rule`, noted in `trace`; ValueError unless it is one per example.
 
-    >>> trace = Trace([(gslib.Bernoulli(torch.zeros(4, 3)), torch.ones(4, 3))])
-    >>> check_loss(torch.tensor(1.0), trace)
+    >>> q = gslib.Bernoulli(torch.zeros(4, 3))  # four examples of three fair coins
+    >>> run(lambda sample: sample(q).sum(-1), lambda q: q.mean)
+    tensor([1.5000, 1.5000, 1.5000, 1.5000])
+    >>> run(lambda sample: sample(q).mean(), lambda q: q.mean)
     Traceback (most recent call last):
     ValueError: the program returned (), but needs one loss per example, with the leading axes (4,) of its node; ...
     """
+    trace = Trace() if trace is None else trace
+    f = program(trace.recording(rule))
     if not trace:
-        raise ValueError(
-            "the program never called its sampler; draw each stochastic node with z = sample(q)"
-        )
-    q = trace[0][0]
-    example_ndim = q.logits.ndim - q.event_ndim
-    if not isinstance(f, Tensor) or f.ndim < example_ndim:
-        got = tuple(f.shape) if isinstance(f, Tensor) else type(f).__name__
-        raise ValueError(
-            f"the program returned {got}, but needs one loss per example, with the leading axes "
-            f"{tuple(q.logits.shape[:example_ndim])} of its node; do not average inside the program"
-        )
+        remedy = "draw each stochastic node with z = sample(q)"
+        raise ValueError(f"the program never called its sampler; {remedy}")
+    wanted = torch.broadcast_shapes(*[z.shape[: z.ndim - q.event_ndim] for q, z in trace])
+    if not isinstance(f, Tensor) or f.shape != wanted:
+        got = shown(f) if isinstance(f, Tensor) else type(f).__name__
+        needs = f"needs one loss per example, with the leading axes {shown(wanted)} of its node"
+        raise ValueError(f"the program returned {got}, but {needs}; do not average inside it")
+    check_floating("the program's loss", f)
     return f

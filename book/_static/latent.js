@@ -1,4 +1,4 @@
-/* Walking the codes of a trained discrete VAE; the model's decoder comes from book/tools/interactive.py (window.gsLatent).
+/* Walking the codes of a trained discrete VAE; the model's decoder comes from book/tools/latent.py (window.gsLatent).
  * Takes the place of the picture in every figure of class "gs-latent". Plain JavaScript, no network, no kernel. */
 (() => {
   "use strict";
@@ -12,11 +12,11 @@
   class Decoder {
     constructor(data) {
       this.bias = new Float32Array(bytes(data.bias));
-      const scale = new Float32Array(bytes(data.scale)), numbers = new Int16Array(bytes(data.templates));
+      const scale = new Float32Array(bytes(data.scale)), numbers = new Int8Array(bytes(data.templates));
       this.templates = range(UNITS * CLASSES).map((row) =>
         Float32Array.from(numbers.subarray(row * PIXELS, (row + 1) * PIXELS), (x) => x * scale[row]));
       // A strong effect on one pixel, which a switch shows in full colour.
-      const strong = scale.slice().sort()[Math.floor(0.8 * scale.length)] * 32767 * 0.6;
+      const strong = scale.slice().sort()[Math.floor(0.8 * scale.length)] * 127 * 0.6;
       // In the corners, where no digit has ink, a template has no effect: there it fades.
       this.effect = this.bias.map((b) => 1 / Math.cosh(b / 2) / strong);
     }
@@ -59,8 +59,8 @@
       const data = window.gsLatent;
       if (!data) {
         root.innerHTML = "<p><strong>The model of this figure is not trained yet.</strong> " +
-          "<code>python -m gslib run vae-categorical-gumbel_softmax --budget laptop</code> trains it, " +
-          "<code>python -m gslib keep vae-categorical-gumbel_softmax</code> keeps its weights, and the next build of the " +
+          "<code>python -m gsbook run vae-categorical-gumbel_softmax --budget laptop</code> trains it, " +
+          "<code>python -m gsbook keep vae-categorical-gumbel_softmax</code> keeps its weights, and the next build of the " +
           "book shows it here.</p>";
         return;
       }

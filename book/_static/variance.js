@@ -1,4 +1,4 @@
-/* Bias and variance of the estimators against temperature, computed by book/tools/interactive.py (window.gsVariance).
+/* Bias and variance of the estimators against temperature, computed by book/tools/variance.py (window.gsVariance).
  * Takes the place of the picture in every figure of class "gs-variance". Plain JavaScript, no network, no kernel. */
 (() => {
   "use strict";

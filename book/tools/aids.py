@@ -83,16 +83,13 @@ def show_times(app, doctree):
 
 
 def note_paper(app, doctree):
-    """In the margin beside a numbered formula: what it is in the paper, with a link to the concordance."""
+    """In the margin beside a formula of the paper: which one it is there, with a link to the concordance."""
     page = app.env.docname
     if not page.startswith("notebooks/") or "book/concordance" not in app.env.found_docs:
         return
     app.env.note_dependency(str(concordance.FILE))
-    chapter = page.removeprefix("notebooks/")
     places = {
-        label: entry["paper"]
-        for entry in reversed(concordance.entries())
-        for label in entry["sections"].get(chapter, ())
+        label: entry["paper"] for entry in concordance.entries() for label in entry["formulas"]
     }
     for formula in list(doctree.findall(nodes.math_block)):
         if place := places.get(formula.get("label")):
@@ -110,6 +107,26 @@ def note_paper(app, doctree):
                 "", nodes.paragraph("", "In the paper: ", link), classes=["margin", "paper-note"]
             )
             formula.parent.insert(formula.parent.index(formula), note)
+
+
+def index_definitions(app, doctree):
+    """For the search: a term leads to its definition, a number of the paper to its explanation."""
+    page = app.env.docname
+    if not page.startswith("notebooks/"):
+        return
+    chapter = page.removeprefix("notebooks/")
+    found = [
+        ("single", term.astext(), name, "main", None)
+        for term in doctree.findall(nodes.strong)
+        for name in term["ids"]
+        if name.startswith("def-")
+    ]
+    for entry in concordance.entries():
+        if labels := entry["sections"].get(chapter):
+            name = f"equation-{labels[0]}" if labels[0].startswith("eq-") else labels[0]
+            first = "main" if next(iter(entry["sections"])) == chapter else ""
+            found.append(("single", entry["paper"], name, first, None))
+    doctree.append(addnodes.index(entries=found))
 
 
 # --- previews --------------------------------------------------------------------------------------------------------
@@ -185,5 +202,6 @@ def setup(app):
     app.connect("doctree-read", show_times)
     app.connect("doctree-read", note_paper)
     app.connect("doctree-read", glossary.connect)
+    app.connect("doctree-read", index_definitions)
     app.connect("build-finished", write_previews)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,57 +9,38 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import bibliography
 import citation
 import pages
 from docutils import nodes
 from pybtex.plugin import register_plugin
-from pybtex.style.formatting.unsrt import Style
-from pybtex.style.labels import BaseLabelStyle
+from repository import ROOT, address
 from sphinx.util import logging
 
-from notebooks import ROOT, address
-
 LOGGER = logging.getLogger(__name__)
-MATHJAX = [
-    "tex-chtml.js",
-    "a11y",
+# What a chapter's output depends on beside the files of both packages and the records.
+SETTINGS = ("GSLIB_BUDGET", "GSLIB_DATA", "GSLIB_RESULTS", "GSLIB_OFFLINE")
+VERSIONS = ("torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "sympy")
+MATHJAX = [  # what the pages can load, see mathjax3_config: no menu, and so no 5 MB of speech
+    "startup.js",
+    "core.js",
+    "input/tex.js",
     "input/tex/extensions",
+    "output/chtml.js",
     "output/chtml/fonts",
-    "sre",
-    "ui",
-]  # 7 MB of the 24
-
-
-class AuthorYear(BaseLabelStyle):
-    """Labels of references as the text cites them: Jang et al., 2017."""
-
-    def format_labels(self, sorted_entries):
-        for entry in sorted_entries:
-            names = [
-                " ".join([*person.prelast_names, *person.last_names])
-                for person in entry.persons["author"]
-            ]
-            first = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
-            yield f"{first.replace('{', '').replace('}', '')}, {entry.fields['year']}"
-
-
-class BookStyle(Style):
-    default_sorting_style = "author_year_title"
-    default_label_style = AuthorYear
+    "a11y/assistive-mml.js",
+]
 
 
 def fingerprint():
     """Hash of all that a chapter's output depends on beside the chapter: gslib, the records, budget, data, versions."""
     digest = hashlib.sha256()
-    for folder, pattern in (("gslib", "*.py"), ("gslib", "*.json"), ("results", "*")):
+    for folder, pattern in (("gslib", "*.py"), ("gsbook", "*"), ("results", "*")):
         for path in sorted((ROOT / folder).rglob(pattern)):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and path.name != "tested.json" and "__pycache__" not in path.parts:
                 digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
-    settings = [os.environ.get(name, "") for name in ("GSLIB_BUDGET", "GSLIB_DATA")]
-    settings += [
-        platform.python_version(),
-        *(version(name) for name in ("torch", "numpy", "matplotlib")),
-    ]
+    settings = [os.environ.get(name, "") for name in SETTINGS]
+    settings += [platform.python_version(), *(version(name) for name in VERSIONS)]
     digest.update("\n".join(settings).encode())
     return digest.hexdigest()[:12]
 
@@ -78,6 +59,8 @@ def configure(app, config):
         "repository_url": url,
         "use_repository_button": True,
         "use_issues_button": True,
+        # Else a hidden header has twins of all buttons, and the theme's scripts bind to these.
+        "navbar_persistent": [],
     }
     pages.write()
     links = {"address": f"<{url}>", "issues": f"<{url}/issues>", "edition": citation.in_words()}
@@ -153,7 +136,7 @@ def setup(app):
     app.add_config_value(
         "comments_config", {}, ""
     )  # Jupyter Book sets it, for an extension that we leave out
-    register_plugin("pybtex.style.formatting", "book", BookStyle)
+    register_plugin("pybtex.style.formatting", "book", bibliography.BookStyle)
     app.connect("config-inited", configure, priority=1)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
     app.connect("doctree-read", check_images)
@@ -162,5 +145,7 @@ def setup(app):
     app.connect("build-finished", copy_mathjax)
     app.setup_extension("kit")
     app.setup_extension("aids")
+    app.setup_extension("light")
+    app.setup_extension("status")
     # Raise env_version when what is kept of a page read changes: all pages are then read again.
-    return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"env_version": 3, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,27 +1,34 @@
-"""The choices where the paper is silent: book/choices.yml with values from gslib and prices from the records."""
+"""The choices where the paper is silent: book/choices.yml with values from gslib and prices from
+the records."""
 
 from __future__ import annotations
 
 import inspect
-import re
 from collections import defaultdict
 from functools import cache
 from typing import NamedTuple
 
+import jinja2
 import torch
 import yaml
+from repository import ROOT
 
 import gslib
-from gslib.experiment import Records, config, evaluate, few_labels, plan, summary, table2, verdict
-from gslib.plots import LABELS
-from notebooks import ROOT
+from gsbook import intervals
+from gsbook.experiments.table1 import config, evaluate, plan
+from gsbook.experiments.table1 import results as table1
+from gsbook.experiments.table2 import plan as table2
+from gsbook.experiments.table2.config import FewLabels
+from gsbook.places import results_folder
+from gsbook.reader.plots import LABELS
+from gsbook.records import Records
 
 FILE = ROOT / "book" / "choices.yml"
 NOT_PRICED, NO_PRICE = "not priced yet", "none, as no pair of runs is planned for it"
 TITLES = {"bernoulli": "Bernoulli", "categorical": "categorical"}
 
 
-def default(function, name: str):
+def default_of(function, name: str):
     """The default of a function's argument."""
     return inspect.signature(function).parameters[name].default
 
@@ -37,22 +44,30 @@ def rungs(budget: str) -> str:
     )
 
 
-# What the expressions between [[ and ]] in choices.yml may use.
-NAMES = {
+def uniform_mean(k: int):
+    return gslib.Categorical(torch.zeros(1, k)).uniform_mean
+
+
+# What the expressions between [[ and ]] in choices.yml may use; a name or an attribute that is not
+# there is an error.
+JINJA = jinja2.Environment(
+    variable_start_string="[[",
+    variable_end_string="]]",
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # it makes Markdown
+)
+JINJA.filters |= {"default_of": default_of, "rate": rate, "format_as": format}
+JINJA.globals |= {
     "gslib": gslib,
     "config": config,
     "Config": config.Config,
     "evaluate": evaluate,
     "plan": plan,
-    "verdict": verdict,
-    "FewLabels": few_labels.FewLabels,
+    "intervals": intervals,
+    "FewLabels": FewLabels,
     "table2": table2,
-    "default": default,
     "rungs": rungs,
-    "rate": rate,
-    "listed": lambda values: " or ".join(map(rate, values)),
-    "pick": lambda condition, yes, no: yes if condition else no,
-    "uniform_mean": lambda k: gslib.Categorical(torch.zeros(1, k)).uniform_mean,
+    "uniform_mean": uniform_mean,
 }
 
 
@@ -63,20 +78,16 @@ def sections() -> list[dict]:
 
 
 def fill(text: str) -> str:
-    """Put in the values of gslib: [[Config.batch]], or with a format, [[Config.lr:g]]."""
-
-    def value(match):
-        return format(eval(match[1], dict(NAMES)), match[2] or "")
-
-    return re.sub(r"\[\[(.+?)(?::([^\]:]*))?\]\]", value, text)
+    """Put in the values of gslib and gsbook: [[Config.batch]], [[Config.lr|format_as('g')]]."""
+    return JINJA.from_string(text).render()
 
 
 def prices(spec: dict | None) -> list[str]:
     """What a choice costs, in nats, from the records: lines of text, none where no run prices it.
 
-    spec: {cells: prefix, change: {field: value}, from: {field: value}}: runs that differ in these fields alone, paired;
-    or {cells: prefix, figures: [a, b]}: two test figures of the same final runs. Positive: the change is worse.
-    """
+    spec: {cells: prefix, change: {field: value}, from: {field: value}}: runs that differ in these
+    fields alone, paired; or {cells: prefix, figures: [a, b]}: two test figures of the same final
+    runs. Positive: the change is worse."""
     if not spec:
         return []
     lines = defaultdict(list)
@@ -88,22 +99,25 @@ def prices(spec: dict | None) -> list[str]:
             else _pairs(runs, spec["change"], spec.get("from", {}))
         )
         if found:
-            # Most seeds first, then the figure of the table, then the longest runs, then what validation prefers.
+            # Most seeds first, then the figure of the table, then the longest runs, then what
+            # validation prefers.
             best = max(
                 found, key=lambda g: (len(found[g]), g.measure == "test", g.steps, -found[g][0][1])
             )
-            ours = verdict.interval([difference for difference, _ in found[best]])
+            ours = intervals.interval([difference for difference, _ in found[best]])
             digits = 0 if abs(ours.mean) >= 100 else 1 if abs(ours.mean) >= 10 else 2
             spread = f" ± {ours.half_width:.{digits}f}" if ours.n > 1 else ""
-            model, node, estimator = cell.split("-")
+            model, node, estimator = config.parse_cell(cell)
             seeds = "one seed" if ours.n == 1 else f"{ours.n} seeds"
-            where = f"{model.upper()}, {TITLES[node]} ({best.steps:,} steps, {seeds}, {best.images} {best.measure} images)"
+            images = f"{best.images} {best.measure} images"
+            where = f"{model.upper()}, {TITLES[node]} ({best.steps:,} steps, {seeds}, {images})"
             lines[where].append(f"{LABELS[estimator]} {ours.mean:+.{digits}f}{spread}")
     return [f"{where}: {', '.join(values)}" for where, values in lines.items()]
 
 
-class Group(NamedTuple):
-    """Pairs that differ in their seed alone: the config of the run without the change, and how both were evaluated."""
+class PairKey(NamedTuple):
+    """Pairs that differ in their seed alone: the config of the run without the change, and how both
+    were evaluated."""
 
     config: frozenset
     steps: int
@@ -111,9 +125,9 @@ class Group(NamedTuple):
     measure: str  # "test" or "validation"
 
 
-def _group(run: dict, config: dict, measure: str) -> Group:
+def _pair_key(run: dict, config: dict, measure: str) -> PairKey:
     images = run["evaluation"]["images"]
-    return Group(
+    return PairKey(
         frozenset((k, v) for k, v in config.items() if k != "seed"),
         config["steps"],
         "all" if images is None else f"{images:,}",
@@ -123,17 +137,17 @@ def _group(run: dict, config: dict, measure: str) -> Group:
 
 def _recorded(prefix: str) -> dict[str, list[dict]]:
     found = defaultdict(list)
-    for path in sorted((ROOT / "results").glob(f"*/{prefix}*.jsonl")):
-        runs = Records(path.parent).cell(path.stem).values()
+    for path in sorted(results_folder().glob(f"*/{prefix}*.jsonl")):
+        runs = Records(path.parent).runs_of(path.stem).values()
         found[path.stem] += [
-            r for r in runs if "config" in r and r["data"]["source"] == summary.SOURCE
+            r for r in runs if "config" in r and r["data"]["source"] == table1.SOURCE
         ]
-    return {cell: runs for cell, runs in found.items() if len(cell.split("-")) == 3}
+    return {cell: runs for cell, runs in found.items() if cell in config.CELLS}
 
 
-def _pairs(runs: list[dict], change: dict, start: dict) -> dict[Group, list[tuple[float, float]]]:
-    """Differences of runs that were evaluated alike and whose configs differ in the changed fields alone, each with the
-    bound on validation of the run without the change."""
+def _pairs(runs: list[dict], change: dict, start: dict) -> dict[PairKey, list[tuple[float, float]]]:
+    """Differences of runs that were evaluated alike and whose configs differ in the changed fields
+    alone, each with the bound on validation of the run without the change."""
 
     def same(run, settings):
         return frozenset(settings.items()), frozenset(run["evaluation"].items())
@@ -143,7 +157,7 @@ def _pairs(runs: list[dict], change: dict, start: dict) -> dict[Group, list[tupl
     for r in runs:
         if any(r["config"].get(k) != v for k, v in change.items()):
             continue
-        origin = r["config"] | {k: start.get(k, summary.STANDARD.get(k)) for k in change}
+        origin = r["config"] | {k: start.get(k, table1.STANDARD.get(k)) for k in change}
         if (
             origin["lr"] not in config.LEARNING_RATES
         ):  # a choice is priced within the paper's protocol
@@ -152,22 +166,23 @@ def _pairs(runs: list[dict], change: dict, start: dict) -> dict[Group, list[tupl
         if other is None or None in (r["valid_bound"], other["valid_bound"]):
             continue
         if r["test"] and other["test"] and None not in (r["test"]["nll"], other["test"]["nll"]):
-            found[_group(r, origin, "test")].append(
+            found[_pair_key(r, origin, "test")].append(
                 (r["test"]["nll"] - other["test"]["nll"], other["valid_bound"])
             )
         difference = r["valid_bound"] - other["valid_bound"]
-        found[_group(r, origin, "validation")].append((difference, other["valid_bound"]))
+        found[_pair_key(r, origin, "validation")].append((difference, other["valid_bound"]))
     return found
 
 
 def _figures(
     runs: list[dict], changed: str, standard: str
-) -> dict[Group, list[tuple[float, float]]]:
+) -> dict[PairKey, list[tuple[float, float]]]:
     found = defaultdict(list)
-    for r in filter(summary.final, runs):
-        if None not in (r["test"][changed], r["test"][standard]):
-            difference = r["test"][changed] - r["test"][standard]
-            group = _group(r, r["config"], "test")
+    for r in filter(table1.final, runs):
+        pair = [r["test"].get(name) for name in (changed, standard)]
+        if None not in pair:
+            difference = pair[0] - pair[1]
+            group = _pair_key(r, r["config"], "test")
             if standard.endswith("_part"):
                 group = group._replace(images=f"{evaluate.RELAXED_IMAGES:,}")
             found[group].append((difference, r["valid_bound"]))

@@ -1,4 +1,5 @@
-"""The concordance: the paper <-> chapters <-> gslib <-> tests, from book/concordance.yml, read in all four directions."""
+"""The concordance: the paper <-> chapters <-> gslib <-> tests, from book/concordance.yml, read in
+all four directions."""
 
 from __future__ import annotations
 
@@ -9,19 +10,26 @@ import pkgutil
 import re
 from collections import defaultdict
 from functools import cache
+from pathlib import PurePosixPath
 
 import yaml
+from repository import ROOT
 
+import gsbook
 import gslib
-from notebooks import ROOT
 
 FILE = ROOT / "book" / "concordance.yml"
 
 
 @cache
 def entries() -> list[dict]:
-    """Items of the paper: {paper, what, sections: {chapter: [labels]}, gslib: [names], tests: [node ids]}."""
-    empty = {"sections": {}, "gslib": [], "tests": []}
+    """Items of the paper: {paper, what, sections: {chapter: [labels]}, formulas: [labels], gslib:
+    [names], tests: [node ids]}.
+
+    sections: where a chapter treats the item; formulas: the labels of what is the paper's own
+    formula.
+    """
+    empty = {"sections": {}, "formulas": [], "gslib": [], "tests": []}
     return [empty | entry for entry in yaml.safe_load(FILE.read_text(encoding="utf-8"))]
 
 
@@ -39,7 +47,8 @@ def labels(cells: list[dict]) -> frozenset[str]:
 
 
 def resolve(name: str):
-    """The object that a dotted name of gslib stands for; ImportError or AttributeError if there is none."""
+    """The object that a dotted name of gslib stands for; ImportError or AttributeError if there is
+    none."""
     parts = name.split(".")
     for i in range(len(parts), 0, -1):
         try:
@@ -55,7 +64,8 @@ def resolve(name: str):
 def node_ids() -> set[str]:
     """file::function of every test function, methods as file::class::function."""
     found = set()
-    for path in sorted((ROOT / "tests").glob("test_*.py")):
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        file = path.relative_to(ROOT).as_posix()
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             within = (
                 [("", [node])]
@@ -63,7 +73,7 @@ def node_ids() -> set[str]:
                 else ([(f"{node.name}::", node.body)] if isinstance(node, ast.ClassDef) else [])
             )
             found |= {
-                f"tests/{path.name}::{prefix}{f.name}"
+                f"{file}::{prefix}{f.name}"
                 for prefix, body in within
                 for f in body
                 if isinstance(f, ast.FunctionDef) and f.name.startswith("test_")
@@ -74,7 +84,12 @@ def node_ids() -> set[str]:
 def with_equations() -> dict[str, str]:
     """Public functions and methods of gslib whose docstring names an equation -> that docstring."""
     found = {}
-    for module in pkgutil.walk_packages(gslib.__path__, "gslib."):
+    modules = [
+        module
+        for package in (gslib, gsbook)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    for module in modules:
         if "._" in module.name or module.name.endswith("__main__"):
             continue
         members = vars(importlib.import_module(module.name)).items()
@@ -118,9 +133,9 @@ def code_link(name: str) -> str:
 
 
 def readable(test: str) -> str:
-    """tests/test_models.py::test_shapes as words: models: shapes."""
-    file, *names = test.removeprefix("tests/test_").split("::")
-    return f"{file.removesuffix('.py')}: " + ", ".join(
+    """tests/gslib/test_models.py::test_shapes as words: models: shapes."""
+    file, *names = test.split("::")
+    return f"{PurePosixPath(file).stem.removeprefix('test_')}: " + ", ".join(
         n.removeprefix("test_").replace("_", " ") for n in names
     )
 

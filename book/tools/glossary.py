@@ -10,9 +10,8 @@ import json
 import re
 
 from docutils import nodes
+from repository import ROOT
 from sphinx import addnodes
-
-from notebooks import ROOT
 
 FILE = ROOT / "book" / "glossary.md"
 PAGE = "book/glossary"
@@ -48,6 +47,7 @@ EXPLAINED = {"Kullback-Leibler divergence": "notebooks/07_discrete_vae"}
 EVERYDAY = {
     "accuracy",
     "action",
+    "axis",
     "class",
     "continuous",
     "derivative",
@@ -58,6 +58,7 @@ EVERYDAY = {
     "learning",
     "loss",
     "margin",
+    "mask",
     "masking",
     "model",
     "parameter",
@@ -160,17 +161,24 @@ def mark_definitions(app, doctree, page) -> set[str]:
     return defined
 
 
+def name_of(page: str) -> str:
+    """Chapter 7, or the title of a notebook before the first chapter."""
+    if number := int(re.search(r"/(\d+)_", page)[1]):
+        return f"Chapter\u00a0{number}"
+    cells = json.loads((ROOT / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return "".join(cells[0]["source"]).removeprefix("# ").strip()
+
+
 def lead_back(doctree) -> None:
-    """After each entry the number of the chapter that explains it, as a link to the very place."""
+    """After each entry the chapter that explains it, as a link to the very place."""
     home, marked = homes(), {entry_of(phrase) for _, phrase in in_bold()}
     for item in doctree.findall(nodes.definition_list_item):
         term = entry_of(item[0].astext())
         if page := home.get(term):
             kind, target = ("ref", anchor(term)) if term in marked else ("doc", f"/{page}")
-            number = int(re.search(r"/(\d+)_", page)[1])
             link = addnodes.pending_xref(
                 "",
-                nodes.inline("", f"Chapter\u00a0{number}"),
+                nodes.inline("", name_of(page)),
                 refdomain="std",
                 reftype=kind,
                 reftarget=target,

@@ -1,33 +1,34 @@
 """Normalise the notebooks, and keep the repository's public address in one place.
 
     python book/tools/notebooks.py                 normalise every notebook in notebooks/
-    python book/tools/notebooks.py --check         change nothing; fail and list what is not normalised
+    python book/tools/notebooks.py --check         change nothing; fail where one is not normalised
     python book/tools/notebooks.py --address URL   move the book to another public address
 
-A normalised notebook has no outputs and no execution counts, cell ids that depend on the cells' text alone, only the
-metadata that the book reads (tags and mystnb), and two generated cells after its title: the Colab button, and a
-set-up cell that works alone in an empty folder.
+A normalised notebook has no outputs and no execution counts, cell ids that depend on their text
+alone, only the metadata that the book reads (tags and mystnb), and two generated cells after its
+title: the Colab button, and a set-up cell that works alone in an empty folder.
 
-The address stands in pyproject.toml (project.urls). README.md, CITATION.cff, the pages in book/ and the notebooks
-hold copies of it, which --address rewrites.
+The address stands in pyproject.toml (project.urls). README.md, CITATION.cff, .zenodo.json, the
+pages in book/, the notebooks and their editions for Colab hold copies of it. --address rewrites all
+of them, or, where it is refused or fails, none.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import re
 import sys
-from pathlib import Path
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).resolve().parents[2]
+from repository import BRANCH, ROOT, address, checked
+
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-BRANCH = "main"
 
 COLAB_CELL = "[Open in Colab]({colab})"
 
-# Runs where nothing of the book is installed, so it may use the standard library only. GSLIB_SOURCE names another
-# source to install from, such as a local copy of the repository; the tests use it.
+# Runs where nothing of the book is installed, so it may use the standard library only. GSLIB_SOURCE
+# names another source to install from, such as a local copy of the repository; the tests use it.
 SETUP_CELL = """\
 # Finds gslib, the module of this book, or installs it. torch and numpy stay as they are.
 import importlib.metadata, importlib.util, os, subprocess, sys
@@ -41,14 +42,17 @@ def found(name):
 if not found("gslib.estimators"):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     source = os.environ.get("GSLIB_SOURCE", "git+{address}")
-    kept = [f"{{d.name}}=={{d.version}}" for d in importlib.metadata.distributions() if d.name in ("torch", "numpy")]
+    source = source if "://" in source else "file://" + os.path.abspath(source)
+    there = importlib.metadata.distributions()
+    kept = [f"{{d.name}}=={{d.version}}" for d in there if d.name in ("torch", "numpy")]
     if not found("gslib"):
-        subprocess.run([*pip, source, *kept], check=True)
+        subprocess.run([*pip, f"gumbel-softmax-book[book] @ {{source}}", *kept], check=True)
     else:  # gsutil has a gslib of its own
-        print("Another package called gslib is at", found("gslib").origin, "- the book's goes into a folder before it.")
-        subprocess.run([*pip, "--no-deps", "--upgrade", "--target", "book-gslib", source], check=True)
+        print("Another package called gslib is at", found("gslib").origin, "- ours goes before it.")
+        subprocess.run([*pip, "--no-deps", "-U", "--target", "book-gslib", source], check=True)
         sys.path.insert(0, os.path.abspath("book-gslib"))
-        subprocess.run([*pip, *importlib.metadata.requires("gumbel-softmax-book"), *kept], check=True)
+        needs = importlib.metadata.requires("gumbel-softmax-book")
+        subprocess.run([*pip, *(need.split(";")[0] for need in needs), *kept], check=True)
     for name in [name for name in sys.modules if name.split(".")[0] == "gslib"]:
         del sys.modules[name]
     importlib.invalidate_caches()
@@ -56,23 +60,16 @@ import gslib
 """
 
 
-def address():
-    """The repository's public address, from pyproject.toml."""
-    found = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    if not found:
-        raise SystemExit(
-            "pyproject.toml: no line 'Repository = \"https://…\"' below [project.urls]"
-        )
-    return found[1]
-
-
 def colab(url, name):
-    """The address that opens notebooks/``name`` in Colab, which knows repositories on GitHub by their path."""
-    return f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/notebooks/{name}"
+    """The address that opens an edition in Colab, which knows repositories of GitHub by path."""
+    return f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/notebooks/colab/{name}"
 
 
 def normalise(notebook, name, url):
-    """The normalised text of a notebook given as a dict; raises ValueError where its first cell is no title."""
+    """The normalised text of a notebook given as a dict.
+
+    Raises ValueError where its first cell is no title.
+    """
     cells = [
         c for c in notebook["cells"] if not {"setup", "colab"} & set(c["metadata"].get("tags", []))
     ]
@@ -115,7 +112,7 @@ def normalise(notebook, name, url):
 
 
 def normalise_all(folder, url, *, check=False):
-    """Normalise every notebook of a folder (or, with ``check``, none); the names of those that were not."""
+    """Normalise all notebooks of a folder (with ``check``, none); names of those that were not."""
     changed = []
     for path in sorted(folder.glob("*.ipynb")):
         old = path.read_text(encoding="utf-8")
@@ -127,22 +124,45 @@ def normalise_all(folder, url, *, check=False):
     return changed
 
 
+def moved(new):
+    """File -> its text once the address is ``new``, pyproject.toml last; changes nothing."""
+    import citation
+    import colab as edition  # these import this module
+
+    old = re.compile(re.escape(address()) + r"(?![\w-]|\.(?!git\b)\w)")  # no longer one
+    copies = [ROOT / "README.md", *sorted(ROOT.glob("book/*.md")), ROOT / "pyproject.toml"]
+    texts = {path: old.sub(new, path.read_text(encoding="utf-8")) for path in copies}
+    chapters = {
+        path: normalise(json.loads(path.read_text(encoding="utf-8")), path.name, new)
+        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+    }
+    named = {path.stem: text for path, text in chapters.items()}
+    editions = {edition.FOLDER / name: text for name, text in edition.editions(new, named).items()}
+    return {**chapters, **editions, **citation.files(new), **texts}
+
+
+def write_all(texts):
+    """Write all files or none. Should it be killed half-way, the same command goes on."""
+    fresh = {path: path.with_name(path.name + ".new") for path in texts}
+    try:
+        for path, text in texts.items():
+            fresh[path].write_text(text, encoding="utf-8")
+    except OSError:
+        for path in fresh.values():
+            if path.is_file():
+                path.unlink()
+        raise
+    for path in texts:
+        os.replace(fresh[path], path)
+
+
 def move(new):
-    """Write the address ``new`` wherever the present one stands, but in the notebooks, which are generated."""
-    if not re.fullmatch(r"https://[^\s/]+/[^\s/]+/[^\s/]+(?<!\.git)", new):
-        raise SystemExit(
-            f"--address wants https://host/owner/repository, without .git or a final slash, got {new!r}"
-        )
-    old = address()
-    for path in [
-        ROOT / "pyproject.toml",
-        ROOT / "README.md",
-        ROOT / "CITATION.cff",
-        *sorted(ROOT.glob("book/*.md")),
-    ]:
-        text = path.read_text(encoding="utf-8")
-        if old in text:
-            path.write_text(text.replace(old, new), encoding="utf-8")
+    """Write the address ``new`` wherever the present one stands."""
+    checked(new, "--address")
+    try:
+        write_all(moved(new))
+    except (OSError, ValueError) as fault:
+        raise SystemExit(f"The address stays {address()}, no file is changed: {fault}") from None
 
 
 def main():
@@ -154,11 +174,10 @@ def main():
     )
     parser.add_argument("--address", metavar="URL", help="the repository's new public address")
     arguments = parser.parse_args()
-    if arguments.address:
+    if arguments.address is not None:
+        if arguments.check:
+            parser.error("--check changes nothing, --address does: give one of the two")
         move(arguments.address)
-        import citation  # it derives more than copies from the address
-
-        citation.main([])
     changed = normalise_all(ROOT / "notebooks", address(), check=arguments.check)
     verdict = (
         "not normalised: run python book/tools/notebooks.py" if arguments.check else "normalised"

@@ -1,31 +1,38 @@
-"""Pages that are made from data when the book is built: scoreboard, choices, concordance, and the summary picture.
+"""Pages that are made from data when the book is built: scoreboard, choices, concordance, status,
+and what the first page says.
 
     python book/tools/pages.py [FOLDER]     write them to a folder, by default _build/generated
 
-book/scoreboard.md, book/choices.md and book/concordance.md hold the prose and include what is written here.
-"""
+The pages of these names in book/ hold the prose and include what is written here."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import sys
+from collections import defaultdict
 from functools import cache
 from html import escape
+from math import isnan
 from pathlib import Path
 
 import choices
 import concordance
-import ledger
 import yaml
+from repository import BRANCH, ROOT, address
 
-from gslib.experiment import verdict
-from notebooks import BRANCH, ROOT, address
+from gsbook import claims, ledger
+from gsbook.experiments.table1.results import scale_of
+from gsbook.intervals import seed_correlation
+from gsbook.verdicts import NOT_RUN, equivalence_verdict, order_verdict
+from gslib.estimators import ESTIMATORS
 
 GENERATED = ROOT / "_build" / "generated"
+STALE = "†"  # beside a number whose runs are of other code
 
 
-# --- what the book has -----------------------------------------------------------------------------------------------
+# --- what the book has
 
 
 @cache
@@ -48,7 +55,7 @@ def chapter_link(name: str) -> str:
     """A link to a chapter, or its title alone while it is not there."""
     if name in chapters():
         return f"{{doc}}`/notebooks/{name}`"
-    return f"*{ledger.raw()['chapters'].get(name, name)}*"
+    return f"*{claims.stated()['chapters'].get(name, name)}*"
 
 
 def label_link(label: str) -> str:
@@ -70,41 +77,29 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     )
 
 
-# --- the scoreboard --------------------------------------------------------------------------------------------------
+# --- the scoreboard
 
 
 def scoreboard() -> str:
-    judged = judge_all()
-    of = {
-        kind: [j for j in judged if j.claim.kind == kind] for kind in {j.claim.kind for j in judged}
-    }
-    parts = ["## Table 1, cell by cell\n", f"Numbers are in {ledger.raw()['table1']['unit']}.\n"]
-    for row, about in ledger.raw()["table1"]["rows"].items():
-        cells = [j for j in of["cell"] if j.claim.cell.startswith(f"{row}-")]
+    parts = ["## Table 1, cell by cell\n", f"Numbers are in {claims.stated()['table1']['unit']}.\n"]
+    for row, about in claims.stated()["table1"]["rows"].items():
+        cells = [j for j in judged(ledger.Cell) if j.claim.row == row]
         parts += [
             f"(scoreboard-{row})=",
             f"### {about['title']}\n",
             _scale(row, cells),
-            _cells(cells),
+            _row(row, cells),
         ]
-    parts += [
-        "## What the text claims\n",
-        _claims(of["order"] + of["par"] + of["speed"] + of["growth"] + of["closeness"]),
-    ]
+    about = ledger.Order, ledger.Speed, ledger.Growth, ledger.Closeness
+    parts += ["## What the text claims\n", _claims(judged(*about))]
     units = "; ".join(
-        f"{how['title']} in {how['unit']}" for how in ledger.raw()["table2"]["figures"].values()
+        f"{how['title']} in {how['unit']}" for how in claims.stated()["table2"]["figures"].values()
     )
-    parts += [
-        "## Table 2\n",
-        f"{units}.\n",
-        _cells(of["bound"] + of["accuracy"], "Method and figure"),
-    ]
-    parts += [
-        "## Figures\n",
-        _figures(of["figure"]),
-        "## The rules, as the code states them\n",
-        _rules(judged),
-    ]
+    parts += ["## Table 2\n", f"{units}.\n", _numbers(judged(ledger.Bound, ledger.Accuracy))]
+    parts += ["## Figures\n", _figures(judged(ledger.Figure))]
+    if any(j.stale for j in judge_all()):
+        parts += [f"{STALE} Runs of code that has changed since in what decides their numbers.\n"]
+    parts += ["## The rules, as the code states them\n", _rules(judge_all())]
     return "\n".join(parts)
 
 
@@ -114,79 +109,100 @@ def said(j: ledger.Judged) -> str:
 
 
 @cache
+def evidence() -> ledger.Evidence:
+    """The records, and the figures that the chapters have."""
+    return ledger.Evidence.of_the_book(label for c in chapters().values() for label in c["labels"])
+
+
+@cache
 def judge_all() -> list[ledger.Judged]:
-    labels = (
-        frozenset().union(*(c["labels"] for c in chapters().values()))
-        if chapters()
-        else frozenset()
-    )
-    return [ledger.judge(claim, labels) for claim in ledger.load()]
+    return [claim.judge(evidence()) for claim in ledger.load()]
+
+
+def judged(*kinds: type[ledger.Claim]) -> list[ledger.Judged]:
+    """The claims of some kinds, one kind after the other."""
+    return [j for kind in kinds for j in judge_all() if isinstance(j.claim, kind)]
 
 
 def _scale(row: str, cells: list[ledger.Judged]) -> str:
-    about = ledger.raw()["table1"]
+    about = claims.stated()["table1"]
     where = f"Chapter: {chapter_link(about['rows'][row]['chapter'])}."
     ran = [j for j in cells if j.ours]
     if not ran:
         return f"No run of this row is finished yet. {where}\n"
+    steps = ran[0].steps
+    parts = [f"Scale of the verdicts: {steps:,} training steps", f"{_seeds(ran)} per cell"]
+    if missing := sum(j.verdict == NOT_RUN for j in cells):
+        parts.append(f"{missing} of {len(cells)} cells not run yet at this scale")
+    shared = seed_correlation(cell.values for cell in evidence().row(row, steps).values())
+    if not isnan(shared):
+        parts.append(f"correlation of the seeds between estimators {shared:+.2f}")
+    return f"{'; '.join(parts)}. {where}\n"
+
+
+def _seeds(ran: list[ledger.Judged]) -> str:
     seeds = sorted({j.ours.n for j in ran})
-    seeds = (
-        "one seed"
-        if seeds == [1]
-        else f"{seeds[0]} seeds"
-        if len(seeds) == 1
-        else f"{seeds[0]} to {seeds[-1]} seeds"
-    ) + " per cell"
-    missing = sum(j.verdict == ledger.NOT_RUN for j in cells)
-    return (
-        f"Scale: {ran[0].steps:,} training steps, {seeds}"
-        f"{f'; {missing} of {len(cells)} cells not run yet at this scale' if missing else ''}. {where}\n"
-    )
+    if seeds == [1]:
+        return "one seed"
+    return f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
 
 
-def _cells(cells: list[ledger.Judged], first: str = "Estimator") -> str:
+def _row(row: str, cells: list[ledger.Judged]) -> str:
+    """The cells of a row, with every number of steps at which it is shown beside each other."""
+    scales = evidence().scales(row) or [None]
     rows = []
     for j in cells:
-        name = j.claim.claim.split(", ")[-1] if j.claim.kind == "cell" else j.claim.claim
-        ours = (
-            f"{j.ours.mean:.1f} ± {j.ours.half_width:.1f}"
-            if j.ours and j.ours.n > 1
-            else (f"{j.ours.mean:.1f} (one seed)" if j.ours else "–")
-        )
-        if j.ours and j.claim.records:
-            ours = f"[{ours}]({address()}/blob/{BRANCH}/{j.claim.records}/{j.claim.cell}.jsonl)"
-        if j.diverged:
-            ours += f" ({j.diverged} diverged)"
-        difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
-        rows.append([name, j.claim.value, ours, difference, said(j)])
-    return table([first, "Paper", "Ours, 95 % interval", "Difference", "Verdict"], rows)
+        beside = [
+            j if steps == j.steps else j.claim.judge_at(evidence(), steps) for steps in scales
+        ]
+        shown = [_ours(k) + (f" {k.sign}" if k is not j and k.ours else "") for k in beside]
+        name = j.claim.claim.split(", ")[-1]
+        rows.append([name, j.claim.value, *shown, *_outcome(j)])
+    columns = [f"Ours, {steps:,} steps" if steps else "Ours" for steps in scales]
+    return table(["Estimator", "Paper", *columns, "Difference", "Verdict", "By interval"], rows)
 
 
-def _claims(judged: list[ledger.Judged]) -> str:
+def _numbers(found: list[ledger.Judged]) -> str:
+    rows = [[j.claim.claim, j.claim.value, _ours(j), *_outcome(j)] for j in found]
+    head = ["Method and figure", "Paper", "Ours, 95 % interval", "Difference"]
+    return table([*head, "Verdict", "By interval"], rows)
+
+
+def _ours(j: ledger.Judged) -> str:
+    """Our number with its interval, linked to the records of its runs."""
+    text = "–"
+    if j.ours:
+        spread = f"± {j.ours.half_width:.1f}" if j.ours.n > 1 else "(one seed)"
+        records = f"{j.claim.records}/{j.claim.cell}.jsonl"
+        text = f"[{j.ours.mean:.1f} {spread}]({address()}/blob/{BRANCH}/{records})"
+    if j.stale:
+        text += STALE
+    return f"{text} ({j.diverged} diverged)" if j.diverged else text
+
+
+def _outcome(j: ledger.Judged) -> list[str]:
+    difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
+    return [difference, said(j), j.equivalence or "–"]
+
+
+def _claims(found: list[ledger.Judged]) -> str:
     rows = []
-    for j in judged:
-        own = ""
-        if j.claim.kind in ("order", "par"):
-            broken = ledger.against_itself(j.claim)
-            own = "carries it" if not broken else "does not carry it: " + "; ".join(broken)
-        ours = f"{j.ours.mean:.1f} {j.claim.unit}" if j.ours else ""
+    for j in found:
+        broken = j.claim.against_itself()
+        own = "" if broken is None else "carries it"
+        if broken:
+            own = "does not carry it: " + "; ".join(broken)
+        ours = f"{j.ours.mean:.1f} {j.claim.unit}{STALE if j.stale else ''}" if j.ours else ""
         text = ". ".join(filter(None, [j.claim.claim, j.claim.note.rstrip(".")]))
         seen = "; ".join(filter(None, [ours, *j.details]))
-        rows.append(
-            [
-                text,
-                j.claim.location,
-                own,
-                said(j) + (f" ({seen})" if seen else ""),
-                chapter_link(j.claim.chapter),
-            ]
-        )
+        verdict = said(j) + (f" ({seen})" if seen else "")
+        rows.append([text, j.claim.location, own, verdict, chapter_link(j.claim.chapter)])
     return table(["Claim", "Where", "The paper's own table", "Verdict", "Chapter"], rows)
 
 
-def _figures(judged: list[ledger.Judged]) -> str:
+def _figures(found: list[ledger.Judged]) -> str:
     rows = []
-    for j in judged:
+    for j in found:
         have = chapters().get(j.claim.chapter, {"labels": ()})["labels"]
         links = ", ".join(label_link(label) for label in j.claim.labels if label in have) or "–"
         rows.append(
@@ -195,78 +211,97 @@ def _figures(judged: list[ledger.Judged]) -> str:
     return table(["Figure", "What it shows", "Ours", "Verdict", "Chapter"], rows)
 
 
-def _rules(judged: list[ledger.Judged]) -> str:
-    parts = []
-    for name in dict.fromkeys(j.claim.rule for j in judged):
-        doc = " ".join(inspect.getdoc(getattr(verdict, name)).split(">>>")[0].split())
-        kinds = sorted({j.claim.kind for j in judged if j.claim.rule == name})
-        parts.append(f"`{name}` ({', '.join(kinds)})\n: {doc}\n")
+def _rules(found: list[ledger.Judged]) -> str:
+    """The rules in their docstrings' words: those of claims, then those that hold for all."""
+    kinds = defaultdict(set)
+    for j in found:
+        kinds[j.claim.decide].add(j.claim.kind)
+    parts = [
+        f"`{r.__name__}` ({', '.join(sorted(names))})\n: {_doc(r)}\n" for r, names in kinds.items()
+    ]
+    parts += [
+        f"`{r.__name__}`\n: {_doc(r)}\n" for r in (equivalence_verdict, order_verdict, scale_of)
+    ]
     return "\n".join(parts)
 
 
-# --- the summary on the first page -----------------------------------------------------------------------------------
-
-FILLS = {"✓": "#bfe3d5", "▲": "#c4def2", "▼": "#f6cdb8", "?": "#f3e3a8", "○": "none"}
-
-
-def picture() -> str:
-    """The summary as SVG: dark ink on a transparent sheet; signs and words say what colours say."""
-    judged = judge_all()
-    cells = {j.claim.cell: j for j in judged if j.claim.kind == "cell"}
-    columns, rows = ledger.raw()["table1"]["columns"], ledger.raw()["table1"]["rows"]
-    left, top, width, height = 124, 62, 80, 40
-    total = left + width * len(columns) + 8, top + height * len(rows) + 62
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total[0]} {total[1]}" width="{total[0]}" '
-        f'height="{total[1]}" font-family="system-ui, sans-serif" font-size="14" fill="#111">',
-        f"<title>{escape(alt_text())}</title>",
-        '<text x="0" y="16" font-weight="600">Table 1: our mean in nats, and the verdict</text>',
-    ]
-    for i, name in enumerate(columns):
-        words = ledger.LABELS[name].replace("Gumbel-Softmax", "Gumbel-S.").split(" ", 1)
-        for k, word in enumerate(words):
-            y = top - 10 - 15 * (len(words) - 1 - k)
-            out.append(
-                f'<text x="{left + width * (i + 0.5)}" y="{y}" text-anchor="middle">{word}</text>'
-            )
-    for r, (row, about) in enumerate(rows.items()):
-        y = top + height * r
-        out.append(f'<text x="0" y="{y + 25}">{about["title"]}</text>')
-        for i, name in enumerate(columns):
-            j = cells[f"{row}-{name}"]
-            x, ink = left + width * i, "#767676" if j.ours is None else "#333"
-            text = f"{j.sign} {j.ours.mean:.1f}" if j.ours else j.sign
-            out.append(
-                f'<rect x="{x + 2}" y="{y + 2}" width="{width - 4}" height="{height - 4}" rx="5" '
-                f'fill="{FILLS[j.sign]}" stroke="{ink}"/>'
-            )
-            out.append(f'<text x="{x + width / 2}" y="{y + 25}" text-anchor="middle">{text}</text>')
-    signs = {word: sign for sign, word in ledger.VERDICTS.values()}
-    x, y = 0, top + height * len(rows) + 28
-    for word, count in ledger.counts(list(cells.values())).items():
-        out.append(
-            f'<rect x="{x}" y="{y - 14}" width="20" height="20" rx="4" fill="{FILLS[signs[word]]}" stroke="#333"/>'
-        )
-        out.append(f'<text x="{x + 10}" y="{y + 1}" text-anchor="middle">{signs[word]}</text>')
-        out.append(f'<text x="{x + 27}" y="{y + 1}">{word} {count}</text>')
-        x += 42 + 7.4 * len(f"{word} {count}")
-    return "\n".join([*out, "</svg>", ""])
+def _doc(rule) -> str:
+    return " ".join(inspect.getdoc(rule).split(">>>")[0].split())
 
 
-def alt_text() -> str:
+# --- the summary on the first page
+
+
+def findings() -> str:
+    """What was found, in two sentences."""
+    cells, rows = _by_row()
+    ran = {row: own for row, own in rows.items() if all(j.ours for j in own)}
+    best = [min(own, key=lambda j: j.ours.mean).claim.cell for own in ran.values()]
+    lowest = sum(cell == f"{row}-gumbel_softmax" for row, cell in zip(ran, best, strict=True))
+    if not ran:
+        return "No row of Table 1 has run yet.\n"
+    found = ledger.counts(cells)
+    steps = sorted({j.steps for j in cells if j.ours})
+    span = f"{steps[0]:,}" + (f" to {steps[-1]:,}" if len(steps) > 1 else "")
+    n = sorted({j.ours.n for j in cells if j.ours})
+    seeds = f"{n[0]}{f' to {n[-1]}' if len(n) > 1 else ''} seed{'s' if n[-1] > 1 else ''}"
+    counted = [f"{n} {'is' if n == 1 else 'are'} {word}" for word, n in found.items() if n]
+    return (
+        "**What was found:** relaxed Gumbel-Softmax has the lowest test loss of the seven "
+        f"estimators in {lowest} of {len(ran)} rows of the paper's Table 1. Of the {len(cells)} "
+        f"cells of that table, {', '.join(counted)}, after {span} training steps with {seeds} "
+        "each.\n"
+    )
+
+
+def _by_row() -> tuple[list[ledger.Judged], dict[str, list[ledger.Judged]]]:
     cells = [j for j in judge_all() if j.claim.kind == "cell"]
-    found = ", ".join(f"{count} {word}" for word, count in ledger.counts(cells).items() if count)
-    return f"The {len(cells)} cells of Table 1: {found}."
+    rows = claims.stated()["table1"]["rows"]
+    return cells, {row: [j for j in cells if j.claim.cell.startswith(f"{row}-")] for row in rows}
 
 
 def landing() -> str:
-    """The summary for the first page: the picture and the tallies."""
+    """The cells of Table 1 in HTML: estimators down, so that a phone shows them all."""
+    cells, rows = _by_row()
+    titles = [about["title"] for about in claims.stated()["table1"]["rows"].values()]
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    body = ""
+    for i, name in enumerate(claims.stated()["table1"]["columns"]):
+        line = "".join(_cell(own[i]) for own in rows.values())
+        body += f'<tr><th scope="row">{escape(ESTIMATORS[name].label)}</th>{line}</tr>\n'
+    signs = {word: sign for sign, word in ledger.VERDICTS.values()}
+    key = ", ".join(
+        f"{signs[word]}\u00a0{count}\u00a0{word.replace(' ', chr(160))}"
+        for word, count in ledger.counts(cells).items()
+        if count
+    )
     return (
-        f"```{{figure}} ../_build/generated/scoreboard.svg\n:name: fig-intro-scoreboard\n:figclass: ink\n"
-        f":alt: {alt_text()}\n\nThe cells of Table 1: our mean over seeds and the verdict.\n```\n\n"
-        f"{tally('Numbers', 'cell', 'bound', 'accuracy', 'speed')} "
-        f"{tally('Statements', 'order', 'par', 'growth', 'closeness')} {tally('Figures', 'figure')} "
-        "The {doc}`/book/scoreboard` has every one of them.\n"
+        '<table class="cells">\n<caption>The cells of Table 1: our mean test loss in nats, lower '
+        f"is better, and the verdict: {key}.</caption>\n<thead><tr><td></td>{head}</tr></thead>\n"
+        f"<tbody>{body}</tbody></table>\n"
+    )
+
+
+def _cell(j: ledger.Judged) -> str:
+    word = ledger.VERDICTS[j.verdict][1]
+    number = f"{j.ours.mean:.1f}" if j.ours else ""
+    return (
+        f'<td class="{word.replace(" ", "-")}"><span aria-hidden="true">{j.sign}</span> {number} '
+        f'<span class="visually-hidden">{word}</span></td>'
+    )
+
+
+def tallies() -> str:
+    """How many claims came out how, each kind apart: a figure drawn is no number reproduced."""
+    return (
+        f"- {tally('Cells of Table 1', 'cell')}\n"
+        f"- {tally('Bounds of Table 2', 'bound')} The paper does not give the sizes of these "
+        "networks, so that better numbers need not mean a better method.\n"
+        f"- {tally('Accuracies of Table 2', 'accuracy')}\n"
+        f"- {tally('Ratios of speed', 'speed')} They are of another machine than the paper's.\n"
+        f"- {tally('Statements in the text', 'order', 'par', 'growth', 'closeness')}\n"
+        f"- {tally('Figures', 'figure')} A figure has no verdict of its own: it shows the runs of "
+        "its cells.\n"
     )
 
 
@@ -277,16 +312,50 @@ def tally(title: str, *kinds: str) -> str:
     return f"{title}: {len(found)} ({words})."
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------
+# --- what a cluster is worth
+
+
+def grid() -> str:
+    """What the whole grid of Table 1 costs on few and on many workers, from measured steps."""
+    path = ROOT / "results" / "benchmarks" / "cluster.json"
+    if not path.exists():
+        return "It is not measured yet: `python benchmarks/cluster.py` does it.\n"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        [
+            f"{row['workers']}",
+            f"{row['hours']:,.1f}",
+            f"{row['efficiency']:.0%}",
+            f"{row['held_core_hours']:,.0f}",
+        ]
+        for row in found["rows"]
+    ]
+    steps = [cell["ms"] for cell in found["cells"].values()]
+    way = "compiled" if found["mode"] == "compiled" else "not compiled"
+    return (
+        f"{found['runs']} runs of {found['steps']:,} steps, {found['members']} to a job, and their "
+        f"evaluation on all images, on workers of one core ({found['machine']['device']}, "
+        f"{found['machine']['capability']}). A step of one run takes {min(steps):.1f} to "
+        f"{max(steps):.1f} ms there ({way}). Jobs go to whoever is free, the longest first; "
+        "efficiency is the part of the workers' time that is work.\n\n"
+        + table(["Workers", "Hours", "Efficiency", "Core-hours"], rows)
+        + "\n`python benchmarks/cluster.py` measures it again on your machine.\n"
+    )
+
+
+# --- writing
 
 
 def write(folder: Path = GENERATED) -> None:
-    """Write every generated part; a file that would not change is left alone, so that its page is not read again."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write every generated part; a file that would not change is left alone, so that its page is
+    not read again."""
     parts = {
         "scoreboard.md": scoreboard,
-        "scoreboard.svg": picture,
-        "landing.md": landing,
+        "findings.md": findings,
+        "landing.md": lambda: f"```{{raw}} html\n{landing()}```\n",
+        "tallies.md": tallies,
+        "status.md": lambda: importlib.import_module("status").page(),
+        "grid.md": grid,
         "choices.md": lambda: choices.page(chapter_link),
         "concordance.md": lambda: concordance.page(chapters(), chapter_link, label_link, table),
     }
@@ -295,6 +364,8 @@ def write(folder: Path = GENERATED) -> None:
 
 
 def save(path: Path, text: str) -> None:
+    """Write a file unless it holds this text already: a page is read again when it changes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
 

@@ -1,10 +1,11 @@
-"""No typed results: decimals beside nats, %, times or ms in the prose come from glue, or are the paper's and say so.
+"""No typed results: decimals beside nats, %, times or ms in the prose come from glue, or are the
+paper's and say so.
 
     python book/tools/prose.py     list the offending sentences of the notebooks and pages
 
-A sentence may hold such a number if it cites a source ({cite}), says that the number is the paper's ("the paper"), or
-supposes it ("suppose").
-Numbers that a run gave are put in by glue. Code, mathematics and links are not prose.
+A sentence may hold such a number if it cites a source ({cite}), says that the number is the paper's
+("the paper"), or supposes it ("suppose"). Numbers that a run gave are put in by glue. Code,
+mathematics and links are not prose.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import re
 import sys
 
-from notebooks import ROOT
+from repository import ROOT
 
 UNIT = r"(?:nats?\b|%|per\s+cent\b|percentage\b|(?:[×x]|times|-?fold)(?=$|[\s,.;:)])|ms\b|milliseconds?\b|seconds?\b)"
 RESULT = re.compile(rf"(?<![\w.])[-−+]?\d+\.\d+\s*(?:±\s*\d+(?:\.\d+)?\s*)?{UNIT}")
@@ -34,7 +35,8 @@ def sentences(text: str) -> list[str]:
     for pattern in NOT_PROSE:
         text = re.sub(pattern, " ", text, flags=re.DOTALL | re.MULTILINE)
     text = CODE_OR_ROLE.sub(lambda match: match[0] if match[1] else " ", text)
-    # A sentence ends at .!? before a space and no lower-case letter, at a blank line, a new item, a heading or a table row.
+    # A sentence ends at .!? before a space and no lower-case letter, at a blank line, a new item, a
+    # heading or a table row.
     pieces = re.split(r"(?<=[.!?])\s+(?![a-z])|\n\s*\n|\n\s*[-*|] |\n\s*\d+\. |\n#+ |\|\s*\n", text)
     return [" ".join(piece.split()) for piece in pieces if piece.strip()]
 
@@ -45,7 +47,8 @@ def offenders(text: str) -> list[str]:
 
 
 def prose() -> dict[str, str]:
-    """Place -> text: the markdown cells and captions of the notebooks, the pages in Markdown, the log of choices."""
+    """Place -> text: the markdown cells and captions of the notebooks, the pages in Markdown, the
+    log of choices."""
     found = {}
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         for i, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):

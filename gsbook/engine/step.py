@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from gsbook import files
 from gsbook.engine import kernels
 from gsbook.engine.noise import Noise, keys
-from gslib import _files
 from gslib._checks import unchecked
 from gslib.functional import stream
 from gslib.program import Program, Trace
 
-MODES = ("eager", "compiled", "captured")
+MODES = ("eager", "compiled", "captured", "fused")
 KEPT = ("model.", "baseline.", "velocity.")
 
 
@@ -37,7 +37,8 @@ class Step:
     - "eager": operation by operation, all members at once. Needs nothing, costs most.
     - "compiled": traced once through the estimator's own backward passes into one flat graph, which TorchInductor
       compiles for one member; the members take turns, so that none can feel another. Needs a C++ compiler, on CUDA Triton.
-    - "captured": a CUDA graph of the step for all members at once, compiled first where Triton is there.
+    - "captured": a CUDA graph of the operations for all members at once. Ready in a second.
+    - "fused": a CUDA graph of the step that Triton has compiled for all members at once, which takes a while.
 
     Args:
         model: weights [E, ...], a module. program: images [E, B, D] (float) -> a `gslib` program of that model.
@@ -48,7 +49,7 @@ class Step:
 
     Raises RuntimeError where `mode` asks for a compiler or a device that is not there; see `usable`.
 
-    >>> model = gslib.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
+    >>> model = gslib.models.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
     >>> step = Step(
     ...     model, lambda x: partial(model.loss, x), gslib.ESTIMATORS["st"], torch.ones(20, 16, dtype=torch.uint8),
     ...     seeds=[0, 1], lr=torch.full((2,), 1e-3), batch=10)
@@ -114,13 +115,19 @@ class Step:
                 epoch = self.number // per_epoch
                 if epoch != self._order:
                     self._shuffle(epoch)
-                if self._take is None:
-                    self._take = prepared(
-                        self._step, list(self.state.values()), [self.images], self.mode
-                    )
+                self.prepare()
                 self._take()
                 self.number += 1
                 self._count += 1
+
+    def prepare(self) -> None:
+        """Compile or capture the step now, rather than when it is first taken.
+
+        While a graph is captured, no other thread may use the device.
+        """
+        if self._take is None:
+            state = list(self.state.values())
+            self._take = prepared(self._step, state, [self.images], self.mode)
 
     def losses(self) -> Tensor:
         """Mean training loss [E] of the steps since the last call, in nats."""
@@ -204,9 +211,9 @@ def usable(mode: str, device: torch.device | str = "cpu") -> str:
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
     device = torch.device(device)
-    if mode == "captured" and device.type != "cuda":
+    if mode in ("captured", "fused") and device.type != "cuda":
         return f"a CUDA graph needs a CUDA device, and this one is {device.type}"
-    if mode == "compiled" and device.type == "cuda":
+    if mode in ("compiled", "fused") and device.type == "cuda":
         found = torch.utils._triton.has_triton()
         return "" if found else "there is no Triton on this machine"
     if mode == "compiled" and not compiler():
@@ -257,7 +264,7 @@ def prepared(
         members = [[t[e : e + 1] for t in state] + shared for e in range(len(state[0]))]
         one = compiled(function, members[0])
         return lambda: [one(*tensors) for tensors in members]
-    if not usable("compiled", state[0].device):
+    if mode == "fused":
         function = compiled(function, [*state, *shared])
     return captured(function, state, shared)
 
@@ -290,7 +297,7 @@ def _cache() -> Iterator[None]:
     if os.environ.get(name):
         yield
         return
-    os.environ[name] = str(_files.cache_folder() / "compiled")
+    os.environ[name] = str(files.cache_folder() / "compiled")
     try:
         yield
     finally:
@@ -300,16 +307,20 @@ def _cache() -> Iterator[None]:
 def captured(
     function: Callable[..., None], state: list[Tensor], shared: list[Tensor]
 ) -> Callable[[], None]:
-    """A CUDA graph of function(*state, *shared), to be replayed; the warm-up's changes of `state` are undone."""
-    before = [t.clone() for t in state]
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
+    """A CUDA graph of function(*state, *shared), to be replayed; the warm-up's changes of `state` are undone.
+
+    Under a stream of the caller's own (`with torch.cuda.stream(...)`) it is captured on that one. Replay graphs that run
+    beside each other on the streams they were captured on: cuBLAS keeps one workspace per stream, and a graph its address.
+    """
+    before, current = [t.clone() for t in state], torch.cuda.current_stream()
+    side = torch.cuda.Stream() if current == torch.cuda.default_stream() else current
+    side.wait_stream(current)
     with torch.cuda.stream(side):
         for _ in range(3):
             function(*state, *shared)
-    torch.cuda.current_stream().wait_stream(side)
+    current.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=side):
         function(*state, *shared)
     for tensor, value in zip(state, before, strict=True):
         tensor.copy_(value)

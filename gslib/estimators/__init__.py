@@ -1,30 +1,60 @@
-"""The estimators, each a function (program, *, hyperparameters) -> surrogate, and the one table that names them."""
+"""The estimators, each a function (program, *, hyperparameters) -> surrogate, and the one table that names them.
 
-from __future__ import annotations
+A new estimator is one function in a module here and one row of `ESTIMATORS`.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from torch import Tensor
 
+from gslib.distributions import Distribution, sharpened
 from gslib.estimators.exact import exact
 from gslib.estimators.pathwise import annealed_st, gumbel_softmax, st, st_gumbel_softmax
 from gslib.estimators.score_function import darn, muprop, sf
+from gslib.program import Program
 
 
-class _Table(dict[str, Callable[..., Tensor]]):
-    def __missing__(self, name: str):
+@dataclass(frozen=True)
+class Estimator:
+    """A row of the table: the function, and all that its users must know of it. Calling it calls the function.
+
+    >>> gslib.ESTIMATORS["gumbel_softmax"].schedule
+    'tau'
+    """
+
+    function: Callable[..., Tensor]
+    label: str  # the paper's name
+    schedule: Literal["tau", "slope"] | None = None  # the hyperparameter that training anneals
+    baseline: Literal["input", "signal"] | None = None  # what a learned baseline looks at, if any
+    options: tuple[str, ...] = ()  # further hyperparameters, each a choice with a default
+    change: Callable[..., Distribution] | None = None  # the node it samples: q, schedule -> q
+    inner: Callable[..., Tensor] | None = None  # for a model that has changed its nodes itself
+
+    def __call__(self, program: Program, **hyperparameters: Any) -> Tensor:
+        return self.function(program, **hyperparameters)
+
+    @property
+    def __wrapped__(self) -> Callable[..., Tensor]:
+        """For `inspect`: the signature and the source are the function's."""
+        return self.function
+
+
+class _Table(dict[str, Estimator]):
+    def __missing__(self, name: str) -> Estimator:
         raise KeyError(f"unknown estimator {name!r}; choose one of {', '.join(self)}")
 
 
 ESTIMATORS = _Table(
-    sf=sf,
-    darn=darn,
-    muprop=muprop,
-    st=st,
-    annealed_st=annealed_st,
-    gumbel_softmax=gumbel_softmax,
-    st_gumbel_softmax=st_gumbel_softmax,
-    exact=exact,
+    sf=Estimator(sf, "SF", baseline="input"),
+    darn=Estimator(darn, "DARN", baseline="signal", options=("form",)),
+    muprop=Estimator(muprop, "MuProp", baseline="signal"),
+    st=Estimator(st, "ST"),
+    annealed_st=Estimator(annealed_st, "Annealed ST", schedule="slope", change=sharpened, inner=st),
+    gumbel_softmax=Estimator(gumbel_softmax, "Gumbel-Softmax", schedule="tau"),
+    st_gumbel_softmax=Estimator(st_gumbel_softmax, "ST Gumbel-Softmax", schedule="tau"),
+    exact=Estimator(exact, "Exact"),
 )
 
-__all__ = ["ESTIMATORS", *ESTIMATORS]
+__all__ = ["ESTIMATORS", "Estimator", *ESTIMATORS]

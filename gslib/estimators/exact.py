@@ -1,15 +1,16 @@
 """Exact marginalisation: the estimator that needs no estimate, and the oracle that the others are held against."""
 
-from __future__ import annotations
+import math
 
 import torch
 from torch import Tensor
 
+from gslib.distributions import Distribution
 from gslib.functional import Uniform
-from gslib.program import Program, Trace, check_loss
+from gslib.program import Program, Trace, run
 
 
-def exact(program: Program, *, max_states: int = 4096, uniform: Uniform | None = None) -> Tensor:
+def exact(program: Program, *, max_states: int = 4096, uniform: Uniform = None) -> Tensor:
     r"""Exact expectation: enumerate every joint state of all nodes and weight each loss by its probability.
 
     Unbiased, without variance; one evaluation of the program on a leading axis of S states, S the product over nodes
@@ -30,30 +31,22 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform | None =
     """
     shapes = Trace()
     with torch.no_grad():
-        check_loss(program(shapes.recording(lambda q: q.mean)), shapes)
-    total = 1
-    for q, _ in shapes:
-        total *= q.n_states()
+        run(program, lambda q: q.mean, shapes)
+    counts = [q.n_states() for q, _ in shapes]
+    total = math.prod(counts)
     if total > max_states:
-        raise ValueError(
-            f"{total} joint states to enumerate, more than max_states = {max_states}; use a smaller node, "
-            "an estimator that samples, or raise max_states if memory allows"
-        )
-    columns = (
-        torch.cartesian_prod(*[torch.arange(q.n_states()) for q, _ in shapes])
-        .reshape(total, -1)
-        .unbind(-1)
-    )
+        remedy = "use a smaller node, an estimator that samples, or raise max_states"
+        raise ValueError(f"{total} joint states, more than max_states = {max_states}; {remedy}")
+    columns = torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1).unbind(-1)
     plan, trace = iter(zip(shapes, columns, strict=True)), Trace()
 
-    def enumerate_node(q) -> Tensor:
+    def enumerate_node(q: Distribution) -> Tensor:
         (probe, _), column = next(plan)
         # A node below an enumerated one already carries the axis of states.
         shape = q.logits.shape if q.logits.ndim > probe.logits.ndim else (total, *q.logits.shape)
         states = q.states()[column.to(q.logits.device)]  # [S, N(, K)]
-        return states.reshape(total, *(1,) * (len(shape) - states.ndim), *states.shape[1:]).expand(
-            shape
-        )
+        between = (1,) * (len(shape) - states.ndim)
+        return states.reshape(total, *between, *states.shape[1:]).expand(shape)
 
-    f = check_loss(program(trace.recording(enumerate_node)), trace)
+    f = run(program, enumerate_node, trace)
     return (trace.log_prob().exp() * f).sum(0)

@@ -1,16 +1,14 @@
 """Estimators that differentiate through the sample: each is one rule at the stochastic nodes."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
-from gslib.distributions import Distribution
-from gslib.functional import Uniform, straight_through
-from gslib.program import Program
+from gslib.distributions import Distribution, sharpened
+from gslib.functional import Number, Uniform, straight_through
+from gslib.program import Program, run
 
 
-def gumbel_softmax(
-    program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None
+def gumbel_softmax(  # relax
+    program: Program, *, tau: Number = 1.0, uniform: Uniform = None
 ) -> Tensor:
     r"""Gumbel-Softmax: run the program on relaxed samples and back-propagate through them.
 
@@ -30,11 +28,11 @@ def gumbel_softmax(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=2)  # exact: 0.1
     tensor([0.0700, 0.0700])
     """
-    return program(lambda q: q.relaxed_sample(tau, uniform=uniform))
+    return run(program, lambda q: q.relaxed_sample(tau, uniform=uniform))
 
 
-def st_gumbel_softmax(
-    program: Program, *, tau: float | Tensor = 1.0, uniform: Uniform | None = None
+def st_gumbel_softmax(  # discrete forward, relaxed backward
+    program: Program, *, tau: Number = 1.0, uniform: Uniform = None
 ) -> Tensor:
     r"""Straight-through Gumbel-Softmax: discrete samples forward, the relaxed sample's gradient backward.
 
@@ -51,10 +49,10 @@ def st_gumbel_softmax(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=2)  # exact: 0.1
     tensor([0.0700, 0.0700])
     """
-    return program(lambda q: q.straight_through_sample(tau, uniform=uniform))
+    return run(program, lambda q: q.straight_through_sample(tau, uniform=uniform))
 
 
-def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
+def st(program: Program, *, uniform: Uniform = None) -> Tensor:
     r"""Straight-through: discrete samples forward, the gradient of the mean backward.
 
     Biased unless f is linear in each sample; one evaluation of the program.
@@ -70,11 +68,11 @@ def st(program: Program, *, uniform: Uniform | None = None) -> Tensor:
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)  # exact: 0.1
     tensor([0.1000, 0.1000])
     """
-    return program(lambda q: _st_sample(q, uniform))
+    return run(program, lambda q: _st_sample(q, uniform))
 
 
-def annealed_st(
-    program: Program, *, slope: float | Tensor = 1.0, uniform: Uniform | None = None
+def annealed_st(  # straight-through at sharpened nodes
+    program: Program, *, slope: Number = 1.0, uniform: Uniform = None
 ) -> Tensor:
     r"""Slope-annealed straight-through: straight-through at nodes whose mean is a hard sigmoid of growing slope.
 
@@ -84,8 +82,9 @@ def annealed_st(
               \qquad \nabla_\theta z \approx \nabla_\theta P(z = 1)
 
     Unlike the other estimators it changes the node it samples: with slope a and logits l, the loss it estimates is that
-    of the program with `q.with_slope(a)` in place of q. A model that also uses q elsewhere (a KL term, the bound at
-    evaluation) takes the same slope there. Categorical nodes use softmax(a * logits).
+    of the program with `sharpened(q, a)` in place of q. A model that also uses q elsewhere (a KL term, the bound at
+    evaluation) holds the slope itself, and slope-annealed straight-through on it is `st`: see `gslib.models`.
+    Categorical nodes use softmax(a * logits).
 
     Source: Chung, Ahn, Bengio 2016 (arXiv:1609.01704), section 3.1.2 (slope annealing).
 
@@ -96,8 +95,9 @@ def annealed_st(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.4000, 0.4000])
     """
-    return program(lambda q: _st_sample(q.with_slope(slope), uniform))
+    sloped = lambda sample: program(lambda q: sample(sharpened(q, slope)))  # noqa: E731
+    return st(sloped, uniform=uniform)
 
 
-def _st_sample(q: Distribution, uniform: Uniform | None) -> Tensor:
+def _st_sample(q: Distribution, uniform: Uniform) -> Tensor:
     return straight_through(q.sample(uniform=uniform), q.mean)

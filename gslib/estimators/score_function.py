@@ -1,18 +1,19 @@
 """Estimators that weight the score, grad log q(z), by a learning signal."""
 
-from __future__ import annotations
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from gslib.baselines import Baseline, as_baseline
+from gslib.baselines import Centre, as_baseline
+from gslib.distributions import Distribution
 from gslib.functional import Uniform, zero_valued
-from gslib.program import Program, Trace, check_loss
+from gslib.program import Program, Trace, run
+
+ORDER = "a program must call its sampler for the same nodes in every run"
 
 
-def sf(
-    program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None
-) -> Tensor:
+def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> Tensor:
     r"""Score function (REINFORCE): push the probability of each sample up or down by how good its loss was.
 
     Unbiased for any baseline that does not look at z (with variance normalisation, parameters above the nodes up to a
@@ -32,12 +33,13 @@ def sf(
     tensor([0.1000, 0.1000])
     """
     trace = Trace()
-    f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
-    return _surrogate(f, trace, f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1), baseline)
+    f = run(program, lambda q: q.sample(uniform=uniform), trace)
+    signal, log_q = f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1)
+    return _surrogate(f, trace, signal, log_q, baseline)
 
 
-def muprop(
-    program: Program, *, baseline: float | Tensor | Baseline = 0.0, uniform: Uniform | None = None
+def muprop(  # two runs
+    program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None
 ) -> Tensor:
     r"""MuProp: the score function with a first-order Taylor expansion of f at the mean field as control variate.
 
@@ -59,22 +61,24 @@ def muprop(
     tensor([0.1000, 0.1000])
     """
     trace = Trace()
-    f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
-    f_mean, means, slopes = _expand(program, lambda q: q.mean)
+    f = run(program, lambda q: q.sample(uniform=uniform), trace)
+    if torch.is_inference_mode_enabled():  # nobody will differentiate
+        return f
+    f_mean, means, slopes = _expand(program, lambda q, _: q.mean, trace)
     signals = _node_signals(f.detach() - f_mean, trace, means, slopes)
-    residuals = torch.stack(
-        [q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in zip(trace, slopes, strict=True)],
-        -1,
-    )
-    return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline, residuals)
+    pairs = zip(trace, slopes, strict=True)
+    residuals = [q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in pairs]
+    log_probs = trace.log_prob_per_node()
+    residual = torch.stack(residuals, -1)
+    return _surrogate(f, trace, signals, log_probs, baseline, residual)
 
 
 def darn(
     program: Program,
     *,
-    baseline: float | Tensor | Baseline = 0.0,
-    form: str = "sample",
-    uniform: Uniform | None = None,
+    baseline: Centre = 0.0,
+    form: str = "sample",  # or "printed"
+    uniform: Uniform = None,
 ) -> Tensor:
     r"""DARN: each unit's score is weighted by a first-order estimate of what its state changed.
 
@@ -102,19 +106,19 @@ def darn(
     if form not in ("sample", "printed"):
         raise ValueError(f"form must be 'sample' or 'printed', got {form!r}")
     trace = Trace()
-    f = check_loss(program(trace.recording(lambda q: q.sample(uniform=uniform))), trace)
+    f = run(program, lambda q: q.sample(uniform=uniform), trace)
+    if torch.is_inference_mode_enabled():  # nobody will differentiate
+        return f
     if form == "printed":
-        f_bar, points, slopes = _expand(program, lambda q: torch.full_like(q.mean, q.uniform_mean))
+        f_bar, points, slopes = _expand(program, _uniform_mean, trace)
         signals = _node_signals(f.detach() - f_bar, trace, points, slopes)
         return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline)
-    samples = iter(trace)
-    _, _, slopes = _expand(program, lambda q: _darn_sample(q, next(samples)[1]))
-    signals = [
-        q.per_unit(slope * (z - q.uniform_mean))
-        for (q, z), slope in zip(trace, slopes, strict=True)
-    ]
+    _, _, slopes = _expand(program, _darn_sample, trace)
+    pairs = zip(trace, slopes, strict=True)
+    signals = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in pairs]
     log_probs = [q.log_prob(z) for q, z in trace]
-    return _surrogate(f, trace, torch.cat(signals, -1), torch.cat(log_probs, -1), baseline)
+    signal, log_q = torch.cat(signals, -1), torch.cat(log_probs, -1)
+    return _surrogate(f, trace, signal, log_q, baseline)
 
 
 def _surrogate(
@@ -122,9 +126,9 @@ def _surrogate(
     trace: Trace,
     signals: Tensor,
     log_probs: Tensor,
-    baseline,
+    baseline: Centre,
     residuals: Tensor | float = 0.0,
-):
+) -> Tensor:
     """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) / scale; all [..., B, S].
 
     S counts the signals of an example: one in all, one per node or one per unit.
@@ -143,11 +147,8 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
     if not isinstance(scale, Tensor) or not f.requires_grad or not logits:
         return torch.zeros_like(f)
     slopes = torch.autograd.grad(f.sum(), logits, retain_graph=True, allow_unused=True)
-    terms = [
-        (slope * x).flatten(f.ndim).sum(-1)
-        for slope, x in zip(slopes, logits, strict=True)
-        if slope is not None
-    ]
+    pairs = [(s, x) for s, x in zip(slopes, logits, strict=True) if s is not None]
+    terms = [(slope * x).flatten(f.ndim).sum(-1) for slope, x in pairs]
     return (1 / scale - 1).squeeze(-1) * sum(terms) if terms else torch.zeros_like(f)
 
 
@@ -159,26 +160,40 @@ def _node_signals(
     A node's signal has its own linear term only: the terms of nodes below depend, in expectation, on this node's sample
     and would bias its gradient.
     """
-    linear = [
-        q.per_unit(s * (z - zbar)).sum(-1)
-        for (q, z), zbar, s in zip(trace, points, slopes, strict=True)
-    ]
+    triples = zip(trace, points, slopes, strict=True)
+    linear = [q.per_unit(s * (z - zbar)).sum(-1) for (q, z), zbar, s in triples]
     return excess.unsqueeze(-1) - torch.stack(linear, -1)
 
 
-def _expand(program: Program, rule) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+def _expand(
+    program: Program, rule: Callable[[Distribution, Tensor], Tensor], first: Trace
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Run the program on `rule`'s points; return its value, the points and the total derivative at each, all detached."""
-    trace = Trace()
+    trace, samples = Trace(), [z for _, z in first]
+
+    def point(q: Distribution) -> Tensor:
+        if len(trace) == len(samples):
+            raise ValueError(f"{ORDER}, got more than {len(samples)} in the second run")
+        # Zeros give a point its own gradient where no parameter stands above its node.
+        own = torch.zeros_like(q.logits, requires_grad=True)
+        return rule(q, samples[len(trace)]) + own
+
     with torch.enable_grad():
-        # The zeros give a point a gradient of its own where no parameter stands above its node.
-        f = program(
-            trace.recording(lambda q: rule(q) + torch.zeros_like(q.logits, requires_grad=True))
-        )
+        f = run(program, point, trace)
+        if len(trace) < len(samples):
+            got = f"got {len(trace)} of {len(samples)} in the second run"
+            raise ValueError(f"{ORDER}, {got}")
         points = [z for _, z in trace]
-        slopes = torch.autograd.grad(f.sum(), points, allow_unused=True, materialize_grads=True)
+        # The first term is for a loss that depends on nothing.
+        total = sum(0 * z.sum() for z in points) + f.sum()
+        slopes = torch.autograd.grad(total, points)
     return f.detach(), [z.detach() for z in points], list(slopes)
 
 
-def _darn_sample(q, z: Tensor) -> Tensor:
+def _darn_sample(q: Distribution, z: Tensor) -> Tensor:
     """The value z with DARN's own derivative, (z - zbar) grad log q(z), towards the layers above."""
     return z + zero_valued((z - q.uniform_mean) * q.per_class(q.log_prob(z)))
+
+
+def _uniform_mean(q: Distribution, _: Tensor) -> Tensor:
+    return torch.full_like(q.logits, q.uniform_mean)

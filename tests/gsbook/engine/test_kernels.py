@@ -7,16 +7,17 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from gsbook import files
 from gsbook.engine import kernels, step
 from gsbook.engine.noise import Noise, keys
-from gslib import Categorical, _files
+from gslib import Categorical
 from gslib._checks import unchecked
 from gslib.functional import stream
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _loaded():
-    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or _files.cache_folder() / "compiled"
+    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or files.cache_folder() / "compiled"
     if step.usable("compiled") or not kernels.load(Path(folder), step.compiler()):
         pytest.skip("there is no C++ compiler on this machine")
 

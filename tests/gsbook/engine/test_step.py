@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from gsbook.engine import step as engine
-from gsbook.engine import step as engine
 from gsbook.engine.noise import Noise, keys
 from gsbook.engine.step import Step, best_mode, usable
 from gslib import ESTIMATORS

@@ -1,0 +1,34 @@
+"""The repository: where it is, and its public address, which pyproject.toml has."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BRANCH = "main"
+
+# https://host/owner/repository. What else an address may hold, such as a query, a fragment, a quote
+# or a name and a password, would break the links, commands and files that are made from it.
+NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?"
+HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+ADDRESS = re.compile(rf"https://{HOST}(?:\.{HOST})*(?::[0-9]{{1,5}})?/{NAME}/{NAME}(?<!\.git)")
+
+
+def address() -> str:
+    """The public address, like https://github.com/owner/name; stops where it is of another form."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^Repository = "(.+)"$', text, re.MULTILINE)
+    if not found:
+        raise SystemExit(
+            "pyproject.toml: no line 'Repository = \"https://…\"' below [project.urls]"
+        )
+    return checked(found[1], "pyproject.toml: Repository")
+
+
+def checked(url: str, where: str) -> str:
+    """The address itself, or the end of the program with a sentence that names it."""
+    if not ADDRESS.fullmatch(url):
+        raise SystemExit(
+            f"{where} must be https://host/owner/repository, of letters, digits, '.', '_' and '-', "
+            f"without .git, a final slash, or a part after '?' or '#'; got {url!r}"
+        )
+    return url

@@ -1,0 +1,80 @@
+"""Exercises of chapter 7, A discrete VAE."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from gsbook.answers.shared import LOGITS, ONE_HOT, fixed
+from gsbook.exercise import Exercise, is_blank
+from gslib import Categorical, kl
+
+EXERCISES: dict[str, Exercise] = {}
+EXERCISES["ex-vae-1"] = Exercise(
+    right=lambda q: math.log(q.logits.shape[-1]) - q.entropy(),
+    given=[(Categorical(LOGITS),)],
+    wrong={
+        "Write out the KL with p = 1/K: log K is missing.": lambda q: -q.entropy(),
+        "The more the encoder is in doubt, the less the code costs: look at the sign.": lambda q: (
+            q.entropy()
+        ),
+        "That is the price of certainty only; doubt makes the code cheaper.": lambda q: (
+            torch.full_like(q.entropy(), math.log(q.logits.shape[-1]))
+        ),
+    },
+)
+EXERCISES["ex-vae-2"] = Exercise(
+    right=lambda q, p, z: (q.log_prob(z) - p.log_prob(z)).sum(-1),
+    given=[(Categorical(LOGITS), Categorical(torch.zeros(2, 1, 3)), ONE_HOT)],
+    wrong={
+        "The sign is turned: the KL is the mean of log q - log p.": lambda q, p, z: (
+            p.log_prob(z) - q.log_prob(z)
+        ).sum(-1),
+        "One number per image: sum over the units of the code.": lambda q, p, z: (
+            q.log_prob(z) - p.log_prob(z)
+        ),
+        "This is the analytic KL; here the sample z should enter.": lambda q, p, z: kl(q, p).sum(
+            -1
+        ),
+    },
+)
+EXERCISES["ex-vae-3"] = Exercise(
+    right=lambda loss, divergence: loss - divergence.sum(-1),
+    given=[(fixed(120.0, 90.0), fixed([1.0, 2.0, 0.5], [0.2, 0.1, 3.0]))],
+    wrong={
+        "This is the correct loss; the KL is still in it.": lambda loss, divergence: (
+            loss + 0 * divergence.sum(-1)
+        ),
+        "This counts the KL twice.": lambda loss, divergence: loss + divergence.sum(-1),
+        "Take away the KL of all units of an image: sum, do not average.": lambda loss, divergence: (
+            loss - divergence.mean(-1)
+        ),
+        "One loss per image: sum over units, not over images.": lambda loss, divergence: (
+            loss - divergence.sum()
+        ),
+    },
+)
+
+
+def _ask_classes(answer, images, n):
+    found = answer(images, n)
+    return found if is_blank(found) else (len(found), set(found.tolist()))
+
+
+EXERCISES["ex-vae-4"] = Exercise(
+    right=lambda images, n: images[torch.randperm(len(images))[:n]],
+    given=[
+        (torch.arange(10).repeat_interleave(100), 200)
+    ],  # an "image" is its class, and they are sorted
+    ask=_ask_classes,
+    wrong={
+        "The split may be sorted by class: then its first images are all alike.": lambda images, n: (
+            images[:n]
+        ),
+        "The last images of a sorted split are no better than the first.": lambda images, n: images[
+            -n:
+        ],
+        "This returns another number of images than was asked for.": lambda images, n: images,
+    },
+)

@@ -1,0 +1,98 @@
+"""The checks of the book's exercises: `check("ex-…", answer)` says whether an answer is right, or gives a hint.
+
+The exercises stand in `gsbook.answers`, a module for each chapter. An answer is a value or a function, and functions are
+compared by what they return for the arguments that the exercise brings. A wrong answer raises nothing, so that a notebook
+runs to its end while its blanks are still empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gsbook.answers import EXERCISES
+from gsbook.exercise import is_blank
+
+BLANK = "Not answered yet: put your answer in place of the three dots."
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer passed, and what to tell the reader. Shown as its message; true if it passed.
+
+    >>> Verdict(False, "Look at the sign.")
+    Look at the sign.
+    """
+
+    passed: bool
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        return self.message
+
+
+def check(label: str, answer) -> Verdict:
+    """Compare an answer with the right one and with the typical wrong ones.
+
+    Args:
+        label: of the exercise, such as "ex-learning-1".
+        answer: what stands in place of the dots; a function where the exercise asks for one.
+
+    Returns:
+        A `Verdict`: its message is a hint unless the answer is right.
+
+    Raises:
+        KeyError: there is no such exercise.
+
+    >>> check("ex-learning-2", lambda theta, z: torch.sigmoid(theta) - z)
+    Right.
+    >>> check("ex-learning-2", lambda theta, z: z - torch.sigmoid(theta))
+    This is the slope of log p(z). The loss has a minus in front.
+    """
+    if label not in EXERCISES:
+        raise KeyError(f"there is no exercise {label!r}; there are {', '.join(EXERCISES)}")
+    exercise = EXERCISES[label]
+    same = exercise.same or _same
+    try:
+        found = exercise.result(answer)
+    except Exception as error:
+        return Verdict(False, f"Your answer stops with {type(error).__name__}: {error}")
+    if is_blank(found):
+        return Verdict(False, BLANK)
+    if exercise.given and not callable(answer):
+        return Verdict(
+            False, f"The answer should be a function, which can be called; this is {_show(answer)}."
+        )
+    if same(found, exercise.result(exercise.right)):
+        return Verdict(True, "Right.")
+    for hint, wrong in exercise.wrong.items():
+        if same(found, exercise.result(wrong)):
+            return Verdict(False, hint)
+    return Verdict(False, f"Not right yet. Your answer gives {_show(found[0])}.")
+
+
+def _same(a, b) -> bool:
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, (set, str, bool)) or isinstance(b, (set, str, bool)):
+        return a == b
+    try:
+        a, b = (torch.as_tensor(x).detach().double() for x in (a, b))
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def _show(found) -> str:
+    if isinstance(found, Tensor):
+        return (
+            f"a tensor of shape {tuple(found.shape)}"
+            if found.numel() > 4
+            else str(found.detach().tolist())
+        )
+    return str(found)

@@ -1,0 +1,253 @@
+"""Records: one line of JSON per run, written here and nowhere else, and read back as a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+from gsbook import files
+from gsbook.code import code_of
+
+EQUIVALENT = "equivalent_code.json"  # in the results folder, see `Records.changed`
+
+
+class Records:
+    """The runs of one folder of results, a file of JSON lines per cell, sorted by key so that
+    differences are readable.
+
+    Args:
+        folder: such as results/table1. It need not exist.
+        check: raises ValueError on a run that is no valid one of its experiment.
+        modules: run -> the modules that decide its numbers, see `gsbook.code.code_of`.
+
+    >>> records = Records("results/mine")
+    >>> records.add([{"key": "toy_steps=5", "cell": "toy", "code": {}, "config": {}}])
+    >>> list(records.runs_of("toy"))
+    ['toy_steps=5']
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        check: Callable[[dict], None] | None = None,
+        modules: Callable[[dict], Iterable[str]] | None = None,
+    ):
+        self.folder, self.check, self.modules = Path(folder), check, modules
+
+    def path(self, cell: str) -> Path:
+        return self.folder / f"{cell}.jsonl"
+
+    def runs_of(self, cell: str) -> dict[str, dict]:
+        """The finished runs of a cell, by key.
+
+        Raises:
+            ValueError: a line that is no valid record; it names file, line and remedy.
+        """
+        path = self.path(cell)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        runs: dict[str, dict] = {}
+        for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1):
+            try:
+                run = parse(line)
+                check_record(run, cell)
+                if run["key"] in runs:
+                    raise ValueError(f"the key {run['key']} stands twice")
+                if self.check is not None:
+                    self.check(run)
+            except KeyError as error:
+                raise ValueError(self._refused(path, number, f"it lacks {error}")) from None
+            except (AttributeError, OverflowError, RecursionError, TypeError, ValueError) as error:
+                raise ValueError(self._refused(path, number, error)) from None
+            runs[run["key"]] = run
+        return runs
+
+    @staticmethod
+    def _refused(path: Path, number: int, reason) -> str:
+        return (
+            f"{path} line {number} is no record ({reason!s:.300}); restore the file from version "
+            "control, or delete the line and run its config again"
+        )
+
+    def add(self, runs: list[dict]) -> None:
+        """Write finished runs, replacing those of the same key; safe beside other writers."""
+        for cell in {run["cell"] for run in runs}:
+            with files.lock(self.path(cell)):
+                new = {run["key"]: run for run in runs if run["cell"] == cell}
+                merged = self.runs_of(cell) | new
+                lines = [json.dumps(merged[key], allow_nan=False) for key in sorted(merged)]
+                files.write(self.path(cell), ("\n".join(lines) + "\n").encode())
+
+    def cells(self) -> list[str]:
+        """The cells that have a file here, sorted."""
+        return sorted(path.stem for path in self.folder.glob("*.jsonl"))
+
+    def all(self) -> list[dict]:
+        """Every run of the folder."""
+        return [run for cell in self.cells() for run in self.runs_of(cell).values()]
+
+    def frame(self):
+        """A pandas DataFrame, a row per run: config, test figures, valid_bound, code, minutes and
+        the curve (a dict)."""
+        import pandas as pd
+
+        rows = []
+        for run in self.all():
+            rest = {k: v for k, v in run.items() if k not in ("config", "test")}
+            rows.append({**run["config"], **(run["test"] or {}), **rest})
+        return pd.DataFrame(rows)
+
+    # --- is it of the present code?
+
+    def changed(self, run: dict) -> list[str]:
+        """The modules whose code has changed in what matters since the run, sorted.
+
+        results/equivalent_code.json holds what is known to give equal numbers, each with its
+        reason: "runs", a hash of old records -> the modules' hashes it equals; "modules", a
+        module's old hash -> the newer hash it equals. An equivalence has two ends, and counts
+        only while it leads to the present code.
+        """
+        if self.modules is None:
+            raise ValueError(f"{self.folder} was opened without `modules`, which code decides runs")
+        then, known = run["code"], self.equivalent()
+        if isinstance(then, str):
+            then = known.get("runs", {}).get(then, {}).get("equals", {})
+        now, modules = code_of(self.modules(run)), known.get("modules", {})
+        return [name for name in now if not leads(then.get(name), now[name], modules.get(name, {}))]
+
+    def is_current(self, run: dict) -> bool:
+        """Whether the run's numbers are those of the present code."""
+        return not self.changed(run)
+
+    def stale_keys(self) -> list[str]:
+        """Keys of the runs that the present code would not give again."""
+        return [run["key"] for run in self.all() if not self.is_current(run)]
+
+    def equivalent(self) -> dict[str, dict]:
+        path = self.folder.parent / EQUIVALENT
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def leads(then: str | None, now: str, known: dict[str, dict]) -> bool:
+    """Whether a module's old hash is its present one, or a chain of equivalences ends there.
+
+    >>> leads("a", "c", {"a": {"equals": "b"}, "b": {"equals": "c"}})
+    True
+    """
+    seen = set()
+    while then != now and then in known and then not in seen:
+        seen.add(then)
+        then = known[then]["equals"]
+    return then == now
+
+
+def parse(line: bytes) -> dict:
+    """A line of JSON as JSON has it: UTF-8, every name once, no NaN and no infinity.
+
+    >>> parse(b'{"nll": NaN}')
+    Traceback (most recent call last):
+    ValueError: NaN is no JSON
+    """
+
+    def once(pairs: list[tuple]) -> dict:
+        if len(found := dict(pairs)) < len(pairs):
+            raise ValueError("a name stands twice in it")
+        return found
+
+    def refuse(literal: str):
+        raise ValueError(f"{literal} is no JSON")
+
+    return json.loads(line.decode("utf-8"), object_pairs_hook=once, parse_constant=refuse)
+
+
+def check_record(run: dict, cell: str) -> None:
+    """Raise ValueError or KeyError unless a line has what every record has."""
+    if not isinstance(run, dict):
+        raise ValueError(f"a record is a JSON object, this is {run!r:.60}")
+    for name, kind in (("key", str), ("cell", str), ("config", dict), ("code", (str, dict))):
+        if not isinstance(run[name], kind):
+            raise ValueError(f"{name} is {run[name]!r:.60}")
+    for name in ("data", "evaluation", "curve", "valid", "test"):
+        part = run.get(name, {})
+        if not (isinstance(part, dict) or (part is None and name == "test")):
+            raise ValueError(f"{name} is {part!r:.60}, which is no object")
+    for name in ("device", "capability", "torch", "python", "matmul_precision", "date"):
+        if not isinstance(run.get(name, ""), str):
+            raise ValueError(f"{name} is {run[name]!r:.60}, which is no text")
+    if run["cell"] != cell:
+        raise ValueError(f"it belongs to the cell {run['cell']!r}")
+
+
+def read_config(kind: type, settings: dict):
+    """The config of a record. A field that came after the record has its default, which keys
+    leave out.
+
+    Raises:
+        ValueError: a field is missing or unknown, or its value is none of the field's type.
+    """
+    known = {field.name: str(field.type) for field in fields(kind)}
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    if differing := sorted((needed - settings.keys()) | (settings.keys() - known.keys())):
+        raise ValueError(f"its config lacks, or has beyond the known, {', '.join(differing)}")
+    for name, value in settings.items():
+        right = TYPES.get(known[name], object)
+        if not isinstance(value, right) or (isinstance(value, bool) and right is not bool):
+            raise ValueError(f"{name} of its config is {value!r:.60}, which is no {known[name]}")
+    return kind(**settings)
+
+
+TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool}
+
+
+def check_run(run: dict, config, figures: tuple[str, ...]) -> None:
+    """Raise ValueError or KeyError unless a trained run fits its config: names, data, the size of
+    its evaluation, where it diverged, its curve, and test figures of these names or none."""
+    if (run["key"], run["cell"]) != (config.key, config.cell):
+        raise ValueError(f"its key is not the one of its config, {config.key}")
+    if not isinstance(run["data"]["source"], str):
+        raise ValueError(f"the source of its data is {run['data']['source']!r:.60}")
+    for name in ("images", "samples", "valid_samples"):
+        count = run["evaluation"][name]
+        if not (is_count(count) or (count is None and name == "images")):
+            raise ValueError(f"{name} of its evaluation is {count!r:.60}, which is no count")
+    diverged = run["diverged"]
+    if diverged is not None and not (is_count(diverged) and diverged <= config.steps):
+        raise ValueError(f"diverged is {diverged!r:.60}, which is no step of its")
+    if run["test"] is not None and set(figures) - run["test"].keys():
+        raise ValueError(f"test is neither null nor has the figures {', '.join(figures)}")
+    curve, steps = run["curve"], run["curve"]["step"]
+    rising = all(map(is_count, steps)) and steps == sorted(set(steps))
+    if not rising or not 0 < max(steps, default=0) <= config.steps:
+        raise ValueError(f"the steps of its curve do not rise to {config.steps} at most")
+    for name, values in curve.items():
+        if len(values) not in ((len(steps), 0) if name == "test" else (len(steps),)):
+            raise ValueError(f"its curve has {len(steps)} steps and {len(values)} of {name}")
+        for value in values:
+            check_numbers({f"{name} of its curve": value})
+
+
+def is_count(value) -> bool:
+    """Whether a value is a whole number above 0; True is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def check_numbers(figures: dict, lowest: float = -math.inf) -> None:
+    """Raise ValueError unless every figure is a finite number of at least `lowest`, or None.
+
+    >>> check_numbers({"nll": "61.5"})
+    Traceback (most recent call last):
+    ValueError: nll is '61.5', which is no finite number
+    """
+    for name, value in figures.items():
+        if value is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and math.isfinite(value)):
+            raise ValueError(f"{name} is {value!r}, which is no finite number")
+        if value < lowest:
+            raise ValueError(f"{name} is {value}, below {lowest}")

@@ -1,0 +1,91 @@
+"""How long a plan takes on this machine: what it would run, and a few measured steps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from gsbook.engine import search
+from gsbook.engine.experiment import Budget, Experiment
+from gsbook.engine.machine import prepare_process
+from gsbook.records import Records
+from gslib._checks import unchecked
+
+CALIBRATION = 5.0  # seconds of measured steps, over all cells
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the plan of a cell comes to. Steps that two stages share count twice."""
+
+    cell: str
+    counts: list[int]  # of the runs, stage by stage
+    steps: int  # of all runs together
+    tested: int  # runs that are evaluated on test images
+    sample: list  # the configs of one ensemble, to be timed
+
+
+def cost(experiment: Experiment, cell: str, budget: Budget, records: Records) -> Cost:
+    """A plan that is run dry: every run gets a record of a bound that rises with its rate's place
+    in the list, so that nothing wins by its rate."""
+    stages = list(search.dry(experiment.plan(cell, budget, records), made_up))
+    return Cost(
+        cell,
+        [len(configs) for configs, _ in stages],
+        sum(config.steps for configs, _ in stages for config in configs),
+        sum(len(configs) for configs, test in stages if test),
+        stages[0][0][: experiment.members["cpu"]],
+    )
+
+
+def made_up(config) -> dict:
+    return {"diverged": None, "valid_bound": 100.0, "valid": {"accuracy": 50.0}}
+
+
+def predicted_seconds(
+    experiment: Experiment, costs: list[Cost], budget: Budget, jobs: int, calibration=CALIBRATION
+) -> float:
+    """Wall time on this machine's CPU of training and test figures, from measured steps, evenly
+    over the cells, and from the evaluation of a few images."""
+    prepare_process()
+    data, _ = experiment.load_data(images=10)
+    images = budget.size.images or 10_000
+    seconds = 0.0
+    for one in costs:
+        trainer = experiment.trainer(
+            [replace(c, eval_every=10**9) for c in one.sample], data, device="cpu"
+        )
+        per_step = seconds_per_step(trainer, calibration / len(costs)) / len(one.sample)
+        started = time.perf_counter()
+        experiment.evaluate(trainer, budget.size, True)
+        per_run = (time.perf_counter() - started) / len(one.sample) * images / 10
+        seconds += per_step * one.steps + per_run * one.tested
+    return seconds / jobs
+
+
+def seconds_per_step(trainer, calibration: float) -> float:
+    with unchecked():  # as in training
+        trainer.train_to(1)
+        started, first = time.perf_counter(), trainer.step
+        while time.perf_counter() - started < calibration:
+            trainer.train_to(trainer.step + 5)
+    return (time.perf_counter() - started) / (trainer.step - first)
+
+
+def describe(
+    experiment: Experiment, costs: list[Cost], budget: Budget, name: str, jobs: int
+) -> str:
+    """The plan in words, a line for each cell, with its predicted time."""
+    rungs = " -> ".join(f"{steps:,} steps, keep {keep}" for steps, keep in budget.rungs)
+    lines = [
+        f"{len(costs)} cells, budget {name}",
+        f"search: {rungs or 'none, every run is trained to the end'}",
+        f"final: {budget.seeds} seed(s) at {budget.steps:,} steps",
+    ]
+    for one in costs:
+        lines.append(f"  {one.cell}: {' + '.join(map(str, one.counts))} runs, {one.steps:,} steps")
+    minutes = predicted_seconds(experiment, costs, budget, jobs) / 60
+    duration = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+    runs, steps = sum(sum(c.counts) for c in costs), sum(c.steps for c in costs)
+    lines.append(f"{runs} runs, {steps:,} steps; about {duration} with {jobs} processes here")
+    return "\n".join(lines)

@@ -1,0 +1,73 @@
+"""The small programs that `check` grades on: each a name, its parameters, and what builds it from them.
+
+Parameters come first in each builder, with any leading axes; everything else is constant.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gslib.distributions import Bernoulli, Categorical
+from gslib.program import Program, Sampler
+
+Build = Callable[..., Program]
+
+
+def _tensor(*values: float | list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+W, T = _tensor(1.0, -0.7, 0.4), 0.2
+C = _tensor([0.9, -0.3, 0.1], [0.2, 0.7, -0.8])
+A = _tensor([1.0, 0.1, -0.4], [-0.2, 0.6, 0.8], [0.3, -0.9, 0.5])
+
+
+def _bernoulli(loss: Callable[..., Tensor]) -> Build:
+    return lambda theta, *rest: lambda sample: loss(sample(Bernoulli(theta)), *rest)
+
+
+def _categorical(loss: Callable[..., Tensor]) -> Build:
+    return lambda theta, *rest: lambda sample: loss(sample(Categorical(theta)), *rest)
+
+
+def _bernoulli_layers(theta: Tensor, weights: Tensor) -> Program:
+    def program(sample: Sampler) -> Tensor:
+        z = sample(Bernoulli(theta))  # [..., 2]
+        z = sample(Bernoulli((z.unsqueeze(-1) * weights).sum(-2) - 0.3))  # [..., 2]
+        return ((z * W[:2]).sum(-1) - T) ** 2
+
+    return program
+
+
+def _categorical_layers(theta: Tensor, weights: Tensor) -> Program:
+    def program(sample: Sampler) -> Tensor:
+        z = sample(Categorical(theta))[..., 0, :]  # [..., 3]
+        z = sample(Categorical((z.unsqueeze(-1) * weights).sum(-2).unsqueeze(-2)))
+        return ((z[..., 0, :] * W).sum(-1) - T) ** 2
+
+    return program
+
+
+THETA = _tensor(0.4, -0.6, 0.9)
+PROGRAMS: dict[str, tuple[list[Tensor], Build]] = {
+    "bernoulli, linear": ([THETA], _bernoulli(lambda z: (z * W).sum(-1))),
+    "bernoulli, separable quadratic": ([THETA], _bernoulli(lambda z: ((z - T) ** 2 * W).sum(-1))),
+    "bernoulli, quadratic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 2)),
+    "bernoulli, cubic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 3)),
+    "bernoulli, parameter in loss": (
+        [THETA, W],
+        _bernoulli(lambda z, w: ((z * w).sum(-1) - T) ** 2),
+    ),
+    "bernoulli, two layers": ([THETA[:2], 2 * A[:2, :2]], _bernoulli_layers),
+    "categorical, linear": ([C.flip(-1)], _categorical(lambda z: (z * C).sum((-2, -1)))),
+    "categorical, quadratic": (
+        [C.flip(-1)],
+        _categorical(lambda z: ((z * C).sum((-2, -1)) - T) ** 2),
+    ),
+    "categorical, bilinear": (
+        [C.flip(-1)],
+        _categorical(lambda z: ((z[..., 0, :] @ A) * z[..., 1, :]).sum(-1)),
+    ),
+    "categorical, two layers": ([THETA[None], A], _categorical_layers),
+}

@@ -1,0 +1,141 @@
+"""Runs of Table 2: labels, learning, what methods differ in, and states taken up to the bit."""
+
+import math
+
+import pytest
+import torch
+from helpers import LABELLED, execute, few_labels, once, toy2, without_times
+
+from gsbook.code import code_of
+from gsbook.engine.checkpoints import Checkpoints
+from gsbook.experiments.table2.config import METHODS, FewLabels
+from gsbook.experiments.table2.record import modules
+from gsbook.experiments.table2.train import FewLabelsRun, binarise, labelled_rows, load_data
+from gslib.functional import stream
+
+pytestmark = pytest.mark.filterwarnings("ignore:GSLIB_DATA")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: FewLabels("st", 1.0), "method must be one of marginalisation, .*, got 'st'"),
+        (lambda: FewLabels("supervised", 0.0), "alpha must be positive, got 0.0"),
+        (
+            lambda: labelled_rows(torch.tensor([0, 0, 1]), 2, 0),
+            "2 labelled images of each class are wanted, but a class has 1",
+        ),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# Data
+
+
+def test_labels_are_balanced_and_a_choice_of_the_seed():
+    labels = torch.randint(10, (3000,), generator=stream("labels of a test"))
+    rows = [labelled_rows(labels, 10, seed) for seed in (0, 0, 1)]
+    assert all(labels[r].bincount().tolist() == [10] * 10 for r in rows)
+    assert torch.equal(rows[0], rows[1])
+    assert not torch.equal(rows[0], rows[2])
+    assert len(rows[0].unique()) == 100
+
+
+def test_binarisation_is_drawn_anew_with_the_grey_value_as_probability():
+    grey = torch.tensor([0, 64, 255], dtype=torch.uint8).expand(20_000, 3)
+    first, second = (binarise(grey, torch.rand_like) for _ in range(2))
+    assert first.unique().tolist() == [0, 1]
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(first.mean(0), torch.tensor([0, 64 / 255, 1]), atol=0.02, rtol=0)
+
+
+# Runs
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_taken_up_again_gives_the_same_record(tmp_path, method):
+    options = {"experiment": toy2(), "name": "table2"}
+    whole = execute(tmp_path / "whole", once([few_labels(method)]), **options)
+    execute(tmp_path / "parts", once([few_labels(method, steps=4)]), **options)
+    store = Checkpoints(toy2(), toy2().load_data(None)[1], tmp_path / "parts" / "checkpoints")
+    assert store.step(few_labels(method)) == 4, "the second part would start anew"
+    parts = execute(tmp_path / "parts", once([few_labels(method)]), **options)
+    assert without_times(whole)[0] in without_times(parts)
+    record = whole.all()[0]
+    assert record["code"] == code_of(modules(few_labels(method)))
+    assert record["diverged"] is None
+    assert len(record["curve"]["accuracy"]) == 2
+
+
+def test_methods_differ_in_their_unlabelled_term_alone():
+    batch = FewLabelsRun([few_labels()], LABELLED).batch()
+    values, slopes = {}, {}
+    for method in ("marginalisation", "gumbel_softmax", "st_gumbel_softmax"):
+        one = FewLabelsRun([few_labels(method)], LABELLED)
+        loss = one.objective(batch, one.noise("noise"))
+        values[method] = float(loss.detach())
+        slopes[method] = torch.autograd.grad(loss, one.weights, allow_unused=True)
+    assert len(set(values.values())) == 3
+    assert all(g is not None for slope in slopes.values() for g in slope)
+    one = FewLabelsRun([few_labels("supervised")], LABELLED)
+    _, labelled, y = batch
+    x = binarise(labelled, one.noise("noise"))
+    assert torch.equal(
+        one.objective(batch, one.noise("noise")), 5.0 * one.model.classification(x, y).mean()
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_training_learns(method):
+    one = FewLabelsRun([few_labels(method, steps=60, eval_every=30, lr=1e-2)], LABELLED)
+    for _ in one.advance(60):
+        pass
+    found = one.evaluate(LABELLED["test"], "test")
+    assert found["accuracy"] > 60
+    if method != "supervised":
+        assert one.curves[0].valid[-1] < one.curves[0].valid[0]
+        assert found["elbo"] == pytest.approx(found["single"], rel=0.05)
+
+
+def test_temperature_falls_in_steps():
+    c = few_labels(anneal_rate=0.1, anneal_every=5, tau_min=0.5)
+    assert [c.tau(s) for s in (0, 4, 5, 9, 100)] == [1, 1, math.exp(-0.5), math.exp(-0.5), 0.5]
+
+
+def test_a_diverged_run_is_recorded_as_such(tmp_path):
+    diverging = few_labels(lr=1e30)
+    (record,) = execute(tmp_path, once([diverging]), experiment=toy2(), name="table2").all()
+    assert record["diverged"] == 4
+    assert record["test"]["elbo"] is None
+
+
+def test_batches_larger_than_the_data():
+    with pytest.raises(
+        ValueError,
+        match="batch 301 or labelled_batch 20 is larger than its set: there are 300 images",
+    ):
+        FewLabelsRun([few_labels(batch=301)], LABELLED)
+
+
+def test_keys_tell_configs_apart():
+    variants = [
+        few_labels(),
+        few_labels(seed=1),
+        few_labels(alpha=1.0),
+        few_labels(steps=9),
+        few_labels(style=3),
+        few_labels("supervised"),
+    ]
+    assert len({c.key for c in variants}) == len(variants)
+    assert FewLabels(**few_labels().to_dict()) == few_labels()
+
+
+def test_real_digits_have_labels_to_choose_from():
+    data, about = load_data(50)
+    rows = labelled_rows(data["train"].labels, 10, 0)
+    assert data["train"].labels[rows].bincount().tolist() == [10] * 10
+    assert len(data["test"].images) == 50
+    assert about["images"] == 50

@@ -1,0 +1,162 @@
+"""The code hash: blind to words and layout, sharp for code, and it looks where imports lead."""
+
+import ast
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gsbook import code
+from gsbook.experiments import TABLE1, TABLE2
+from gsbook.experiments.table1.config import Config
+from gsbook.experiments.table2.config import FewLabels
+from gslib import kl
+
+ROOT = Path(code.__file__).parents[1]
+
+SOURCE = '''
+"""Module."""
+import math  # imported
+
+class A:
+    """Class."""
+    x = 1.0
+
+    def f(self, y):
+        """Function."""
+        if y > 0:
+            return math.exp(y * 2)
+        return None
+'''
+
+
+def hashed(source):
+    return repr(code.canonical(ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""Module."""', '"""Another\n\nmodule."""'),
+        ('    """Class."""\n', ""),
+        ("# imported", ""),
+        ("Function.", "Something."),
+        ("y * 2", "y*2"),
+        ("(y * 2)", "(\n            y * 2,\n            )"),
+        ("1.0", "1.00"),
+        ("\n\n    def", "\n    # why\n    def"),
+    ],
+)
+def test_code_hash_ignores_words_and_layout(old, new):
+    assert old in SOURCE
+    assert hashed(SOURCE.replace(old, new)) == hashed(SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1.0", "1"),
+        ("1.0", "1.5"),
+        ("y * 2", "y + 2"),
+        ("y * 2", "2 * y"),
+        ("> 0", ">= 0"),
+        ("None", "0"),
+        ("math.exp", "math.expm1"),
+        ("        return None\n", ""),
+        ("y)", "y=0)"),
+    ],
+)
+def test_code_hash_sees_code(old, new):
+    assert old in SOURCE
+    assert hashed(SOURCE.replace(old, new)) != hashed(SOURCE)
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """Both packages in a folder where they can be changed; their code is read from there."""
+    for name in code.OWN:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    original = code.source
+    monkeypatch.setattr(code, "source", lambda name: tmp_path / original(name).relative_to(ROOT))
+    code.read.cache_clear()
+    yield tmp_path
+    code.read.cache_clear()
+
+
+def own(experiment, **changes):
+    """The code of a run of Table 1 or 2."""
+    return code.code_of(experiment.modules(replace(RUNS[experiment.name], **changes)))
+
+
+RUNS = {
+    "table1": Config("vae", "bernoulli", "gumbel_softmax", lr=1e-3),
+    "table2": FewLabels("gumbel_softmax", 1.0),
+}
+NUMERIC = {"gslib.functional", "gslib.distributions", "gslib.program"}
+
+
+def test_the_code_of_a_run_is_what_its_numbers_need():
+    one, two = own(TABLE1), own(TABLE2)
+    assert one.keys() & two.keys() >= NUMERIC | {"gslib.estimators.pathwise", "gsbook.engine.run"}
+    assert "gsbook.experiments.table1.train" in one
+    assert "gsbook.experiments.table1.evaluate" in one
+    assert "gsbook.experiments.table1.config" in one
+    assert "gsbook.experiments.table2.train" in two
+    assert "gslib.estimators.exact" in two, "it judges all methods"
+    assert "gslib.estimators.exact" not in one
+    for found in (one, two):
+        for name in found:
+            assert not name.startswith(("gsbook.reader", "gsbook.answers", "gsbook.ledger")), name
+            assert not name.endswith(("results", "plan", "choices", "record")), name
+        assert not found.keys() & {"gsbook.data", "gsbook.claims", "gsbook.verdicts", "gslib.check"}
+
+
+def test_a_run_knows_its_own_estimator_alone():
+    assert "gslib.estimators.score_function" in own(TABLE1, estimator="sf")
+    gumbel = own(TABLE1)
+    assert code.code_of(["gslib.estimators.score_function"]).keys() <= {
+        *own(TABLE1, estimator="darn")
+    }
+    assert gumbel.keys() >= {"gslib.estimators.pathwise"}
+
+
+@pytest.mark.parametrize("experiment", [TABLE1, TABLE2], ids=["table1", "table2"])
+def test_every_change_of_a_module_is_seen_and_no_other(copied, experiment):
+    before = own(experiment)
+    for path in sorted(copied.rglob("*.py")):
+        name = ".".join(path.relative_to(copied).with_suffix("").parts)
+        text = path.read_text()
+        path.write_text(text + "\nCHANGED = 1\n")
+        code.read.cache_clear()
+        differing = {n for n, found in own(experiment).items() if found != before.get(n)}
+        assert differing == ({name} & before.keys()), name
+        path.write_text("# A comment.\n" + text)
+        code.read.cache_clear()
+        assert own(experiment) == before
+        path.write_text(text)
+
+
+def test_an_import_inside_a_function_is_followed(copied):
+    path = copied / "gslib" / "program.py"
+    path.write_text(path.read_text() + "\n\ndef late():\n    from gsbook.verdicts import t\n")
+    code.read.cache_clear()
+    assert "gsbook.verdicts" in own(TABLE1)
+
+
+def test_a_name_of_a_package_leads_to_the_module_that_defines_it():
+    tree = ast.parse("from gslib.estimators import sf\nfrom gslib import functional, kl")
+    assert set(code.imports(tree)) == {
+        "gslib.estimators.score_function",
+        "gslib.functional",
+        kl.__module__,
+    }
+    assert code.imports(ast.parse("import torch\nfrom gslib import ESTIMATORS")) == []
+
+
+def test_digest_names_a_set_of_modules():
+    a, b = {"x": "1", "y": "2"}, {"y": "2", "x": "1"}
+    assert code.digest(a) == code.digest(b) != code.digest(a | {"x": "3"})
+    assert re.fullmatch("[0-9a-f]{12}", code.digest(a))

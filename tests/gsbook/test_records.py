@@ -1,0 +1,266 @@
+"""Records: whole lines, checked when they are read, and known to be stale when their code is."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers import ABOUT
+
+from gsbook.code import code_of
+from gsbook.records import EQUIVALENT, Records, check_numbers
+
+
+def record(key="k", cell="vae-bernoulli-st", code="c", **changes):
+    return {
+        "key": key,
+        "cell": cell,
+        "config": {"lr": 0.1, "seed": 0},
+        "diverged": None,
+        "valid_bound": 1.5,
+        "test": {"nll": 2.5},
+        "curve": {"step": [1]},
+        "code": code,
+        "data": ABOUT,
+    } | changes
+
+
+def files_of(records):
+    """But for the locks."""
+    return sorted(path.name for path in records.folder.glob("[!.]*"))
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Records(tmp_path / "results" / "table1")
+
+
+def test_records_round_trip_sorted_one_line_each(records):
+    assert records.all() == []
+    assert records.runs_of("vae-bernoulli-st") == {}
+    runs = [record("b"), record("a", valid_bound=None), record("c", cell="sbn-bernoulli-st")]
+    records.add(runs)
+    assert list(records.runs_of("vae-bernoulli-st").values()) == [runs[1], runs[0]]
+    assert [r["key"] for r in records.all()] == ["c", "a", "b"]
+    lines = (records.folder / "vae-bernoulli-st.jsonl").read_text().splitlines(keepends=True)
+    assert [json.loads(line)["key"] for line in lines] == ["a", "b"]
+    assert all(line.endswith("}\n") for line in lines)
+    records.add([record("a", valid_bound=9.0)])
+    assert records.runs_of("vae-bernoulli-st")["a"]["valid_bound"] == 9.0
+    assert len(records.all()) == 3
+    assert files_of(records) == ["sbn-bernoulli-st.jsonl", "vae-bernoulli-st.jsonl"]
+
+
+def test_nan_is_never_written(records):
+    records.add([record("a")])
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        records.add([record("b", valid_bound=math.nan)])
+    assert [r["key"] for r in records.all()] == ["a"]
+
+
+def test_records_are_written_as_a_whole_or_not_at_all(records, monkeypatch):
+    records.add([record("a")])
+    before = (records.folder / "vae-bernoulli-st.jsonl").read_bytes()
+    for name in ("replace", "fsync"):
+        with monkeypatch.context() as patch:
+
+            def fail(*_):
+                raise OSError("disk full")
+
+            patch.setattr(os, name, fail)
+            with pytest.raises(OSError, match="disk full"):
+                records.add([record("b")])
+        assert files_of(records) == ["vae-bernoulli-st.jsonl"]
+        assert (records.folder / "vae-bernoulli-st.jsonl").read_bytes() == before
+    assert (records.folder / "vae-bernoulli-st.jsonl").stat().st_mode & 0o444 == 0o444
+
+
+def test_frame(records):
+    records.add([record("a"), record("b", test=None, config={"lr": 0.2, "seed": 1})])
+    frame = records.frame()
+    assert list(frame["key"]) == ["a", "b"]
+    assert list(frame["lr"]) == [0.1, 0.2]
+    assert frame["nll"].iloc[0] == 2.5
+    assert math.isnan(frame["nll"].iloc[1])
+    assert frame["curve"].iloc[0] == {"step": [1]}
+    assert Records(records.folder / "none").frame().empty
+
+
+# What is refused, with file, line and remedy
+
+
+GOOD = json.dumps(record("b"))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"key": "b", "ce', "Unterminated string"),
+        (GOOD[:-1], "delimiter|Expecting"),
+        ("", "Expecting value"),
+        ("3", "a record is a JSON object, this is 3"),
+        ("[" * 100_000, "recursion"),
+        ('{"cell": "x"}', "it lacks 'key'"),
+        (GOOD.replace('"cell": "vae', '"cell": "sbn'), "belongs to the cell 'sbn-bernoulli-st'"),
+        (GOOD.replace('"key": "b"', '"key": "a"'), "the key a stands twice"),
+        (GOOD.replace('"key": "b"', '"key": "b", "key": "c"'), "a name stands twice in it"),
+        (GOOD.replace('"nll": 2.5', '"nll": 2.5, "nll": 1.5'), "a name stands twice in it"),
+        (GOOD.replace('"key": "b"', '"key": 7'), "key is 7"),
+        (GOOD.replace("2.5", "NaN"), "NaN is no JSON"),
+        (GOOD.replace("2.5", "-Infinity"), "-Infinity is no JSON"),
+        (GOOD.replace('"code": "c"', '"code": null'), "code is None"),
+        (GOOD[:-1] + ', "device": ["EPYC"]}', r"device is \['EPYC'\], which is no text"),
+        (GOOD.replace("vae", "v\u00e4e").encode("latin-1"), "utf-8"),
+        (b"\x00" * 40, "Expecting value"),
+    ],
+)
+def test_a_damaged_line_is_named_with_its_remedy(records, line, reason):
+    records.add([record("a")])
+    path = records.folder / "vae-bernoulli-st.jsonl"
+    path.write_bytes(path.read_bytes() + (line if isinstance(line, bytes) else line.encode()))
+    with path.open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(
+        ValueError,
+        match=rf"vae-bernoulli-st.jsonl line 2 is no record \(.*({reason}).*control, or delete",
+    ):
+        records.all()
+    with pytest.raises(ValueError, match="line 2 is no record"):
+        records.add([record("c")])  # nothing is written over what may be mended
+
+
+def test_a_last_line_without_its_end_is_whole(records):
+    records.add([record("a")])
+    path = records.path("vae-bernoulli-st")
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert [r["key"] for r in records.all()] == ["a"]
+    records.add([record("b")])
+    assert [r["key"] for r in records.all()] == ["a", "b"]
+
+
+def test_a_line_separator_within_a_text_ends_no_line(records):
+    path = records.path("vae-bernoulli-st")
+    path.parent.mkdir(parents=True)
+    text = json.dumps(record("a", device="one\u2028two"), ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    assert records.all()[0]["device"] == "one\u2028two"
+
+
+@pytest.mark.parametrize(
+    "value", ["61.5", math.nan, math.inf, 10**400, True, [1.0], {"nll": 1}, -0.1]
+)
+def test_figures_are_finite_numbers_not_below_the_lowest(value):
+    with pytest.raises((ValueError, OverflowError)):
+        check_numbers({"nll": value}, lowest=0.0)
+    check_numbers({"nll": None, "single": 0, "accuracy": 3.5}, lowest=0.0)
+
+
+# Several writers
+
+
+WRITER = """
+import sys
+from gsbook.records import Records
+folder, name = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(40):
+    key = f"{name}-{i}"
+    Records(folder).add([{"key": key, "cell": "toy", "code": {}, "config": {}}])
+"""
+
+
+def test_writers_at_once_lose_nothing(tmp_path):
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    writers = [subprocess.Popen([*command, name], **pipes) for name in "abc"]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=120)
+        assert writer.returncode == 0
+    keys = {f"{name}-{i}" for name in "abc" for i in range(40)}
+    assert Records(tmp_path).runs_of("toy").keys() == keys
+    assert sorted(p.name for p in tmp_path.glob("[!.]*")) == ["toy.jsonl"]
+
+
+# Fresh or stale
+
+
+MODULES = ("gslib.program", "gslib.functional")
+
+
+def standing_on(folder):
+    return Records(folder, modules=lambda run: MODULES)
+
+
+def write_equivalent(records, **known):
+    records.folder.parent.mkdir(parents=True, exist_ok=True)
+    (records.folder.parent / EQUIVALENT).write_text(json.dumps(known))
+
+
+def test_stale_runs_are_listed_with_what_changed(records):
+    records = standing_on(records.folder)
+    now = code_of(MODULES)
+    records.add(
+        [
+            record("now", code=now),
+            record("old", code=now | {"gslib.functional": "0" * 12}),
+            record("lacks one", code={k: v for k, v in now.items() if k != "gslib.program"}),
+            record("knows more", code=now | {"gslib.gone": "0" * 12}),
+            record("an old hash", code="1" * 64),
+        ]
+    )
+    assert records.stale_keys() == ["an old hash", "lacks one", "old"]
+    runs = records.runs_of("vae-bernoulli-st")
+    assert records.changed(runs["old"]) == ["gslib.functional"]
+    assert records.changed(runs["lacks one"]) == ["gslib.program"]
+    assert records.changed(runs["an old hash"]) == sorted(now)
+    assert records.is_current(runs["knows more"])
+
+
+def test_an_equivalence_has_two_ends(records):
+    """It counts while it leads to the present code, and no longer."""
+    records = standing_on(records.folder)
+    now = code_of(MODULES)
+    run = record("old", code=now | {"gslib.functional": "a" * 12})
+    records.add([run])
+    end = now["gslib.functional"]
+    for known, current in [
+        ({"a" * 12: {"equals": end}}, True),
+        ({"a" * 12: {"equals": "b" * 12}, "b" * 12: {"equals": end}}, True),
+        ({"a" * 12: {"equals": "b" * 12}}, False),
+        ({"a" * 12: {"equals": "a" * 12}}, False),  # a circle leads nowhere
+        ({"a" * 12: {"equals": "b" * 12}, "b" * 12: {"equals": "a" * 12}}, False),
+        ({"b" * 12: {"equals": end}}, False),
+        ({}, False),
+    ]:
+        write_equivalent(records, modules={"gslib.functional": known})
+        assert records.is_current(run) == current, known
+    write_equivalent(records, modules={"gslib.program": {"a" * 12: {"equals": end}}})
+    assert not records.is_current(run), "it is another module's"
+
+
+def test_an_old_hash_of_all_code_leads_through_its_modules(records):
+    records = standing_on(records.folder)
+    now, run = code_of(MODULES), record("old", code="2" * 64)
+    then = now | {"gslib.functional": "a" * 12}
+    write_equivalent(records, runs={"2" * 64: {"equals": then, "why": ""}})
+    assert records.changed(run) == ["gslib.functional"]
+    write_equivalent(
+        records,
+        runs={"2" * 64: {"equals": then, "why": ""}},
+        modules={"gslib.functional": {"a" * 12: {"equals": now["gslib.functional"]}}},
+    )
+    assert records.is_current(run)
+
+
+def test_records_without_modules_cannot_say(records):
+    records.add([record("a")])
+    with pytest.raises(ValueError, match="opened without `modules`"):
+        records.stale_keys()

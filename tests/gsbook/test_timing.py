@@ -1,0 +1,52 @@
+"""How long a plan takes: counts from the plan run dry, and measured steps."""
+
+from dataclasses import replace
+from itertools import count
+
+import pytest
+import torch
+
+from gsbook import timing
+from gsbook.engine.search import dry
+from gsbook.experiments import EXPERIMENTS, TABLE1
+from gsbook.experiments.table1.plan import BUDGETS, Budget, plan
+from gsbook.records import Records
+from gslib.functional import stream
+
+SEARCH = Budget(((20, 3), (40, 1)), 100, 3)
+
+
+@pytest.mark.parametrize("budget", [SEARCH, BUDGETS["smoke"], BUDGETS["laptop"]])
+@pytest.mark.parametrize("cell", ["sbn-bernoulli-st", "vae-categorical-gumbel_softmax"])
+def test_a_cost_counts_what_a_plan_asks_for(cell, budget):
+    cost = timing.cost(TABLE1, cell, budget, Records("none"))
+    inside = {"diverged": None}
+    asked = list(dry(plan(cell, budget), lambda c: inside | {"valid_bound": abs(c.lr - 1e-3)}))
+    assert cost.counts == [len(configs) for configs, _ in asked]
+    assert cost.steps == sum(c.steps for configs, _ in asked for c in configs)
+    assert cost.tested == sum(len(configs) for configs, test in asked if test)
+    assert cost.sample == asked[0][0][:3]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_plan_of_every_budget_can_be_run_dry(name, tmp_path):
+    experiment = EXPERIMENTS[name]
+    for budget in experiment.budgets.values():
+        for cell in experiment.cells:
+            cost = timing.cost(experiment, cell, budget, experiment.records(tmp_path / name))
+            assert cost.counts[-1] >= budget.seeds
+            assert cost.tested > 0
+
+
+def test_predicted_time(monkeypatch):
+    clock = count(0, 0.25)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    images = torch.randint(0, 2, (200, 784), generator=stream("cli"), dtype=torch.uint8)
+    data = dict.fromkeys(("train", "valid", "test"), images)
+    experiment = replace(TABLE1, load_data=lambda images: (data, {}))
+    cost = timing.cost(experiment, "vae-bernoulli-st", BUDGETS["smoke"], Records("none"))
+    # Five steps of two members between two looks at the clock, 1.25 seconds for 15 steps; 400
+    # member-steps in all. Then a quarter of a second for ten images of two members; two runs, 200.
+    training, evaluation = 1.25 / 15 / 2 * 400, 0.25 / 10 / 2 * 200 * 2
+    seconds = timing.predicted_seconds(experiment, [cost], BUDGETS["smoke"], 2, calibration=0.8)
+    assert seconds == pytest.approx((training + evaluation) / 2)

@@ -1,0 +1,57 @@
+"""What every test of the estimators goes through: names, settings, and what is known of each."""
+
+import pytest
+from programs import CASES, Case, tensor
+
+from gslib import ESTIMATORS, Bernoulli, Categorical
+from gslib.distributions import sharpened
+
+SAMPLES = 100_000
+ENSEMBLES = [None, 2]
+UNBIASED = {
+    "sf": {},
+    "sf, constant baseline": {"baseline": 0.7},
+    "muprop": {},
+    "muprop, constant baseline": {"baseline": 0.7},
+}
+BIASED = {  # name -> hyperparameters; their expectation is known where the noise acts through the sample alone
+    "darn": {},
+    "darn, printed form": {"form": "printed"},
+    "st": {},
+    "annealed_st": {"slope": 0.6},
+    "gumbel_softmax": {"tau": 0.7},
+    "st_gumbel_softmax": {"tau": 0.7},
+}
+case_table = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+ensemble_table = pytest.mark.parametrize("ensemble", ENSEMBLES, ids=["lone", "ensemble"])
+
+
+def estimator_of(name):
+    return ESTIMATORS[name.split(",")[0]]
+
+
+def target_case(name, case):
+    """Slope-annealed ST estimates the gradient of the program whose nodes have the slope."""
+    return (
+        case.node(lambda q: sharpened(q, BIASED[name]["slope"])) if name == "annealed_st" else case
+    )
+
+
+def bernoulli(loss):
+    return Case(
+        [tensor(0.4, -0.7, 1.1)], lambda theta: lambda sample: loss(sample(Bernoulli(theta)))
+    )
+
+
+def categorical(loss):
+    return Case(
+        [tensor([0.4, -0.7, 1.1], [0.2, 0.9, -0.5])],
+        lambda theta: lambda sample: loss(sample(Categorical(theta))),
+    )
+
+
+A = tensor([0.9, -0.4, 0.3], [0.2, 0.7, -0.8], [-1.2, 0.5, 0.6])
+LINEAR = {
+    "bernoulli": bernoulli(lambda z: (z * A[0]).sum(-1)),
+    "categorical": categorical(lambda z: (z * A[:2]).sum((-2, -1))),
+}

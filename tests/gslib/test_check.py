@@ -1,0 +1,153 @@
+"""gslib.check grades known estimators as theory does, and takes the reader's own."""
+
+from functools import partial
+
+import pytest
+import torch
+
+import gslib
+from gslib import ESTIMATORS
+from gslib.check import PROGRAMS
+from gslib.distributions import sharpened
+from gslib.functional import zero_valued
+
+EXACT_ON = {  # estimator -> the programs on which theory says that it is unbiased
+    "sf": set(PROGRAMS),
+    "muprop": set(PROGRAMS),
+    "exact": set(PROGRAMS),
+    "st": {"bernoulli, linear", "categorical, linear", "categorical, bilinear"},
+    "annealed_st": {"bernoulli, linear", "categorical, linear", "categorical, bilinear"},
+    "darn": {
+        *(
+            "bernoulli, linear",
+            "bernoulli, separable quadratic",
+            "bernoulli, quadratic",
+            "bernoulli, parameter in loss",
+        ),
+        *("categorical, linear", "categorical, bilinear"),
+    },
+    "gumbel_softmax": set(),
+    "st_gumbel_softmax": set(),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_verdicts_are_those_of_theory(name):
+    report = gslib.check(name, samples=5_000 if name == "exact" else 100_000)
+    assert {p.program for p in report.programs if p.unbiased} == EXACT_ON[name]
+    assert report.unbiased == (EXACT_ON[name] == set(PROGRAMS))
+
+
+def test_a_slope_is_part_of_the_target():
+    linear = gslib.check("annealed_st", slope=2.0, samples=10_000).programs[0]
+    assert linear.unbiased  # of the program with the slope, which is another one
+    assert linear.exact_norm > 2 * gslib.check("st", samples=100).programs[0].exact_norm
+    fixed = partial(ESTIMATORS["annealed_st"], slope=2.0)
+    assert gslib.check(fixed, samples=10_000).programs[0] == linear
+    report = gslib.check(
+        lambda program: fixed(program), samples=10_000, node=lambda q: sharpened(q, 2.0)
+    )
+    assert report.programs[0] == linear
+
+
+def test_the_value_of_a_relaxed_program_is_biased_and_reported():
+    quadratic = {
+        name: gslib.check(name, samples=20_000).programs[1]
+        for name in ("gumbel_softmax", "st_gumbel_softmax")
+    }
+    relaxed, discrete = quadratic.values()
+    assert abs(relaxed.value_bias) > 20 * relaxed.value_standard_error
+    assert abs(discrete.value_bias) < 4 * discrete.value_standard_error
+
+
+def test_variance_and_standard_error_belong_together():
+    few, many = (gslib.check("sf", samples=n).programs[0] for n in (10_000, 40_000))
+    assert few.variance == pytest.approx(many.variance, rel=0.1)
+    assert few.standard_error == pytest.approx(2 * many.standard_error, rel=0.1)
+    assert many.standard_error == pytest.approx((many.variance / 40_000) ** 0.5)
+    assert gslib.check("muprop", samples=1000).programs[0].variance < 1e-20  # a linear loss
+
+
+def my_score_function(program):
+    scores = []
+
+    def sample(q):
+        z = torch.bernoulli(q.mean).detach() if isinstance(q, gslib.Bernoulli) else q.sample()
+        scores.append(q.log_prob(z).sum(-1))
+        return z
+
+    loss = program(sample)
+    return loss + zero_valued(loss.detach() * sum(scores))
+
+
+def test_the_readers_own_estimator():
+    assert gslib.check(my_score_function, samples=20_000).unbiased
+    report = gslib.check(lambda program: 1.02 * my_score_function(program), samples=100_000)
+    assert not report.unbiased  # two per cent too much is found
+    assert report.estimator.startswith("<lambda>")
+    needs_noise = lambda program, *, uniform: ESTIMATORS["sf"](program, uniform=uniform)  # noqa: E731
+    assert gslib.check(needs_noise, samples=20_000).unbiased
+
+
+def test_an_unbiased_estimator_rarely_fails():
+    assert all(gslib.check("sf", samples=2_000, seed=seed).unbiased for seed in range(20))
+
+
+def test_the_seed_fixes_the_report_and_the_global_state_stays():
+    state = torch.get_rng_state()
+    reports = [
+        gslib.check(my_score_function, samples=500, seed=seed).programs for seed in (1, 1, 2)
+    ]
+    assert torch.get_rng_state().equal(state)
+    assert reports[0] == reports[1] != reports[2]
+    with torch.no_grad():
+        assert (
+            gslib.check("sf", samples=500, seed=1).programs
+            == gslib.check("sf", samples=500, seed=1).programs
+        )
+
+
+def test_the_report_reads_as_a_table_and_as_data():
+    report = gslib.check("gumbel_softmax", samples=2_000, tau=0.5)
+    text = str(report)
+    assert text == repr(report)
+    assert text.startswith("gumbel_softmax(tau=0.5): biased\n2,000 samples")
+    assert len(text.splitlines()) == 3 + len(PROGRAMS)
+    assert all(program in text for program in PROGRAMS)
+    assert max(map(len, text.splitlines())) <= 80
+    rows = report.to_dicts()
+    assert [row["program"] for row in rows] == list(PROGRAMS)
+    assert {"estimator", "bias", "standard_error", "variance", "verdict", "unbiased"} <= set(
+        rows[0]
+    )
+    assert "biased by" in rows[0]["verdict"]
+    assert "unbiased within" in gslib.check("sf", samples=2_000).programs[0].verdict
+
+
+@pytest.mark.parametrize(
+    ("estimator", "error", "message"),
+    [
+        ("reinforce", KeyError, "unknown estimator 'reinforce'; choose one of sf"),
+        (3, TypeError, "name in ESTIMATORS or a function, got int"),
+        (
+            lambda program: ESTIMATORS["sf"](program).mean(),
+            ValueError,
+            r"shape \(\) for 50 .*do not average",
+        ),
+        (
+            lambda program: ESTIMATORS["sf"](program)[:7],
+            ValueError,
+            r"shape \(7,\) for 50 examples.*\(50,\)",
+        ),
+        (lambda program: ESTIMATORS["sf"](program).detach(), ValueError, "has no gradient"),
+        (lambda program: 0.0, TypeError, "returned float; it must return the surrogate"),
+    ],
+)
+def test_what_is_no_estimator_is_refused(estimator, error, message):
+    with pytest.raises(error, match=message):
+        gslib.check(estimator, samples=50)
+
+
+def test_too_few_samples():
+    with pytest.raises(ValueError, match=r"samples must be 2 .* got 1; use 1,000 or more"):
+        gslib.check("sf", samples=1)
