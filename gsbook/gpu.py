@@ -351,7 +351,7 @@ class Lanes:
             cell
             for cell in cells
             if {c.key for c in finals(cell, self.session.scale)}
-            <= {k for k, r in self.records.runs_of(cell).items() if self.records.is_current(r)}
+            <= {k for k, r in self.records.runs_of(cell).items() if self.records.is_current(r, exactly=True)}
         }
         return [cell for cell in cells if cell not in done]
 
@@ -599,7 +599,7 @@ def take(out: Path, folder: Path, checkpoints: Path | None = None) -> str:
         mine = TABLE1.records(folder)
         data = {run["data"]["sha256"]["train"] for run in mine.all()}
         for run in found:
-            if changed := mine.changed(run):
+            if changed := mine.changed(run, exactly=True):
                 raise ValueError(
                     f"{run['key']} is of other code than the present, in {', '.join(changed)}: "
                     "check out the version that made it, or run it again"
