@@ -192,7 +192,9 @@ class Bare:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Bare())
 from gsbook.__main__ import parser
+from gsbook.data import describe
 parser().parse_args(["gpu", "--out", "x"])
+assert describe().startswith("gsbook.data: ")
 print("no more was needed")
 """
 
