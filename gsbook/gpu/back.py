@@ -67,7 +67,7 @@ def take(out: Path, folder: Path, checkpoints: Path | None = None) -> str:
         mine = TABLE1.records(folder)
         data = {run["data"]["sha256"]["train"] for run in mine.all()}
         for run in found:
-            if changed := mine.changed(run):
+            if changed := mine.changed(run, exactly=True):
                 raise ValueError(
                     f"{run['key']} is of other code than the present, in {', '.join(changed)}: "
                     "check out the version that made it, or run it again"

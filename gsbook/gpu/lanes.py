@@ -92,7 +92,7 @@ class Lanes:
             cell
             for cell in cells
             if {c.key for c in finals(cell, self.session.scale)}
-            <= {k for k, r in self.records.runs_of(cell).items() if self.records.is_current(r)}
+            <= {k for k, r in self.records.runs_of(cell).items() if self.records.is_current(r, exactly=True)}
         }
         return [cell for cell in cells if cell not in done]
 
