@@ -88,12 +88,12 @@ class Lanes:
     def missing(self, row: str) -> list[str]:
         """The cells of a row that have no finished record yet and are right here."""
         cells = [c for c in cells_of(self.session.scale) if c in self.modes and c.startswith(row)]
-        done = {
-            cell
-            for cell in cells
-            if {c.key for c in finals(cell, self.session.scale)}
-            <= {k for k, r in self.records.runs_of(cell).items() if self.records.is_current(r, exactly=True)}
-        }
+        done = set()
+        for cell in cells:
+            runs = self.records.runs_of(cell).items()
+            current = {key for key, run in runs if self.records.is_current(run, exactly=True)}
+            if {config.key for config in finals(cell, self.session.scale)} <= current:
+                done.add(cell)
         return [cell for cell in cells if cell not in done]
 
     def build(self, configs: list[Config], mode: str) -> Ensemble:

@@ -125,7 +125,7 @@ def kill_once_saved(worker, states):
             time.sleep(0.02)
         os.kill(worker.pid, signal.SIGKILL)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
 
