@@ -204,8 +204,8 @@ def pixels():
 def evaluation(node: str) -> dict:
     """CPU time and peak memory of the m-sample bound on a part of the test set, in this process."""
     from gsbook.engine.bound import mean_bound
-    from gsbook.engine.step import usable
     from gsbook.engine.machine import prepare_process
+    from gsbook.engine.step import usable
     from gslib.models import DiscreteVAE
 
     prepare_process()
@@ -330,8 +330,7 @@ def machine() -> dict:
     """What the numbers depend on besides the code."""
     import torch
 
-    from gsbook.engine.machine import prepare_process
-    from gsbook.engine.machine import environment
+    from gsbook.engine.machine import environment, prepare_process
 
     found, threads = environment(torch.device("cpu")), torch.get_num_threads()
     prepare_process()

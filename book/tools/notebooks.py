@@ -43,8 +43,7 @@ if not found("gslib.estimators"):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     source = os.environ.get("GSLIB_SOURCE", "git+{address}")
     source = source if "://" in source else "file://" + os.path.abspath(source)
-    there = importlib.metadata.distributions()
-    kept = [f"{{d.name}}=={{d.version}}" for d in there if d.name in ("torch", "numpy")]
+    kept = [f"{{n}}=={{importlib.metadata.version(n)}}" for n in ("torch", "numpy") if found(n)]
     if not found("gslib"):
         subprocess.run([*pip, f"gumbel-softmax-book[book] @ {{source}}", *kept], check=True)
     else:  # gsutil has a gslib of its own
@@ -52,7 +51,8 @@ if not found("gslib.estimators"):
         subprocess.run([*pip, "--no-deps", "-U", "--target", "book-gslib", source], check=True)
         sys.path.insert(0, os.path.abspath("book-gslib"))
         needs = importlib.metadata.requires("gumbel-softmax-book")
-        subprocess.run([*pip, *(need.split(";")[0] for need in needs), *kept], check=True)
+        needs = [n.split(";")[0] for n in needs if "extra" not in n or "book" in n]
+        subprocess.run([*pip, *needs, *kept], check=True)
     for name in [name for name in sys.modules if name.split(".")[0] == "gslib"]:
         del sys.modules[name]
     importlib.invalidate_caches()

@@ -276,10 +276,8 @@ def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[.
     in the user's cache folder and found there by later processes.
     """
     examples = [t.clone() for t in tensors]
-    # No pool of helpers, one core per process; no pattern for softmax, whose guards cost more than they save here; and
-    # what is used twice is computed once, above all the noise's logarithms.
+    # No pool of helpers, one core per process, and no pattern for softmax: its guards cost more than they save here.
     options = {"compile_threads": 1, "cpp.threads": 1, "pattern_matcher": False}
-    options["realize_opcount_threshold"] = 4
     with unchecked(), torch.no_grad(), _cache(), torch._inductor.config.patch(options):
         sparse = not tensors[0].is_cuda and kernels.load(
             Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]), compiler()

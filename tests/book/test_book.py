@@ -403,6 +403,7 @@ if any("LOCAL" in argument for argument in arguments):
     (target / "gumbel_softmax_book-1.dist-info").mkdir()
     metadata = "Name: gumbel-softmax-book\\nVersion: 1\\nRequires-Dist: torch>=2\\n"
     metadata += "Requires-Dist: tqdm>=4; extra == 'book'\\n"
+    metadata += "Requires-Dist: distributed>=2; extra == 'cluster'\\n"
     (target / "gumbel_softmax_book-1.dist-info" / "METADATA").write_text(metadata)
 """
 
@@ -420,6 +421,7 @@ def run_setup(folder, *, foreign=False, ours=False):
     site = folder / "site"
     for name in ("torch", "numpy"):
         (site / f"{name}-9.8.dist-info").mkdir(parents=True)
+        (site / f"{name}.py").touch()
         (site / f"{name}-9.8.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: 9.8\n")
     (site / "pip.py").write_text(PIP.format(site=str(site)))
     if foreign or ours:

@@ -91,8 +91,12 @@ def test_metadata_name_the_licence_the_readme_and_lower_bounds(dist):
     assert found["Description-Content-Type"] == "text/markdown"
     assert found.get_payload().strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()
     needs = [need.replace(" ", "") for need in found.get_all("Requires-Dist")]
-    extra = [f'{need};extra=="book"' for need in PROJECT["optional-dependencies"]["book"]]
-    assert sorted(needs) == sorted(PROJECT["dependencies"] + extra)
+    extras = [
+        f'{need};extra=="{name}"'
+        for name, listed in PROJECT["optional-dependencies"].items()
+        for need in listed
+    ]
+    assert sorted(needs) == sorted(PROJECT["dependencies"] + extras)
     urls = dict(entry.split(", ") for entry in found.get_all("Project-URL"))
     assert urls == PROJECT["urls"]
 
