@@ -200,7 +200,7 @@ def test_a_new_estimator_needs_nothing_of_the_engine():
 
 def test_modes_that_cannot_be_used_say_why(monkeypatch):
     with pytest.raises(
-        ValueError, match="mode must be one of eager, compiled, captured, got 'fast'"
+        ValueError, match="mode must be one of eager, compiled, captured, fused, got 'fast'"
     ):
         make("vae", "bernoulli", "st", mode="fast")
     with pytest.raises(RuntimeError, match="'captured' cannot be used: a CUDA graph needs a CUDA"):
