@@ -226,6 +226,7 @@ def best_mode(steps: int, device: torch.device | str = "cpu") -> str:
 
     It does not depend on how many runs there are or what is done already, so that a run has the same bits in any company
     and after any interruption.
+    A short run that is made longer than `LONG` goes on compiled, equal to rounding only.
 
     >>> best_mode(100)
     'eager'
