@@ -58,7 +58,7 @@ def test_figures_are_over_all_images_and_the_part_is_no_prefix(monkeypatch):
     ensemble.step = 400
     asked = []
 
-    def bound(x, m, *, tau, uniform, chunk):
+    def bound(x, m, *, tau=None, uniform, chunk):
         asked.append(
             (m, None if tau is None else tau.tolist(), x.shape[1], chunk // x.shape[:2].numel())
         )
@@ -68,19 +68,17 @@ def test_figures_are_over_all_images_and_the_part_is_no_prefix(monkeypatch):
     monkeypatch.setattr(evaluate, "RELAXED_IMAGES", 40)
     figures = final_figures(ensemble, 7)
     assert figures[0] == figures[1]
-    assert figures[0]["nll"] == figures[0]["single"] == -129 / 2
-    part = figures[0]["nll_part"]
-    assert (
-        part
-        == figures[0]["nll_relaxed"]
-        == figures[0]["single_part"]
-        == figures[0]["single_relaxed"]
-    )
+    assert figures[0]["single"] == -129 / 2
+    part = figures[0]["single_part"]
+    assert part == figures[0]["single_relaxed"]
+    assert figures[0]["nll_part"] == figures[0]["nll_relaxed"] == pytest.approx(part, abs=1e-4)
+    assert figures[0]["nll"] == pytest.approx(-129 / 2, abs=1e-4)
     assert abs(part) > 39
     tau = pytest.approx([math.exp(-0.4)] * 2)
     assert {m for m, *_ in asked} == {1, 7}
     assert [t for _, t, *_ in asked if t is not None] == [tau] * 2
-    assert sum(n for m, t, n, _ in asked if m == 7 and t is None) == 130 + 40
+    whole = 150 + 50  # parts of 50; what fills up the last one is left out of the mean
+    assert sum(n for m, t, n, _ in asked if m == 7 and t is None) == whole
     monkeypatch.setattr(ensemble.model, "bound", lambda x, m, **_: x.sum(-1) * m)
     assert valid_bound(ensemble, 3)[0] == pytest.approx(
         -3 * TINY["valid"].float().sum(-1).mean().item()
