@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating, fits, look, shown
+from gslib._checks import check_floating, fits, look, shown, wrong_shape
 from gslib._fast import widened
 from gslib.models.layers import Linear
 
@@ -94,12 +94,9 @@ class Baseline(nn.Module):
         variance = torch.where(self.seen, self.variance, variance)
         centred = signal - self._pad(mean) if self.moving_average else signal
         self._last = (signal, centred, prediction)
-        scale = torch.ones_like(variance)
-        if self.normalise:
-            scale = variance.sqrt().clamp(min=1)
-        if self.signal_alone:
-            return centred / self._pad(scale), 1.0
-        return centred, self._pad(scale)
+        deviation = variance.sqrt().clamp(min=1)
+        scale = self._pad(deviation if self.normalise else torch.ones_like(deviation))
+        return (centred / scale, 1.0) if self.signal_alone else (centred, scale)
 
     def _check(self, signal: Tensor, x: Tensor | None) -> None:
         if self.network is None and x is not None:
@@ -110,7 +107,7 @@ class Baseline(nn.Module):
         lead = self.mean.shape
         if signal.ndim < self.lead + 2 or signal.shape[: self.lead] != lead or not signal.numel():
             wanted = f"[{', '.join(map(str, (*lead, 'B', 'S')))}] with an example or more"
-            raise ValueError(f"signal has shape {shown(signal)}; this baseline takes {wanted}")
+            raise wrong_shape("signal", signal, f"this baseline takes {wanted}")
         if x is not None and not fits(x.shape[:-1], signal.shape[:-1]):
             raise ValueError(f"x {shown(x)} needs one row for each signal of {shown(signal)}")
 
@@ -158,8 +155,8 @@ def as_baseline(baseline: Centre) -> Centring:
 
     def centre(signal: Tensor) -> tuple[Tensor, float]:
         if not fits(value.shape, signal.shape[:-1]):
-            remedy = f"does not broadcast to the losses' {shown(signal.shape[:-1])}; give one each"
-            raise ValueError(f"baseline has shape {shown(value)}, which {remedy}")
+            losses = shown(signal.shape[:-1])
+            raise wrong_shape("baseline", value, f"it must broadcast to the losses' {losses}")
         return signal - value.to(signal).unsqueeze(-1), 1.0
 
     return centre

@@ -107,8 +107,7 @@ class Bernoulli(_Node):
     def straight_through_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
         """Exact samples that carry the gradient of the relaxed sample with the same noise (section 2.2), [..., N]."""
         logit_y = self.relaxed_logits(tau, uniform=uniform)
-        dtype = self.logits.dtype
-        return straight_through((logit_y > 0).to(dtype), logit_y.sigmoid().to(dtype))
+        return straight_through((logit_y > 0).to(self.logits), logit_y.sigmoid().to(self.logits))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log P(z) per unit, [..., N]; linear in z, so it also accepts means."""
@@ -150,8 +149,8 @@ class Categorical(_Node):
     def __init__(self, logits: Tensor):
         check_logits(logits, -1)
         if logits.ndim < 2:
-            remedy = "for a single variable of K classes use logits[None]"
-            raise ValueError(f"Categorical logits need [..., N, K], got {shown(logits)}; {remedy}")
+            got = f"got {shown(logits)}; for one variable of K classes use logits[None]"
+            raise ValueError(f"Categorical logits need [..., N, K], {got}")
         self.logits = logits
 
     @property

@@ -29,9 +29,8 @@ def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
     u = torch.rand_like(wide) if uniform is None else uniform(wide)
     check_floating("what uniform returned", u)
     if u.shape != logits.shape:
-        remedy = "it must return noise of the shape it is given"
-        given = f"for a tensor of shape {shown(logits)}"
-        raise ValueError(f"uniform returned shape {shown(u)} {given}; {remedy}")
+        given = f"for a tensor of shape {shown(logits)}; it must return that shape"
+        raise ValueError(f"uniform returned shape {shown(u)} {given}")
     u = widened(u)
     info = torch.finfo(u.dtype)
     # clamp copies even where nothing is clamped: u may belong to the caller.
@@ -104,8 +103,7 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     (0.0, 2.0)
     """
     if hard.shape != soft.shape:
-        got = f"got {shown(hard)} and {shown(soft)}"
-        raise ValueError(f"hard and soft must have one shape, {got}")
+        raise ValueError(f"hard {shown(hard)} and soft {shown(soft)} must have one shape")
     return hard + (soft - soft.detach())
 
 

@@ -11,7 +11,6 @@ example, without averaging.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,8 +44,7 @@ class Trace(list[tuple[Distribution, Tensor]]):
 
     def log_prob(self) -> Tensor:
         """log q(z) of the whole run per example, [..., B]."""
-        total: Any = sum(q.log_prob(z).sum(-1) for q, z in self)
-        return total
+        return torch.as_tensor(sum(q.log_prob(z).sum(-1) for q, z in self))
 
     def log_prob_per_node(self) -> Tensor:
         """log q(z) of each node per example, [..., B, nodes]."""
@@ -66,8 +64,7 @@ def run(program: Program, rule: Sampler, trace: Trace | None = None) -> Tensor:
     trace = Trace() if trace is None else trace
     f = program(trace.recording(rule))
     if not trace:
-        remedy = "draw each stochastic node with z = sample(q)"
-        raise ValueError(f"the program never called its sampler; {remedy}")
+        raise ValueError("the program never called its sampler; draw each node with z = sample(q)")
     wanted = torch.broadcast_shapes(*[z.shape[: z.ndim - q.event_ndim] for q, z in trace])
     if not isinstance(f, Tensor) or f.shape != wanted:
         got = shown(f) if isinstance(f, Tensor) else type(f).__name__

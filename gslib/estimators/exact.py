@@ -35,8 +35,8 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform = None) 
     counts = [q.n_states() for q, _ in shapes]
     total = math.prod(counts)
     if total > max_states:
-        remedy = "use a smaller node, an estimator that samples, or raise max_states"
-        raise ValueError(f"{total} joint states, more than max_states = {max_states}; {remedy}")
+        given = f"{total} joint states, more than max_states = {max_states}"
+        raise ValueError(f"{given}; take a smaller node or an estimator that samples")
     columns = torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1).unbind(-1)
     plan, trace = iter(zip(shapes, columns, strict=True)), Trace()
 

@@ -10,6 +10,7 @@ from gslib.distributions import Distribution
 from gslib.functional import Uniform, zero_valued
 from gslib.program import Program, Trace, run
 
+Rule = Callable[[Distribution, Tensor], Tensor]  # a node and its sample -> the point to expand at
 ORDER = "a program must call its sampler for the same nodes in every run"
 
 
@@ -64,13 +65,10 @@ def muprop(  # two runs
     f = run(program, lambda q: q.sample(uniform=uniform), trace)
     if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f
-    f_mean, means, slopes = _expand(program, lambda q, _: q.mean, trace)
-    signals = _node_signals(f.detach() - f_mean, trace, means, slopes)
-    pairs = zip(trace, slopes, strict=True)
-    residuals = [q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in pairs]
+    signals, slopes = _node_signals(f, program, lambda q, _: q.mean, trace)
+    residuals = [q.per_unit(s * q.mean).sum(-1) for (q, _), s in zip(trace, slopes, strict=True)]
     log_probs = trace.log_prob_per_node()
-    residual = torch.stack(residuals, -1)
-    return _surrogate(f, trace, signals, log_probs, baseline, residual)
+    return _surrogate(f, trace, signals, log_probs, baseline, torch.stack(residuals, -1))
 
 
 def darn(
@@ -110,8 +108,7 @@ def darn(
     if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f
     if form == "printed":
-        f_bar, points, slopes = _expand(program, _uniform_mean, trace)
-        signals = _node_signals(f.detach() - f_bar, trace, points, slopes)
+        signals, _ = _node_signals(f, program, _uniform_mean, trace)
         return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline)
     _, _, slopes = _expand(program, _darn_sample, trace)
     pairs = zip(trace, slopes, strict=True)
@@ -153,20 +150,21 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
 
 
 def _node_signals(
-    excess: Tensor, trace: Trace, points: list[Tensor], slopes: list[Tensor]
-) -> Tensor:
-    """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes].
+    f: Tensor, program: Program, rule: Rule, trace: Trace
+) -> tuple[Tensor, list[Tensor]]:
+    """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes], and the slopes f'_i(zbar).
 
     A node's signal has its own linear term only: the terms of nodes below depend, in expectation, on this node's sample
     and would bias its gradient.
     """
-    triples = zip(trace, points, slopes, strict=True)
+    f_bar, points, slopes = _expand(program, rule, trace)
+    excess, triples = f.detach() - f_bar, zip(trace, points, slopes, strict=True)
     linear = [q.per_unit(s * (z - zbar)).sum(-1) for (q, z), zbar, s in triples]
-    return excess.unsqueeze(-1) - torch.stack(linear, -1)
+    return excess.unsqueeze(-1) - torch.stack(linear, -1), slopes
 
 
 def _expand(
-    program: Program, rule: Callable[[Distribution, Tensor], Tensor], first: Trace
+    program: Program, rule: Rule, first: Trace
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Run the program on `rule`'s points; return its value, the points and the total derivative at each, all detached."""
     trace, samples = Trace(), [z for _, z in first]
@@ -181,8 +179,7 @@ def _expand(
     with torch.enable_grad():
         f = run(program, point, trace)
         if len(trace) < len(samples):
-            got = f"got {len(trace)} of {len(samples)} in the second run"
-            raise ValueError(f"{ORDER}, {got}")
+            raise ValueError(f"{ORDER}, got {len(trace)} of {len(samples)} in the second run")
         points = [z for _, z in trace]
         # The first term is for a loss that depends on nothing.
         total = sum(0 * z.sum() for z in points) + f.sum()

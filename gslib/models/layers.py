@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating
+from gslib._checks import check_floating, wrong_shape
 from gslib.distributions import Bernoulli, Categorical, Distribution, sharpened
 from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
@@ -47,7 +47,7 @@ class Linear(nn.Module):
         members = x.shape[-3:-2] if lead else ()
         if x.ndim < 2 or x.shape[-1] != n_in or members not in ((), (1,), tuple(lead)):
             wanted = ", ".join(map(str, ["...", *lead, "B", n_in]))
-            raise ValueError(f"x has shape {tuple(x.shape)}; this layer takes [{wanted}]")
+            raise wrong_shape("x", x, f"this layer takes [{wanted}]")
         if x.dtype != self.weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise TypeError(f"x is {x.dtype} and the weights {self.weight.dtype}; convert either")
         if self.weight.ndim == 3 and x.shape[:-2] == tuple(lead):
@@ -128,13 +128,11 @@ class Model(nn.Module):
         """
         if m < 1:
             raise ValueError(f"m must be at least 1, got {m}")
-        rows, done = max(1, math.prod(x.shape[:-1])), 0
+        step = max(1, chunk // max(1, math.prod(x.shape[:-1])))
         total = torch.full((), -math.inf, device=x.device)
-        while done < m:
-            samples = min(m - done, max(1, chunk // rows))
-            weights = self.log_weights(x, samples, tau, uniform)
+        for done in range(0, m, step):
+            weights = self.log_weights(x, min(step, m - done), tau, uniform)
             total = torch.logaddexp(total, weights.logsumexp(-2))
-            done += samples
         return total - math.log(m)
 
     def log_weights(self, x: Tensor, samples: int, tau: Number | None, uniform: Uniform) -> Tensor:
@@ -144,8 +142,7 @@ class Model(nn.Module):
 
 def _make_room_for_slope(model: Any, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """A state with a slope goes into any model, and so does one without."""
-    slope = state.get(prefix + "slope")
-    weight = next(model.parameters())
+    slope, weight = state.get(prefix + "slope"), next(model.parameters())
     model.slope = None if slope is None else torch.empty_like(slope, device=weight.device)
 
 
@@ -156,9 +153,9 @@ def repeated(q: Distribution, samples: int) -> Distribution:
     Bernoulli(logits of shape (8, 3))
     """
     batch = q.logits.ndim - q.event_ndim - 1
-    logits = q.logits.unsqueeze(batch)
-    shape = (*logits.shape[:batch], samples, *logits.shape[batch + 1 :])
-    return type(q)(logits.expand(shape).flatten(batch, batch + 1))
+    lead, rest = q.logits.shape[:batch], q.logits.shape[batch:]
+    logits = q.logits.unsqueeze(batch).expand(*lead, samples, *rest)
+    return type(q)(logits.flatten(batch, batch + 1))
 
 
 def nll(logits: Tensor, x: Tensor, samples: int) -> Tensor:

@@ -44,15 +44,13 @@ class SemiSupervisedVAE(nn.Module):
         a, b, c = channels
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.class_network = nn.Sequential(*_halvings(1, a, b, c), nn.Linear(16 * c, classes))
+            self.class_network = _network((1, a, b, c), classes)
             self.style_image = _halving(1, a)
             self.style_class = nn.Linear(classes, a, bias=False)
-            style_layers = [nn.ReLU(), *_halvings(a, b, c)]
-            self.style_network = nn.Sequential(*style_layers, nn.Linear(16 * c, 2 * style))
+            self.style_network = _network((a, b, c), 2 * style, nn.ReLU())
             decoder: list[nn.Module] = [nn.ConvTranspose2d(classes + style, c, 4)]  # 1 -> 4 pixels
-            for n_in, n_out, width in ((c, b, 3), (b, a, 4), (a, 1, 4)):  # -> 7 -> 14 -> 28
-                layer = nn.ConvTranspose2d(n_in, n_out, width, stride=2, padding=1)
-                decoder += [nn.ReLU(), layer]
+            for sizes in ((c, b, 3), (b, a, 4), (a, 1, 4)):  # -> 7 -> 14 -> 28
+                decoder += [nn.ReLU(), nn.ConvTranspose2d(*sizes, stride=2, padding=1)]
             self.decoder = nn.Sequential(*decoder, nn.Flatten())
 
     def posterior(self, x: Tensor) -> Categorical:
@@ -65,8 +63,7 @@ class SemiSupervisedVAE(nn.Module):
         shared = self.style_image(_image(x))  # [B, a, 14, 14]; y adds to every place of it
         h = shared + self.style_class(y).unsqueeze(-1).unsqueeze(-1)
         moments = self.style_network(h.flatten(0, -4)).unflatten(0, y.shape[:-1])
-        mean, log_variance = moments.chunk(2, -1)
-        return mean, log_variance
+        return moments.tensor_split(2, -1)
 
     def decode(self, y: Tensor, z: Tensor) -> Tensor:
         """Pixel logits of p(x|y,z), [..., 784], for y [..., k] and z [..., style]."""
@@ -105,8 +102,8 @@ class SemiSupervisedVAE(nn.Module):
     def _check_class(self, x: Tensor, y: Tensor) -> None:
         check_floating("y", y)
         if y.shape[-2:] != (len(x), self.classes):
-            wanted = f"[..., {len(x)}, {self.classes}]"
-            raise ValueError(f"y has shape {shown(y)} for {len(x)} images; it needs {wanted}")
+            got = f"y has shape {shown(y)} for {len(x)} images"
+            raise ValueError(f"{got}; it needs [..., {len(x)}, {self.classes}]")
 
 
 def _halving(n_in: int, n_out: int) -> nn.Conv2d:
@@ -115,9 +112,10 @@ def _halving(n_in: int, n_out: int) -> nn.Conv2d:
     return nn.Conv2d(n_in, n_out, width, stride=2, padding=width // 2)
 
 
-def _halvings(*widths: int) -> list[nn.Module]:
-    pairs = pairwise(widths)
-    return [*(layer for pair in pairs for layer in (_halving(*pair), nn.ReLU())), nn.Flatten()]
+def _network(channels: tuple[int, ...], outputs: int, *first: nn.Module) -> nn.Sequential:
+    """Layers that halve the side down to 4 x 4 pixels, and a linear one."""
+    layers = [layer for pair in pairwise(channels) for layer in (_halving(*pair), nn.ReLU())]
+    return nn.Sequential(*first, *layers, nn.Flatten(), nn.Linear(16 * channels[-1], outputs))
 
 
 def _image(x: Tensor) -> Tensor:
