@@ -1,4 +1,6 @@
-"""Checks of what comes in. Those of values run eagerly and step aside where no value can be read."""
+"""Checks of what comes in. Those of values run eagerly and step aside where no value can be
+read.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +17,9 @@ _enabled: ContextVar[bool] = ContextVar("gslib_checks", default=True)
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """Skip value checks inside: each costs a pass over the tensor and, on a GPU, a synchronisation."""
+    """Skip value checks inside: each costs a pass over the tensor and, on a GPU, a
+    synchronisation.
+    """
     token = _enabled.set(False)
     try:
         yield
@@ -54,7 +58,9 @@ def check_floating(name: str, x: Any) -> None:
 
 
 def check_logits(logits: Any, dim: int | None = None) -> None:
-    """Raise on NaN and infinities; along `dim`, -inf masks a class, but not every class of a row."""
+    """Raise on NaN and infinities; along `dim`, -inf masks a class, but not every class of a
+    row.
+    """
     check_floating("logits", logits)
     n = logits.ndim
     if dim is not None and not -n <= dim < n:
@@ -75,7 +81,9 @@ def check_logits(logits: Any, dim: int | None = None) -> None:
 
 
 def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:
-    """Raise unless `value` is a positive number, or a tensor of them that broadcasts from the left."""
+    """Raise unless `value` is a positive number, or a tensor of them that broadcasts from the
+    left.
+    """
     if not isinstance(value, (int, float, Tensor)):
         raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
     if isinstance(value, Tensor) and not fits(value.shape[::-1], like.shape[::-1]):
@@ -102,7 +110,9 @@ def check_tau(tau: Any, logits: Tensor) -> None:
 
 
 def check_value(name: str, value: Any, shape: Sequence[int], events: int) -> None:
-    """Raise unless the last `events` axes of `value` are those of `shape`; leading axes broadcast."""
+    """Raise unless the last `events` axes of `value` are those of `shape`; leading axes
+    broadcast.
+    """
     check_tensor(name, value)
     pairs = zip(value.shape[::-1], shape[::-1], strict=False)
     if value.shape[-events:] != shape[-events:] or any(

@@ -1,4 +1,6 @@
-"""Learned baselines for estimators that weight the score: explicit, checkpointed state, updated after use."""
+"""Learned baselines for estimators that weight the score: explicit, checkpointed state, updated
+after use.
+"""
 
 from collections.abc import Callable
 
@@ -18,25 +20,30 @@ Centre = float | Tensor | Centring
 class Baseline(nn.Module):
     """NVIL's baselines: a moving average, an input-dependent network, and variance normalisation.
 
-    Calling it with learning signals [..., B, S] gives (centred signals, scale); S counts the signals of an example (one
-    for `sf`, one per node for `muprop`, one per unit for `darn`). `update` then learns from that signal. What a step
-    uses was learned before the step, so the estimate stays unbiased (up to the positive factor 1/scale). Only the very
-    first call, which has no past, takes the mean and variance of its own batch.
+    Calling it with learning signals [..., B, S] gives (centred signals, scale); S counts the
+    signals of an example (one for `sf`, one per node for `muprop`, one per unit for `darn`).
+    `update` then learns from that signal. What a step uses was learned before the step, so the
+    estimate stays unbiased (up to the positive factor 1/scale). Only the very first call, which has
+    no past, takes the mean and variance of its own batch.
 
     .. math:: \\frac{f - c - C_\\psi(x)}{\\max(1, \\sigma_f)}
 
     Args:
         inputs: size D of the input x that the network sees, or None for no network.
         moving_average: subtract the moving average c.
-        normalise: return max(1, sigma) as the scale, sigma^2 a moving average of the signal's variance; else 1.
-        signal_alone: divide the signal here and return 1, as the formula reads: what else reaches a node, such as a
-            KL term, then keeps its size. Else the estimator divides all of it.
-        ensemble: number E of members; each has its own state. None for a single run without that axis.
-        hidden: tanh units of the network's one hidden layer. lr: its learning rate (plain SGD on the squared error).
+        normalise: return max(1, sigma) as the scale, sigma^2 a moving average of the signal's
+            variance; else 1.
+        signal_alone: divide the signal here and return 1, as the formula reads: what else reaches a
+            node, such as a KL term, then keeps its size. Else the estimator divides all of it.
+        ensemble: number E of members; each has its own state. None for a single run without that
+            axis.
+        hidden: tanh units of the network's one hidden layer. lr: its learning rate (plain SGD on
+            the squared error).
         decay: of the moving averages.
         seeds: one seed per member for the network's initial weights.
 
-    Source: Mnih, Gregor 2014 (arXiv:1402.0030), section 2.3 and algorithm 1 (decay 0.8, 100 hidden units).
+    Source: Mnih, Gregor 2014 (arXiv:1402.0030), section 2.3 and algorithm 1 (decay 0.8, 100 hidden
+    units).
 
     >>> baseline = Baseline()
     >>> baseline(torch.tensor([[3.0], [5.0]]))[0]  # two examples, no past yet
@@ -82,7 +89,9 @@ class Baseline(nn.Module):
         self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def forward(self, signal: Tensor, x: Tensor | None = None) -> Centred:
-        """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with them)."""
+        """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with
+        them).
+        """
         self._check(signal, x)
         signal, prediction = widened(signal.detach()), None
         if self.network is not None and x is not None:

@@ -1,4 +1,6 @@
-"""Grade a gradient estimator, the reader's own included, against exact gradients on small programs."""
+"""Grade a gradient estimator, the reader's own included, against exact gradients on small
+programs.
+"""
 
 import functools
 import inspect
@@ -49,7 +51,9 @@ class ProgramReport:
 
     @property
     def verdict(self) -> str:
-        """In words, relative to the exact gradient's norm: the bias, or how large a bias would have been seen."""
+        """In words, relative to the exact gradient's norm: the bias, or how large a bias would have
+        been seen.
+        """
         if self.unbiased:
             return f"unbiased within {self.threshold * self.standard_error / self.exact_norm:.1%}"
         return f"biased by {self.bias / self.exact_norm:.1%}"
@@ -102,21 +106,25 @@ def check(
         estimator: a name in `ESTIMATORS`, or a function (program, *, ...) -> surrogate [..., B].
         samples: examples per program; the standard errors shrink with its square root.
         seed: of the noise. The global random state is put back afterwards.
-        node: for an estimator that changes the node it samples: the change, q -> q. The exact gradient is then that
-            of the changed program. For `annealed_st` it is sharpened(q, slope) without being asked.
+        node: for an estimator that changes the node it samples: the change, q -> q. The exact
+            gradient is then that of the changed program. For `annealed_st` it is sharpened(q,
+            slope) without being asked.
         settings: hyperparameters, handed to the estimator, e.g. tau=0.5.
 
     Returns:
-        A `Report`: print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data frame.
+        A `Report`: print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data
+        frame.
 
-    Every sample is one example of one large batch with its own copy of the parameters, so one run of the program gives
-    all per-sample gradients. A parameter counts as biased if its mean lies more than `threshold` standard errors off;
-    the threshold is Bonferroni's for all parameters of all programs: an unbiased estimator fails once in a thousand seeds.
+    Every sample is one example of one large batch with its own copy of the parameters, so one run
+    of the program gives all per-sample gradients. A parameter counts as biased if its mean lies
+    more than `threshold` standard errors off; the threshold is Bonferroni's for all parameters of
+    all programs: an unbiased estimator fails once in a thousand seeds.
 
     Raises:
         KeyError: unknown name.
         TypeError: the estimator is no function, or returns no tensor.
-        ValueError: it returns something other than one differentiable number per example, for instance a mean.
+        ValueError: it returns something other than one differentiable number per example, for
+            instance a mean.
 
     >>> check("sf", samples=5_000).unbiased, check("st", samples=5_000).unbiased
     (True, False)
@@ -139,7 +147,9 @@ def check(
 
 
 def _resolve(estimator: Named, settings: Settings) -> tuple[str, Settings, Function, Node]:
-    """Name, settings, the function of a program alone, and how it changes the nodes that it samples."""
+    """Name, settings, the function of a program alone, and how it changes the nodes that it
+    samples.
+    """
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]
     if not callable(estimator):
@@ -177,7 +187,9 @@ def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> Pr
 
 
 def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: int) -> Outcome:
-    """The surrogate's values [samples] and its gradient for each sample's own copy of the parameters, [samples, P]."""
+    """The surrogate's values [samples] and its gradient for each sample's own copy of the
+    parameters, [samples, P].
+    """
     copies = [p.expand(samples, *p.shape).clone().requires_grad_() for p in parameters]
     surrogate = run(build(*copies))
     if not isinstance(surrogate, Tensor):

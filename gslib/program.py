@@ -1,13 +1,14 @@
-"""A stochastic program is a function of its sampler; everything an estimator needs from a program is here::
+"""A stochastic program is a function of its sampler; everything an estimator needs from a program
+is here::
 
-    Sampler   = Callable[[Distribution], Tensor]    one call per stochastic node, always in the same order
-    Program   = Callable[[Sampler], Tensor]         the loss per example, [..., B]
-    Estimator = Callable[..., Tensor]               (program, *, hyperparameters) -> surrogate, [..., B]
+    Sampler   = Callable[[Distribution], Tensor]    one call per stochastic node, always in the same
+    order Program   = Callable[[Sampler], Tensor]         the loss per example, [..., B] Estimator =
+    Callable[..., Tensor]               (program, *, hyperparameters) -> surrogate, [..., B]
 
-The surrogate's value is the loss, its gradient is the estimate, for every parameter of the program at once. Four rules
-make a program work with every estimator: it is pure (no dropout, no running statistics), it calls `sample` once per node
-in a fixed order, it accepts soft samples (a product with a matrix, not a table look-up), and it returns one loss per
-example, without averaging.
+The surrogate's value is the loss, its gradient is the estimate, for every parameter of the program
+at once. Four rules make a program work with every estimator: it is pure (no dropout, no running
+statistics), it calls `sample` once per node in a fixed order, it accepts soft samples (a product
+with a matrix, not a table look-up), and it returns one loss per example, without averaging.
 """
 
 from collections.abc import Callable
@@ -52,14 +53,16 @@ class Trace(list[tuple[Distribution, Tensor]]):
 
 
 def run(program: Program, rule: Sampler, trace: Trace | None = None) -> Tensor:
-    """The loss of one run that draws each node by `rule`, noted in `trace`; ValueError unless it is one per example.
+    """The loss of one run that draws each node by `rule`, noted in `trace`; ValueError unless it is
+    one per example.
 
     >>> q = gslib.Bernoulli(torch.zeros(4, 3))  # four examples of three fair coins
     >>> run(lambda sample: sample(q).sum(-1), lambda q: q.mean)
     tensor([1.5000, 1.5000, 1.5000, 1.5000])
     >>> run(lambda sample: sample(q).mean(), lambda q: q.mean)
     Traceback (most recent call last):
-    ValueError: the program returned (), but needs one loss per example, with the leading axes (4,) of its node; ...
+    ValueError: the program returned (), but needs one loss per example, with the leading axes (4,)
+        of its node; ...
     """
     trace = Trace() if trace is None else trace
     f = program(trace.recording(rule))

@@ -1,4 +1,5 @@
-"""The small programs that `check` grades on: each a name, its parameters, and what builds it from them.
+"""The small programs that `check` grades on: each a name, its parameters, and what builds it from
+them.
 
 Parameters come first in each builder, with any leading axes; everything else is constant.
 """

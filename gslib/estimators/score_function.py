@@ -15,17 +15,20 @@ ORDER = "a program must call its sampler for the same nodes in every run"
 
 
 def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> Tensor:
-    r"""Score function (REINFORCE): push the probability of each sample up or down by how good its loss was.
+    r"""Score function (REINFORCE): push the probability of each sample up or down by how good its
+    loss was.
 
-    Unbiased for any baseline that does not look at z (with variance normalisation, parameters above the nodes up to a
-    positive factor); high variance; one evaluation of the program.
+    Unbiased for any baseline that does not look at z (with variance normalisation, parameters above
+    the nodes up to a positive factor); high variance; one evaluation of the program.
 
     .. math:: \nabla_\theta \mathbb{E}[f]
               = \mathbb{E}\big[(f(z) - b)\,\nabla_\theta \log q_\theta(z) + \nabla_\theta f(z)\big]
 
-    baseline: a number or tensor b, or a `gslib.Baseline` for NVIL's learned ones and variance normalisation.
+    baseline: a number or tensor b, or a `gslib.Baseline` for NVIL's learned ones and variance
+        normalisation.
 
-    Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017, equation 5.
+    Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017,
+    equation 5.
 
     >>> logits = torch.zeros(2, requires_grad=True)
     >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
@@ -42,18 +45,21 @@ def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> 
 def muprop(  # two runs
     program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None
 ) -> Tensor:
-    r"""MuProp: the score function with a first-order Taylor expansion of f at the mean field as control variate.
+    r"""MuProp: the score function with a first-order Taylor expansion of f at the mean field as
+    control variate.
 
     Unbiased; two evaluations of the program, the second on means.
 
-    .. math:: \big(f(z) - f(\bar z) - f'(\bar z)(z - \bar z) - b\big)\,\nabla_\theta \log q_\theta(z)
-              + f'(\bar z)\,\nabla_\theta \mathbb{E}_q[z] + \nabla_\theta f(z), \qquad \bar z = \mathbb{E}_q[z]
+    .. math:: \big(f(z) - f(\bar z) - f'(\bar z)(z - \bar z) - b\big)\,
+              \nabla_\theta \log q_\theta(z) + f'(\bar z)\,\nabla_\theta \mathbb{E}_q[z]
+              + \nabla_\theta f(z), \qquad \bar z = \mathbb{E}_q[z]
 
-    With several layers the mean-field pass carries means through all of them and f' is the total derivative along it.
-    Variance normalisation divides all that reaches the nodes, signal, residual and direct terms, by the same number, so
-    the direction keeps its expectation.
+    With several layers the mean-field pass carries means through all of them and f' is the total
+    derivative along it. Variance normalisation divides all that reaches the nodes, signal, residual
+    and direct terms, by the same number, so the direction keeps its expectation.
 
-    Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 3 and section 3.1; Jang et al. 2017, equation 7.
+    Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 3 and section 3.1; Jang et
+    al. 2017, equation 7.
 
     >>> logits = torch.zeros(2, requires_grad=True)
     >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
@@ -80,20 +86,23 @@ def darn(
 ) -> Tensor:
     r"""DARN: each unit's score is weighted by a first-order estimate of what its state changed.
 
-    Biased unless f is quadratic in each unit; two evaluations of the program, the second for its derivative.
+    Biased unless f is quadratic in each unit; two evaluations of the program, the second for its
+    derivative.
 
     .. math:: \sum_j f'_j(z)\,(z_j - \bar z)\,\nabla_\theta \log q_\theta(z_j) + \nabla_\theta f(z),
               \qquad \bar z = 1/2\ \text{or}\ 1/K
 
-    form: "sample" expands f at the sample z, as above: f(z) - f(zbar) without its second-order remainder, which is the
-    same for both states of a unit when f is quadratic (for K classes: when its second derivative is a multiple of one).
-    "printed" expands at zbar, as the formula in Jang et al. reads, with the signal f(z) - f(zbar) - f'(zbar)(z - zbar)
-    and no correction term: of a quadratic f with separate units it keeps nothing, its expected gradient is then zero.
-    With several layers f' passes through each sample by the same rule.
+    form: "sample" expands f at the sample z, as above: f(z) - f(zbar) without its second-order
+        remainder, which is the
+    same for both states of a unit when f is quadratic (for K classes: when its second derivative is
+    a multiple of one). "printed" expands at zbar, as the formula in Jang et al. reads, with the
+    signal f(z) - f(zbar) - f'(zbar)(z - zbar) and no correction term: of a quadratic f with
+    separate units it keeps nothing, its expected gradient is then zero. With several layers f'
+    passes through each sample by the same rule.
 
-    Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Gu et al. 2016
-    (arXiv:1511.05176), equation 5, the form "sample", who also found zbar = 1/K to work for categories;
-    Jang et al. 2017, section 3.2, who print the other form.
+    Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Gu et
+    al. 2016 (arXiv:1511.05176), equation 5, the form "sample", who also found zbar = 1/K to work
+    for categories; Jang et al. 2017, section 3.2, who print the other form.
 
     >>> logits = torch.zeros(2, requires_grad=True)
     >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
@@ -126,7 +135,8 @@ def _surrogate(
     baseline: Centre,
     residuals: Tensor | float = 0.0,
 ) -> Tensor:
-    """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) / scale; all [..., B, S].
+    """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) /
+    scale; all [..., B, S].
 
     S counts the signals of an example: one in all, one per node or one per unit.
     """
@@ -136,9 +146,11 @@ def _surrogate(
 
 
 def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
-    """What turns the gradient that f itself sends into the nodes' logits (by a KL term, say) into 1/scale of it.
+    """What turns the gradient that f itself sends into the nodes' logits (by a KL term, say) into
+    1/scale of it.
 
-    A parameter above a node then has its whole gradient divided by one number, and its direction keeps its expectation.
+    A parameter above a node then has its whole gradient divided by one number, and its direction
+    keeps its expectation.
     """
     logits = [q.logits for q, _ in trace if q.logits.requires_grad]
     if not isinstance(scale, Tensor) or not f.requires_grad or not logits:
@@ -152,10 +164,11 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
 def _node_signals(
     f: Tensor, program: Program, rule: Rule, trace: Trace
 ) -> tuple[Tensor, list[Tensor]]:
-    """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes], and the slopes f'_i(zbar).
+    """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes], and the slopes
+    f'_i(zbar).
 
-    A node's signal has its own linear term only: the terms of nodes below depend, in expectation, on this node's sample
-    and would bias its gradient.
+    A node's signal has its own linear term only: the terms of nodes below depend, in expectation,
+    on this node's sample and would bias its gradient.
     """
     f_bar, points, slopes = _expand(program, rule, trace)
     excess, triples = f.detach() - f_bar, zip(trace, points, slopes, strict=True)
@@ -166,7 +179,9 @@ def _node_signals(
 def _expand(
     program: Program, rule: Rule, first: Trace
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Run the program on `rule`'s points; return its value, the points and the total derivative at each, all detached."""
+    """Run the program on `rule`'s points; return its value, the points and the total derivative at
+    each, all detached.
+    """
     trace, samples = Trace(), [z for _, z in first]
 
     def point(q: Distribution) -> Tensor:
@@ -188,7 +203,9 @@ def _expand(
 
 
 def _darn_sample(q: Distribution, z: Tensor) -> Tensor:
-    """The value z with DARN's own derivative, (z - zbar) grad log q(z), towards the layers above."""
+    """The value z with DARN's own derivative, (z - zbar) grad log q(z), towards the layers
+    above.
+    """
     return z + zero_valued((z - q.uniform_mean) * q.per_class(q.log_prob(z)))
 
 
