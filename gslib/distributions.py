@@ -1,8 +1,7 @@
 """The two distributions of the paper's stochastic nodes, with their relaxations.
 
-Shapes: `...` stands for leading axes (an ensemble axis E, a batch axis B, enumerated states), N for
-the units of a node and K for the classes of a unit. Per-unit quantities ([..., N]) are never summed
-here; programs and estimators sum.
+Shapes: `...` stands for leading axes (ensemble E, batch B, enumerated states), N for the units of a
+node and K for the classes of a unit. Programs and estimators sum over units; nothing here does.
 """
 
 import math
@@ -134,8 +133,7 @@ class Bernoulli(_Node):
 
 
 class Categorical(_Node):
-    """N independent one-hot variables with K classes each; probabilities are softmax(logits) over
-    the last axis.
+    """N independent one-hot variables of K classes, with probabilities softmax(logits).
 
     Args:
         logits: [..., N, K], unnormalised; -inf masks a class.

@@ -1,9 +1,8 @@
-"""A stochastic program is a function of its sampler; everything an estimator needs from a program
-is here::
+"""A stochastic program is a function of its sampler; all that an estimator needs of it is here::
 
-    Sampler   = Callable[[Distribution], Tensor]    one call per stochastic node, always in the same
-    order Program   = Callable[[Sampler], Tensor]         the loss per example, [..., B] Estimator =
-    Callable[..., Tensor]               (program, *, hyperparameters) -> surrogate, [..., B]
+    Sampler   = Callable[[Distribution], Tensor]  one call per stochastic node, in a fixed order
+    Program   = Callable[[Sampler], Tensor]       the loss per example, [..., B]
+    Estimator = Callable[..., Tensor]             (program, *, ...) -> surrogate, [..., B]
 
 The surrogate's value is the loss, its gradient is the estimate, for every parameter of the program
 at once. Four rules make a program work with every estimator: it is pure (no dropout, no running
@@ -61,8 +60,7 @@ def run(program: Program, rule: Sampler, trace: Trace | None = None) -> Tensor:
     tensor([1.5000, 1.5000, 1.5000, 1.5000])
     >>> run(lambda sample: sample(q).mean(), lambda q: q.mean)
     Traceback (most recent call last):
-    ValueError: the program returned (), but needs one loss per example, with the leading axes (4,)
-        of its node; ...
+    ValueError: the program returned (), but needs one loss per example, with the leading axes ...
     """
     trace = Trace() if trace is None else trace
     f = program(trace.recording(rule))

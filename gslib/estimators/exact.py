@@ -41,7 +41,7 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform = None) 
     total = math.prod(counts)
     if total > max_states:
         given = f"{total} joint states, more than max_states = {max_states}"
-        raise ValueError(f"{given}; take a smaller node or an estimator that samples")
+        raise ValueError(f"{given}; use a smaller node, sample, or raise max_states")
     columns = torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1).unbind(-1)
     plan, trace = iter(zip(shapes, columns, strict=True)), Trace()
 

@@ -10,6 +10,7 @@ from gslib.distributions import Distribution
 from gslib.functional import Uniform, zero_valued
 from gslib.program import Program, Trace, run
 
+Tensors = list[Tensor]
 Rule = Callable[[Distribution, Tensor], Tensor]  # a node and its sample -> the point to expand at
 ORDER = "a program must call its sampler for the same nodes in every run"
 
@@ -24,8 +25,7 @@ def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> 
     .. math:: \nabla_\theta \mathbb{E}[f]
               = \mathbb{E}\big[(f(z) - b)\,\nabla_\theta \log q_\theta(z) + \nabla_\theta f(z)\big]
 
-    baseline: a number or tensor b, or a `gslib.Baseline` for NVIL's learned ones and variance
-        normalisation.
+    baseline: a number or tensor b, or a `gslib.Baseline`: NVIL's, with variance normalisation.
 
     Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017,
     equation 5.
@@ -93,12 +93,11 @@ def darn(
               \qquad \bar z = 1/2\ \text{or}\ 1/K
 
     form: "sample" expands f at the sample z, as above: f(z) - f(zbar) without its second-order
-        remainder, which is the
-    same for both states of a unit when f is quadratic (for K classes: when its second derivative is
-    a multiple of one). "printed" expands at zbar, as the formula in Jang et al. reads, with the
-    signal f(z) - f(zbar) - f'(zbar)(z - zbar) and no correction term: of a quadratic f with
-    separate units it keeps nothing, its expected gradient is then zero. With several layers f'
-    passes through each sample by the same rule.
+    remainder, which is the same for both states of a unit when f is quadratic (for K classes: when
+    its second derivative is a multiple of one). "printed" expands at zbar, as the formula in Jang
+    et al. reads, with the signal f(z) - f(zbar) - f'(zbar)(z - zbar) and no correction term: of a
+    quadratic f with separate units it keeps nothing, its expected gradient is then zero. With
+    several layers f' passes through each sample by the same rule.
 
     Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Gu et
     al. 2016 (arXiv:1511.05176), equation 5, the form "sample", who also found zbar = 1/K to work
@@ -161,9 +160,7 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
     return (1 / scale - 1).squeeze(-1) * sum(terms) if terms else torch.zeros_like(f)
 
 
-def _node_signals(
-    f: Tensor, program: Program, rule: Rule, trace: Trace
-) -> tuple[Tensor, list[Tensor]]:
+def _node_signals(f: Tensor, program: Program, rule: Rule, trace: Trace) -> tuple[Tensor, Tensors]:
     """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes], and the slopes
     f'_i(zbar).
 
@@ -176,9 +173,7 @@ def _node_signals(
     return excess.unsqueeze(-1) - torch.stack(linear, -1), slopes
 
 
-def _expand(
-    program: Program, rule: Rule, first: Trace
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+def _expand(program: Program, rule: Rule, first: Trace) -> tuple[Tensor, Tensors, Tensors]:
     """Run the program on `rule`'s points; return its value, the points and the total derivative at
     each, all detached.
     """

@@ -85,8 +85,7 @@ class SemiSupervisedVAE(nn.Module):
         .. math:: -\mathcal{L}(x, y) = \mathbb{E}_{q(z|x,y)}[\log p(x|y,z)]
                   - \mathrm{KL}\big(q(z|x,y)\,\|\,p(y)\,p(z)\big)
 
-        x: [B, 784]. y: one-hot or relaxed, [..., B, k]. The divergence is analytic. Source:
-            equation 8.
+        x: [B, 784]. y: one-hot or relaxed, [..., B, k]. The divergence is analytic. Source: eq. 8.
         """
         mean, log_variance = self.infer_style(x, y)
         z = mean + (log_variance / 2).exp() * torch.special.ndtri(noise_like(mean, uniform))
