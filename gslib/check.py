@@ -107,8 +107,8 @@ def check(
         samples: examples per program; the standard errors shrink with its square root.
         seed: of the noise. The global random state is put back afterwards.
         node: for an estimator that changes the node it samples: the change, q -> q. The exact
-            gradient is then that of the changed program. For `annealed_st` it is sharpened(q,
-            slope) without being asked.
+            gradient is then that of the changed program. For `annealed_st` it is
+            sharpened(q, slope) without being asked.
         settings: hyperparameters, handed to the estimator, e.g. tau=0.5.
 
     Returns:

@@ -37,9 +37,7 @@ class StochasticBinaryNetwork(Model):
         self.output = self.linear(self.units, half, name="output")
 
     def logits(self, upper: Tensor, sample: Sampler) -> Tensor:
-        """Logits of the lower half given the upper half and one sample of each layer, [..., B,
-        D/2].
-        """
+        """Logits of the lower half, given the upper and a sample of each layer, [..., B, D/2]."""
         h = self.flat(sample(self.distribution(self.layer1(upper))))
         h = self.flat(sample(self.distribution(self.layer2(h))))
         return self.output(h)
