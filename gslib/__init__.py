@@ -1,4 +1,6 @@
-"""gslib: the estimators and models of the open book on Gumbel-Softmax, short enough to read in one sitting."""
+"""gslib: the estimators and models of the open book on Gumbel-Softmax, short enough to read in one
+sitting.
+"""
 
 from gslib import functional as functional
 from gslib import models as models

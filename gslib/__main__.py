@@ -5,8 +5,7 @@ import runpy
 import sys
 
 if __name__ == "__main__":
-    arguments = " ".join(sys.argv[1:])
-    print(f"The experiments have moved: use python -m gsbook {arguments}", file=sys.stderr)
+    print("The experiments have moved: use python -m gsbook", *sys.argv[1:], file=sys.stderr)
     if importlib.util.find_spec("gsbook") is None:
         sys.exit("gsbook is not installed: pip install gumbel-softmax-book[book]")
     runpy.run_module("gsbook", run_name="__main__", alter_sys=True)

@@ -1,4 +1,6 @@
-"""Checks of what comes in. Those of values run eagerly and step aside where no value can be read."""
+"""Checks of what comes in. Those of values run eagerly and step aside where no value can be
+read.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +17,9 @@ _enabled: ContextVar[bool] = ContextVar("gslib_checks", default=True)
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """Skip value checks inside: each costs a pass over the tensor and, on a GPU, a synchronisation."""
+    """Skip value checks inside: each costs a pass over the tensor and, on a GPU, a
+    synchronisation.
+    """
     token = _enabled.set(False)
     try:
         yield
@@ -38,20 +42,29 @@ def shown(x: Tensor | Sequence[int]) -> str:
     return str(tuple(x.shape if isinstance(x, Tensor) else x))
 
 
-def check_floating(name: str, x: Any) -> None:
+def wrong_shape(name: str, x: Tensor, remedy: str) -> ValueError:
+    return ValueError(f"{name} has shape {shown(x)}; {remedy}")
+
+
+def check_tensor(name: str, x: Any) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}; make it one")
+
+
+def check_floating(name: str, x: Any) -> None:
+    check_tensor(name, x)
     if not x.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {x.dtype}; call .float() first")
 
 
 def check_logits(logits: Any, dim: int | None = None) -> None:
-    """Raise on NaN and infinities; along `dim`, -inf masks a class, but not every class of a row."""
+    """Raise on NaN and infinities; along `dim`, -inf masks a class, but not every class of a
+    row.
+    """
     check_floating("logits", logits)
     n = logits.ndim
     if dim is not None and not -n <= dim < n:
-        span = f"from {-n} to {n - 1}"
-        raise IndexError(f"dim {dim} is out of range for logits {shown(logits)}: {span}")
+        raise IndexError(f"dim {dim} is out of range of logits {shown(logits)}: {-n} to {n - 1}")
     if dim is not None and logits.shape[dim] == 0:
         raise ValueError(f"logits {shown(logits)} have no class along dim {dim}; give one or more")
     # One sum clears the good case: NaN and infinities survive it.
@@ -60,23 +73,22 @@ def check_logits(logits: Any, dim: int | None = None) -> None:
         return
     bad = logits.isnan() | logits.isinf() & ((logits > 0) | (dim is None))
     if count := int(bad.sum()):
-        kind = f"{'infinite' if dim is None else '+inf'} value(s) (shape {shown(logits)})"
-        remedy = "look at the loss and the learning rate that produced them"
-        raise ValueError(f"logits hold {count} NaN or {kind}; {remedy}")
+        kind = f"{'infinite' if dim is None else '+inf'} value(s), shape {shown(logits)}"
+        raise ValueError(f"logits hold {count} NaN or {kind}; check the loss and learning rate")
     if dim is not None and (rows := int((logits.amax(dim) == -torch.inf).sum())):
-        remedy = "leave at least one class unmasked"
-        raise ValueError(
-            f"{rows} row(s) of logits {shown(logits)} are -inf in every class; {remedy}"
-        )
+        given = f"{rows} row(s) of logits {shown(logits)}"
+        raise ValueError(f"{given} are -inf in every class; leave at least one class unmasked")
 
 
 def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:
-    """Raise unless `value` is a positive number, or a tensor of them that broadcasts from the left."""
+    """Raise unless `value` is a positive number, or a tensor of them that broadcasts from the
+    left.
+    """
     if not isinstance(value, (int, float, Tensor)):
         raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
     if isinstance(value, Tensor) and not fits(value.shape[::-1], like.shape[::-1]):
-        remedy = f"does not broadcast from the left to {shown(like)}; give one, or one per member"
-        raise ValueError(f"{name} has shape {shown(value)}, which {remedy}")
+        remedy = f"give one, or one per member, to broadcast from the left to {shown(like)}"
+        raise wrong_shape(name, value, remedy)
     ends = look(lambda: _ends(value))
     if ends and not 0 < ends[0] <= ends[1] < math.inf:
         given = value.tolist() if isinstance(value, Tensor) else value
@@ -93,19 +105,21 @@ def check_tau(tau: Any, logits: Tensor) -> None:
     size = look(lambda: max(map(abs, _ends(logits.nan_to_num(neginf=0)))))
     wide = torch.promote_types(logits.dtype, torch.float32)
     if size is not None and (size + 1000) / ends[0] > torch.finfo(wide).max:
-        remedy = "subtract each row's maximum from its logits, or take a larger tau"
-        raise ValueError(f"logits of size {size:g} / tau = {ends[0]:g} overflow {wide}; {remedy}")
+        given = f"logits of size {size:g} / tau = {ends[0]:g}"
+        raise ValueError(f"{given} overflow {wide}; subtract each row's maximum, or raise tau")
 
 
 def check_value(name: str, value: Any, shape: Sequence[int], events: int) -> None:
-    """Raise unless the last `events` axes of `value` are those of `shape`; leading axes broadcast."""
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
-    pairs = zip(value.shape[::-1], tuple(shape)[::-1], strict=False)
-    leading = all(n == m or 1 in (n, m) for n, m in pairs)
-    if not leading or value.shape[-events:] != shape[-events:]:
-        remedy = f"does not broadcast with {shown(shape)}; its last {events} axes must match"
-        raise ValueError(f"{name} has shape {shown(value)}, which {remedy}")
+    """Raise unless the last `events` axes of `value` are those of `shape`; leading axes
+    broadcast.
+    """
+    check_tensor(name, value)
+    pairs = zip(value.shape[::-1], shape[::-1], strict=False)
+    if value.shape[-events:] != shape[-events:] or any(
+        n != m and 1 not in (n, m) for n, m in pairs
+    ):
+        remedy = f"its last {events} axes must be those of {shown(shape)}, the others broadcast"
+        raise wrong_shape(name, value, remedy)
 
 
 def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
@@ -118,8 +132,8 @@ def check_inside(name: str, x: Tensor, low: float, high: float, remedy: str) -> 
     """Raise unless every value lies in [low, high]."""
     ends = look(lambda: _ends(x))
     if ends and not low <= ends[0] <= ends[1] <= high:
-        got = f"got values from {ends[0]:g} to {ends[1]:g}"
-        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], {got}; {remedy}")
+        got = f"got values from {ends[0]:g} to {ends[1]:g}; {remedy}"
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], {got}")
 
 
 def _ends(x: float | Tensor) -> tuple[float, float]:

@@ -15,7 +15,9 @@ WIDE = (torch.float32, torch.float64)
 
 
 def widened(x: Tensor) -> Tensor:
-    """x in float32, or as it is where it is that wide already: a product or a tail needs the digits."""
+    """x in float32, or as it is where it is that wide already: a product or a tail needs the
+    digits.
+    """
     return x if x.dtype in WIDE else x.float()
 
 
@@ -98,8 +100,8 @@ def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
     """-log p(x) in nats, summed over the last axis: [..., B, D], [..., B, D] -> [..., B].
 
     For binary x the negative log-likelihood of independent Bernoulli pixels; for x between 0 and 1
-    the cross-entropy, as in `binary_cross_entropy_with_logits`. x may have any real type and gets no
-    gradient. Half-precision logits are widened: the loss is float32 or wider.
+    the cross-entropy, as in `binary_cross_entropy_with_logits`. x may have any real type and gets
+    no gradient. Half-precision logits are widened: the loss is float32 or wider.
 
     >>> gslib.functional.bernoulli_nll(torch.zeros(10), torch.ones(10))  # ten fair coins: 10 log 2
     tensor(6.9315)

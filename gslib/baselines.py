@@ -1,11 +1,13 @@
-"""Learned baselines for estimators that weight the score: explicit, checkpointed state, updated after use."""
+"""Learned baselines for estimators that weight the score: explicit, checkpointed state, updated
+after use.
+"""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating, fits, look, shown
+from gslib._checks import check_floating, fits, look, shown, wrong_shape
 from gslib._fast import widened
 from gslib.models.layers import Linear
 
@@ -18,25 +20,30 @@ Centre = float | Tensor | Centring
 class Baseline(nn.Module):
     """NVIL's baselines: a moving average, an input-dependent network, and variance normalisation.
 
-    Calling it with learning signals [..., B, S] gives (centred signals, scale); S counts the signals of an example (one
-    for `sf`, one per node for `muprop`, one per unit for `darn`). `update` then learns from that signal. What a step
-    uses was learned before the step, so the estimate stays unbiased (up to the positive factor 1/scale). Only the very
-    first call, which has no past, takes the mean and variance of its own batch.
+    Calling it with learning signals [..., B, S] gives (centred signals, scale); S counts the
+    signals of an example (one for `sf`, one per node for `muprop`, one per unit for `darn`).
+    `update` then learns from that signal. What a step uses was learned before the step, so the
+    estimate stays unbiased (up to the positive factor 1/scale). Only the very first call, which has
+    no past, takes the mean and variance of its own batch.
 
     .. math:: \\frac{f - c - C_\\psi(x)}{\\max(1, \\sigma_f)}
 
     Args:
         inputs: size D of the input x that the network sees, or None for no network.
         moving_average: subtract the moving average c.
-        normalise: return max(1, sigma) as the scale, sigma^2 a moving average of the signal's variance; else 1.
-        signal_alone: divide the signal here and return 1, as the formula reads: what else reaches a node, such as a
-            KL term, then keeps its size. Else the estimator divides all of it.
-        ensemble: number E of members; each has its own state. None for a single run without that axis.
-        hidden: tanh units of the network's one hidden layer. lr: its learning rate (plain SGD on the squared error).
+        normalise: return max(1, sigma) as the scale, sigma^2 a moving average of the signal's
+            variance; else 1.
+        signal_alone: divide the signal here and return 1, as the formula reads: what else reaches a
+            node, such as a KL term, then keeps its size. Else the estimator divides all of it.
+        ensemble: number E of members; each has its own state. None for a single run without that
+            axis.
+        hidden: tanh units of the network's one hidden layer. lr: its learning rate (plain SGD on
+            the squared error).
         decay: of the moving averages.
         seeds: one seed per member for the network's initial weights.
 
-    Source: Mnih, Gregor 2014 (arXiv:1402.0030), section 2.3 and algorithm 1 (decay 0.8, 100 hidden units).
+    Source: Mnih, Gregor 2014 (arXiv:1402.0030), section 2.3 and algorithm 1 (decay 0.8, 100 hidden
+    units).
 
     >>> baseline = Baseline()
     >>> baseline(torch.tensor([[3.0], [5.0]]))[0]  # two examples, no past yet
@@ -82,7 +89,9 @@ class Baseline(nn.Module):
         self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def forward(self, signal: Tensor, x: Tensor | None = None) -> Centred:
-        """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with them)."""
+        """signals [..., B, S] -> (centred signals of that shape, scale that broadcasts with
+        them).
+        """
         self._check(signal, x)
         signal, prediction = widened(signal.detach()), None
         if self.network is not None and x is not None:
@@ -94,12 +103,9 @@ class Baseline(nn.Module):
         variance = torch.where(self.seen, self.variance, variance)
         centred = signal - self._pad(mean) if self.moving_average else signal
         self._last = (signal, centred, prediction)
-        scale = torch.ones_like(variance)
-        if self.normalise:
-            scale = variance.sqrt().clamp(min=1)
-        if self.signal_alone:
-            return centred / self._pad(scale), 1.0
-        return centred, self._pad(scale)
+        deviation = variance.sqrt().clamp(min=1)
+        scale = self._pad(deviation if self.normalise else torch.ones_like(deviation))
+        return (centred / scale, 1.0) if self.signal_alone else (centred, scale)
 
     def _check(self, signal: Tensor, x: Tensor | None) -> None:
         if self.network is None and x is not None:
@@ -110,7 +116,7 @@ class Baseline(nn.Module):
         lead = self.mean.shape
         if signal.ndim < self.lead + 2 or signal.shape[: self.lead] != lead or not signal.numel():
             wanted = f"[{', '.join(map(str, (*lead, 'B', 'S')))}] with an example or more"
-            raise ValueError(f"signal has shape {shown(signal)}; this baseline takes {wanted}")
+            raise wrong_shape("signal", signal, f"this baseline takes {wanted}")
         if x is not None and not fits(x.shape[:-1], signal.shape[:-1]):
             raise ValueError(f"x {shown(x)} needs one row for each signal of {shown(signal)}")
 
@@ -158,8 +164,8 @@ def as_baseline(baseline: Centre) -> Centring:
 
     def centre(signal: Tensor) -> tuple[Tensor, float]:
         if not fits(value.shape, signal.shape[:-1]):
-            remedy = f"does not broadcast to the losses' {shown(signal.shape[:-1])}; give one each"
-            raise ValueError(f"baseline has shape {shown(value)}, which {remedy}")
+            losses = shown(signal.shape[:-1])
+            raise wrong_shape("baseline", value, f"it must broadcast to the losses' {losses}")
         return signal - value.to(signal).unsqueeze(-1), 1.0
 
     return centre

@@ -1,4 +1,6 @@
-"""Grade a gradient estimator, the reader's own included, against exact gradients on small programs."""
+"""Grade a gradient estimator, the reader's own included, against exact gradients on small
+programs.
+"""
 
 import functools
 import inspect
@@ -12,10 +14,12 @@ from torch import Tensor
 from gslib._checks import shown
 from gslib.distributions import Distribution
 from gslib.estimators import ESTIMATORS, Estimator, exact
+from gslib.program import Program
 from gslib.programs import PROGRAMS, Build
 
 FALSE_ALARM = 1e-3  # the chance that an unbiased estimator is called biased anywhere in a report
 Function = Callable[..., Tensor]
+Named = str | Function  # an estimator, or its name
 Settings = dict[str, Any]
 Node = Callable[[Distribution], Distribution] | None
 Outcome = tuple[Tensor, Tensor]  # values, gradients
@@ -47,15 +51,16 @@ class ProgramReport:
 
     @property
     def verdict(self) -> str:
-        """In words, relative to the exact gradient's norm: the bias, or how large a bias would have been seen."""
+        """In words, relative to the exact gradient's norm: the bias, or how large a bias would have
+        been seen.
+        """
         if self.unbiased:
             return f"unbiased within {self.threshold * self.standard_error / self.exact_norm:.1%}"
         return f"biased by {self.bias / self.exact_norm:.1%}"
 
     def __str__(self) -> str:
-        z = f"{min(self.max_z, 999):>6.1f}{self.value_bias:>8.4f}"
-        error = f"{self.bias:>6.4f} {self.standard_error:>6.4f}"
-        return f"{self.program:<30} {error}{z} {self.verdict}"
+        error = f"{self.bias:>6.4f} {self.standard_error:>6.4f}{min(self.max_z, 999):>6.1f}"
+        return f"{self.program:<30} {error}{self.value_bias:>8.4f} {self.verdict}"
 
 
 @dataclass(frozen=True)
@@ -80,28 +85,20 @@ class Report:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary per program, ready for `pandas.DataFrame`."""
-        judged = (
-            (asdict(p), {"unbiased": p.unbiased, "verdict": p.verdict}) for p in self.programs
-        )
-        return [{"estimator": self.estimator, **fields, **more} for fields, more in judged]
+        judged = (asdict(p) | {"unbiased": p.unbiased, "verdict": p.verdict} for p in self.programs)
+        return [{"estimator": self.estimator, **fields} for fields in judged]
 
     def __str__(self) -> str:
         verdict = "unbiased at this precision" if self.unbiased else "biased"
-        line = f"{self.samples:,} samples; biased where |z| passes {self.threshold:.1f}"
-        title = f"{self.estimator}: {verdict}\n{line}"
+        bench = f"{self.samples:,} samples; biased where |z| passes {self.threshold:.1f}"
         head = f"{'program':<30}{'|bias|':>7}{'+-':>7}{'|z|':>6}{'value':>8} verdict"
-        return "\n".join([title, head, *map(str, self.programs)])
+        return "\n".join([f"{self.estimator}: {verdict}", bench, head, *map(str, self.programs)])
 
     __repr__ = __str__
 
 
 def check(
-    estimator: str | Function,
-    *,
-    samples: int = 100_000,
-    seed: int = 0,
-    node: Node = None,
-    **hyperparameters: Any,
+    estimator: Named, *, samples: int = 100_000, seed: int = 0, node: Node = None, **settings: Any
 ) -> Report:
     """Grade an estimator on small programs whose exact gradient enumeration gives.
 
@@ -109,69 +106,72 @@ def check(
         estimator: a name in `ESTIMATORS`, or a function (program, *, ...) -> surrogate [..., B].
         samples: examples per program; the standard errors shrink with its square root.
         seed: of the noise. The global random state is put back afterwards.
-        node: for an estimator that changes the node it samples: the change, q -> q. The exact gradient is then that
-            of the changed program. For `annealed_st` it is sharpened(q, slope) without being asked.
-        hyperparameters: handed to the estimator, e.g. tau=0.5.
+        node: for an estimator that changes the node it samples: the change, q -> q. The exact
+            gradient is then that of the changed program. For `annealed_st` it is
+            sharpened(q, slope) without being asked.
+        settings: hyperparameters, handed to the estimator, e.g. tau=0.5.
 
     Returns:
-        A `Report`: print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data frame.
+        A `Report`: print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data
+        frame.
 
-    Every sample is one example of one large batch with its own copy of the parameters, so one run of the program gives
-    all per-sample gradients. A parameter counts as biased if its mean lies more than `threshold` standard errors off;
-    the threshold is Bonferroni's for all parameters of all programs: an unbiased estimator fails once in a thousand seeds.
+    Every sample is one example of one large batch with its own copy of the parameters, so one run
+    of the program gives all per-sample gradients. A parameter counts as biased if its mean lies
+    more than `threshold` standard errors off; the threshold is Bonferroni's for all parameters of
+    all programs: an unbiased estimator fails once in a thousand seeds.
 
     Raises:
         KeyError: unknown name.
         TypeError: the estimator is no function, or returns no tensor.
-        ValueError: it returns something other than one differentiable number per example, for instance a mean.
+        ValueError: it returns something other than one differentiable number per example, for
+            instance a mean.
 
     >>> check("sf", samples=5_000).unbiased, check("st", samples=5_000).unbiased
     (True, False)
     """
-    name, settings, run, change = _resolve(estimator, hyperparameters)
-    node, graded = node or change, []
+    name, settings, run, change = _resolve(estimator, settings)
+    change, rows = node or change, []
     if not isinstance(samples, int) or samples < 2:
-        remedy = "use 1,000 or more"
-        raise ValueError(f"samples must be 2 or more for a standard error, got {samples}; {remedy}")
-    oracle = functools.partial(exact, max_states=10**6)
+        raise ValueError(f"samples must be 2 or more, got {samples}; use 1,000 or more")
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
         for program, (parameters, build) in PROGRAMS.items():
-            target = _gradients(oracle, _change_nodes(build, node), parameters, 1)
-            graded.append((program, target, _gradients(run, build, parameters, samples)))
-    comparisons = sum(gradient.numel() for _, (_, gradient), _ in graded)
+            target = _gradients(functools.partial(_oracle, change), build, parameters, 1)
+            rows.append((program, target, _gradients(run, build, parameters, samples)))
+    comparisons = sum(target[1].numel() for _, target, _ in rows)
     tail = torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
     threshold = -torch.special.ndtri(tail).item()
     called = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
-    return Report(
-        called,
-        samples,
-        threshold,
-        tuple(_grade(name, exact, estimate, threshold) for name, exact, estimate in graded),
-    )
+    programs = tuple(_grade(name, exact, found, threshold) for name, exact, found in rows)
+    return Report(called, samples, threshold, programs)
 
 
-def _resolve(estimator: str | Function, settings: Settings) -> tuple[str, Settings, Function, Node]:
-    """Name, settings, the function of a program alone, and how it changes the nodes that it samples."""
+def _resolve(estimator: Named, settings: Settings) -> tuple[str, Settings, Function, Node]:
+    """Name, settings, the function of a program alone, and how it changes the nodes that it
+    samples.
+    """
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]
     if not callable(estimator):
-        kind = type(estimator).__name__
-        raise TypeError(f"estimator must be a name in ESTIMATORS or a function, got {kind}")
+        got = type(estimator).__name__
+        raise TypeError(f"estimator must be a name in ESTIMATORS or a function, got {got}")
     run = functools.partial(estimator, **settings)  # flat, if estimator is a partial too
     uniform = inspect.signature(run).parameters.get("uniform")
-    function, settings = run.func, run.keywords
-    if isinstance(function, Estimator):
-        function = function.function
+    function = run.func.function if isinstance(run.func, Estimator) else run.func
+    settings = run.keywords
     name = getattr(function, "__name__", type(function).__name__)
     if uniform is not None and uniform.default is inspect.Parameter.empty:
         run = functools.partial(run, uniform=torch.rand_like)
-    row = next((row for row in ESTIMATORS.values() if row.function is function), None)
-    node = None
-    if row is not None and row.change is not None:
-        changed = {key: value for key, value in settings.items() if key == row.schedule}
-        node = functools.partial(row.change, **changed)
-    return name, settings, run, node
+    for row in ESTIMATORS.values():
+        if row.function is function and row.change is not None:
+            changed = {key: value for key, value in settings.items() if key == row.schedule}
+            return name, settings, run, functools.partial(row.change, **changed)
+    return name, settings, run, None
+
+
+def _oracle(change: Node, program: Program) -> Tensor:
+    changed = (lambda sample: program(lambda q: sample(change(q)))) if change else program
+    return exact(changed, max_states=10**6)
 
 
 def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> ProgramReport:
@@ -187,25 +187,19 @@ def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> Pr
 
 
 def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: int) -> Outcome:
-    """The surrogate's values [samples] and its gradient for each sample's own copy of the parameters, [samples, P]."""
+    """The surrogate's values [samples] and its gradient for each sample's own copy of the
+    parameters, [samples, P].
+    """
     copies = [p.expand(samples, *p.shape).clone().requires_grad_() for p in parameters]
     surrogate = run(build(*copies))
     if not isinstance(surrogate, Tensor):
-        remedy = "it must return the surrogate, a torch.Tensor"
-        raise TypeError(f"the estimator returned {type(surrogate).__name__}; {remedy}")
+        got = type(surrogate).__name__
+        raise TypeError(f"the estimator returned {got}; it must return the surrogate, a Tensor")
     if surrogate.shape != (samples,):
-        remedy = "do not average inside it, sum over nodes and units and not over examples"
         given = f"the estimator returned shape {shown(surrogate)} for {samples} examples"
-        raise ValueError(f"{given}, not one surrogate for each, ({samples},): {remedy}")
+        raise ValueError(f"{given}, which need ({samples},): do not average inside it")
     if not surrogate.requires_grad:
-        remedy = "return f + zero_valued(f.detach() * log_q), say, and detach only the signal"
-        raise ValueError(f"the estimator's surrogate has no gradient; {remedy}")
+        raise ValueError("the estimator's surrogate has no gradient; detach only the signal")
     options: Any = dict(allow_unused=True, materialize_grads=True)
     gradients = torch.autograd.grad(surrogate.sum(), copies, **options)
     return surrogate.detach(), torch.cat([g.reshape(samples, -1) for g in gradients], -1)
-
-
-def _change_nodes(build: Build, node: Node) -> Build:
-    if node is None:
-        return build
-    return lambda *parameters: lambda sample: build(*parameters)(lambda q: sample(node(q)))

@@ -1,7 +1,7 @@
 """The two distributions of the paper's stochastic nodes, with their relaxations.
 
-Shapes: `...` stands for leading axes (an ensemble axis E, a batch axis B, enumerated states), N for the units of a node
-and K for the classes of a unit. Per-unit quantities ([..., N]) are never summed here; programs and estimators sum.
+Shapes: `...` stands for leading axes (ensemble E, batch B, enumerated states), N for the units of a
+node and K for the classes of a unit. Programs and estimators sum over units; nothing here does.
 """
 
 import math
@@ -52,11 +52,11 @@ class _Node:
         return one[index].to(self.logits)
 
     def per_unit(self, x: Tensor) -> Tensor:
-        """Sum a tensor of the sample's shape down to one number per unit, [..., N(, K)] -> [..., N]."""
+        """Sum a tensor of the sample's shape over classes, [..., N(, K)] -> [..., N]."""
         return x.sum(-1) if self.event_ndim == 2 else x
 
     def per_class(self, x: Tensor) -> Tensor:
-        """Shape one number per unit so that it broadcasts with a sample, [..., N] -> [..., N(, 1)]."""
+        """Let one number per unit broadcast with a sample, [..., N] -> [..., N(, 1)]."""
         return x.unsqueeze(-1) if self.event_ndim == 2 else x
 
     def __repr__(self) -> str:
@@ -92,23 +92,22 @@ class Bernoulli(_Node):
         """Exact samples in {0, 1}, [..., N], without gradient: logit + logistic noise > 0."""
         with torch.no_grad():
             u = F.noise_like(self.logits, uniform)
-            # In half precision the threshold of a rare unit would round to 1, and the unit would never be on.
+            # In half precision a rare unit's threshold would round to 1: it would never be on.
             return (u > (-self.logits.to(u.dtype)).sigmoid()).to(self.logits.dtype)
 
     def relaxed_logits(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
-        """The logit of a relaxed sample, (logits + logistic noise) / tau, [..., N]: finite where the sample saturates."""
+        """The finite logit of a relaxed sample, (logits + logistic noise) / tau, [..., N]."""
         check_tau(tau, self.logits)
         return F.divided(self.logits + F.logistic(F.noise_like(self.logits, uniform)), tau)
 
     def relaxed_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
-        """Relaxed samples in (0, 1), [..., N]: equation 2 for two classes (the binary Concrete distribution)."""
+        """Relaxed samples in (0, 1), [..., N]: equation 2 for two classes (binary Concrete)."""
         return self.relaxed_logits(tau, uniform=uniform).sigmoid().to(self.logits.dtype)
 
     def straight_through_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
-        """Exact samples that carry the gradient of the relaxed sample with the same noise (section 2.2), [..., N]."""
+        """Exact samples with the gradient of y of the same noise (section 2.2), [..., N]."""
         logit_y = self.relaxed_logits(tau, uniform=uniform)
-        dtype = self.logits.dtype
-        return straight_through((logit_y > 0).to(dtype), logit_y.sigmoid().to(dtype))
+        return straight_through((logit_y > 0).to(self.logits), logit_y.sigmoid().to(self.logits))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log P(z) per unit, [..., N]; linear in z, so it also accepts means."""
@@ -118,10 +117,11 @@ class Bernoulli(_Node):
     def relaxed_log_prob(self, logit_y: Tensor, tau: Number) -> Tensor:
         r"""Log-density of a relaxed sample y in (0, 1), given its logit, per unit, [..., N].
 
-        .. math:: \log p(y) = \log\tau + \delta - 2\,s(\delta) + s(\ell) + s(-\ell), \qquad \delta = a - \tau\ell
+        .. math:: \log p(y) = \log\tau + \delta - 2\,s(\delta) + s(\ell) + s(-\ell),
+                  \qquad \delta = a - \tau\ell
 
-        Equation 3 with two classes: :math:`\ell` is the logit of y, a the logits, s the softplus. Takes the logit
-        because y itself rounds to 0 or 1.
+        Equation 3 with two classes: :math:`\ell` is the logit of y, a the logits, s the softplus.
+        Takes the logit because y itself rounds to 0 or 1.
         """
         tau = self._check_relaxed(logit_y, tau, math.inf)
         delta = self.logits - tau * logit_y
@@ -133,7 +133,7 @@ class Bernoulli(_Node):
 
 
 class Categorical(_Node):
-    """N independent one-hot variables with K classes each; probabilities are softmax(logits) over the last axis.
+    """N independent one-hot variables of K classes, with probabilities softmax(logits).
 
     Args:
         logits: [..., N, K], unnormalised; -inf masks a class.
@@ -150,8 +150,8 @@ class Categorical(_Node):
     def __init__(self, logits: Tensor):
         check_logits(logits, -1)
         if logits.ndim < 2:
-            remedy = "for a single variable of K classes use logits[None]"
-            raise ValueError(f"Categorical logits need [..., N, K], got {shown(logits)}; {remedy}")
+            got = f"got {shown(logits)}; for one variable of K classes use logits[None]"
+            raise ValueError(f"Categorical logits need [..., N, K], {got}")
         self.logits = logits
 
     @property
@@ -166,11 +166,11 @@ class Categorical(_Node):
 
     @property
     def uniform_mean(self) -> float:
-        """The mean of the uniform distribution on the states, 1/K: the point that DARN expands about."""
+        """The mean of the uniform distribution on the states, 1/K: DARN expands about it."""
         return 1 / self.logits.shape[-1]
 
     def sample(self, *, uniform: Uniform = None) -> Tensor:
-        """Exact one-hot samples, [..., N, K], without gradient: the Gumbel-max trick (equation 1)."""
+        """Exact one-hot samples, [..., N, K], without gradient: Gumbel-max (equation 1)."""
         with torch.no_grad():
             perturbed = F.perturb(self.logits, uniform)
             return F.one_hot(perturbed.argmax(-1, keepdim=True), self.logits)
@@ -185,7 +185,7 @@ class Categorical(_Node):
         return gumbel_softmax(self.logits, tau, uniform=uniform)
 
     def straight_through_sample(self, tau: Number, *, uniform: Uniform = None) -> Tensor:
-        """Exact one-hot samples that carry the gradient of y with the same noise (section 2.2), [..., N, K]."""
+        """One-hot samples with the gradient of y of the same noise (section 2.2), [..., N, K]."""
         return gumbel_softmax(self.logits, tau, hard=True, uniform=uniform)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -197,10 +197,12 @@ class Categorical(_Node):
     def relaxed_log_prob(self, log_y: Tensor, tau: Number) -> Tensor:
         r"""Log-density of a relaxed sample, given log y, per unit, [..., N].
 
-        .. math:: p(y) = \Gamma(k)\,\tau^{k-1} \Big(\sum_i \pi_i / y_i^{\tau}\Big)^{-k} \prod_i \pi_i / y_i^{\tau+1}
+        .. math:: p(y) = \Gamma(k)\,\tau^{k-1} \Big(\sum_i \pi_i / y_i^{\tau}\Big)^{-k}
+                  \prod_i \pi_i / y_i^{\tau+1}
 
-        Source: Jang et al. 2017, equation 3. Takes log y because y itself rounds to 0. Masked classes (-inf logits) have
-        y = 0 for certain and drop out: k counts the classes that are left.
+        Source: Jang et al. 2017, equation 3. Takes log y because y itself rounds to 0. Masked
+        classes (-inf logits) have y = 0 for certain and drop out: k counts the classes that are
+        left.
         """
         tau = self._check_relaxed(log_y, tau, 1e-3)
         masked = self.logits == -math.inf
@@ -221,12 +223,12 @@ Distribution = Bernoulli | Categorical
 
 
 def sharpened(q: Distribution, slope: Number = 1.0, form: str = "hard") -> Distribution:
-    """The node with slope * logits: what slope annealing makes of it (Chung et al. 2016, arXiv:1609.01704).
+    """The node with slope * logits: slope annealing (Chung et al. 2016, arXiv:1609.01704).
 
-    A Bernoulli node gets the hard sigmoid P(z = 1) = clip((slope * logits + 1) / 2), with a margin of 0.001 from 0 and
-    1, where log-probabilities are infinite. The paper names no form for categories; here they keep their softmax.
-    With form "soft" it keeps the ordinary sigmoid of slope * logits, as categories keep their softmax.
-    A tensor of slopes broadcasts from the left: [E] holds one per ensemble member.
+    A Bernoulli node gets the hard sigmoid P(z = 1) = clip((slope * logits + 1) / 2), with a margin
+    of 0.001 from 0 and 1, where log-probabilities are infinite; with form "soft" the ordinary
+    sigmoid. The paper names no form for categories; here they keep their softmax. A tensor of
+    slopes broadcasts from the left: [E] holds one per ensemble member.
 
     >>> sharpened(Bernoulli(torch.tensor([0.0, 0.5])), 1.5).mean
     tensor([0.5000, 0.8750])

@@ -1,4 +1,6 @@
-"""Divergences between two nodes of one kind: of the discrete distributions, and of their relaxations."""
+"""Divergences between two nodes of one kind: of the discrete distributions, and of their
+relaxations.
+"""
 
 import math
 
@@ -12,9 +14,11 @@ from gslib.functional import Number
 
 
 def kl(q: Distribution, p: Distribution) -> Tensor:
-    """Analytic Kullback-Leibler divergence KL(q || p) in nats per unit, [..., N], of the *discrete* distributions.
+    """Analytic Kullback-Leibler divergence KL(q || p) in nats per unit, [..., N], of the *discrete*
+    distributions.
 
-    A class that q masks contributes nothing, with zero gradient. A class that p masks and q does not gives infinity.
+    A class that q masks contributes nothing, with zero gradient. A class that p masks and q does
+    not gives infinity.
 
     >>> kl(gslib.Bernoulli(torch.tensor([2.0])), gslib.Bernoulli(torch.tensor([0.0])))
     tensor([0.3278])
@@ -31,10 +35,12 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
 
 
 def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: Number) -> Tensor:
-    """One-sample Monte-Carlo estimate of KL between the *relaxed* distributions, [..., N]; may be negative.
+    """One-sample Monte-Carlo estimate of KL between the *relaxed* distributions, [..., N]; may be
+    negative.
 
-    `log_y` is a draw `q.relaxed_logits(tau)`. Unbiased for the divergence of the two relaxed densities at one tau,
-    which is not the divergence of the discrete ones that `kl` gives: never mix the two in one bound.
+    `log_y` is a draw `q.relaxed_logits(tau)`. Unbiased for the divergence of the two relaxed
+    densities at one tau, which is not the divergence of the discrete ones that `kl` gives: never
+    mix the two in one bound.
 
     >>> q = gslib.Bernoulli(torch.full((100_000,), 2.0))
     >>> p = gslib.Bernoulli(torch.zeros(100_000))

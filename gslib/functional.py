@@ -1,4 +1,6 @@
-"""Noise and relaxations as plain functions. All Gumbel noise of the module, and its clamping, is made here."""
+"""Noise and relaxations as plain functions. All Gumbel noise of the module, and its clamping, is
+made here.
+"""
 
 import hashlib
 import warnings
@@ -16,10 +18,12 @@ Number = float | Tensor  # one, or one per ensemble member, [E]
 
 
 def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
-    """U(0,1) noise of the logits' shape, in float32 or wider, strictly inside (0, 1): a new tensor, the caller's to change.
+    """U(0,1) noise of the logits' shape, in float32 or wider, strictly inside (0, 1): a new tensor,
+    the caller's to change.
 
-    In half precision a uniform draw has so few values that its logarithms lose the tail, so the noise stays wide
-    whatever the logits are. The clamp keeps u = 0 and u = 1, which generators do return, finite after two logarithms.
+    In half precision a uniform draw has so few values that its logarithms lose the tail, so the
+    noise stays wide whatever the logits are. The clamp keeps u = 0 and u = 1, which generators do
+    return, finite after two logarithms.
 
     >>> ends = torch.tensor([0.0, 0.7])
     >>> noise_like(torch.zeros(2), uniform=lambda like: ends)  # 0 is moved inside
@@ -29,9 +33,8 @@ def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
     u = torch.rand_like(wide) if uniform is None else uniform(wide)
     check_floating("what uniform returned", u)
     if u.shape != logits.shape:
-        remedy = "it must return noise of the shape it is given"
-        given = f"for a tensor of shape {shown(logits)}"
-        raise ValueError(f"uniform returned shape {shown(u)} {given}; {remedy}")
+        given = f"for a tensor of shape {shown(logits)}; it must return that shape"
+        raise ValueError(f"uniform returned shape {shown(u)} {given}")
     u = widened(u)
     info = torch.finfo(u.dtype)
     # clamp copies even where nothing is clamped: u may belong to the caller.
@@ -39,7 +42,8 @@ def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
 
 
 def stream(*key: int | str) -> torch.Generator:
-    """A CPU generator of its own for each key, such as ("noise", seed, step): equal keys give equal numbers anywhere.
+    """A CPU generator of its own for each key, such as ("noise", seed, step): equal keys give equal
+    numbers anywhere.
 
     >>> torch.randint(10, (4,), generator=stream("noise", 7))
     tensor([8, 3, 6, 9])
@@ -49,7 +53,8 @@ def stream(*key: int | str) -> torch.Generator:
 
 
 def gumbel(u: Tensor) -> Tensor:
-    """Standard Gumbel noise -log(-log u) from uniform noise u in (0, 1) (Jang et al. 2017, arXiv:1611.01144, section 2).
+    """Standard Gumbel noise -log(-log u) from uniform noise u in (0, 1) (Jang et al. 2017,
+    arXiv:1611.01144, section 2).
 
     >>> gumbel(torch.tensor([0.1, 0.5, 0.9]))
     tensor([-0.8340,  0.3665,  2.2504])
@@ -59,7 +64,8 @@ def gumbel(u: Tensor) -> Tensor:
 
 
 def perturb(logits: Tensor, uniform: Uniform = None) -> Tensor:
-    """logits + Gumbel noise, in float32 or wider, [...]: its arg max is a sample, its softmax at tau a relaxed one.
+    """logits + Gumbel noise, in float32 or wider, [...]: its arg max is a sample, its softmax at
+    tau a relaxed one.
 
     >>> halves = lambda like: torch.full_like(like, 0.5)
     >>> perturb(torch.tensor([0.0, 1.0]), uniform=halves)
@@ -70,7 +76,8 @@ def perturb(logits: Tensor, uniform: Uniform = None) -> Tensor:
 
 
 def logistic(u: Tensor) -> Tensor:
-    """Standard logistic noise log u - log(1 - u): the difference of two Gumbels, which is what two classes need.
+    """Standard logistic noise log u - log(1 - u): the difference of two Gumbels, which is what two
+    classes need.
 
     >>> logistic(torch.tensor([0.1, 0.5, 0.9]))
     tensor([-2.1972,  0.0000,  2.1972])
@@ -96,7 +103,8 @@ def zero_valued(x: Tensor) -> Tensor:
 
 
 def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
-    """The value of `hard`, the gradient of `soft`. The brackets keep the value exact: soft - soft is 0, not nearly 0.
+    """The value of `hard`, the gradient of `soft`. The brackets keep the value exact: soft - soft
+    is 0, not nearly 0.
 
     >>> x = torch.tensor(0.3, requires_grad=True)
     >>> y = straight_through(x.round(), 2 * x)
@@ -104,13 +112,13 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     (0.0, 2.0)
     """
     if hard.shape != soft.shape:
-        got = f"got {shown(hard)} and {shown(soft)}"
-        raise ValueError(f"hard and soft must have one shape, {got}")
+        raise ValueError(f"hard {shown(hard)} and soft {shown(soft)} must have one shape")
     return hard + (soft - soft.detach())
 
 
 def from_left(value: Number, like: Tensor) -> Number:
-    """Append axes to a tensor of per-member values ([E] or [E, 1, ...]) so that it broadcasts from the left.
+    """Append axes to a tensor of per-member values ([E] or [E, 1, ...]) so that it broadcasts from
+    the left.
 
     >>> from_left(torch.tensor([1.0, 0.5]), torch.zeros(2, 100, 200)).shape
     torch.Size([2, 1, 1])
@@ -121,7 +129,8 @@ def from_left(value: Number, like: Tensor) -> Number:
 
 
 def one_hot(index: Tensor, like: Tensor, dim: int = -1) -> Tensor:
-    """One-hot vectors along `dim`, of the shape, type and device of `like`; `index` keeps that axis with length 1.
+    """One-hot vectors along `dim`, of the shape, type and device of `like`; `index` keeps that axis
+    with length 1.
 
     >>> one_hot(torch.tensor([[2]]), torch.zeros(1, 4))
     tensor([[0., 0., 1., 0.]])
@@ -138,31 +147,38 @@ def gumbel_softmax(
     *,
     uniform: Uniform = None,
 ) -> Tensor:
-    r"""Draw from the Gumbel-Softmax distribution; a drop-in for `torch.nn.functional.gumbel_softmax`.
+    r"""Draw from the Gumbel-Softmax distribution; a drop-in for
+    `torch.nn.functional.gumbel_softmax`.
 
-    .. math:: y_i = \frac{\exp((\log\pi_i + g_i)/\tau)}{\sum_j \exp((\log\pi_j + g_j)/\tau)}, \qquad g_i = -\log(-\log u_i)
+    .. math:: y_i = \frac{\exp((\log\pi_i + g_i)/\tau)}{\sum_j \exp((\log\pi_j + g_j)/\tau)},
+              \qquad g_i = -\log(-\log u_i)
 
     Args:
         logits: unnormalised log-probabilities, any shape, floating point; -inf masks a class.
-        tau: temperature > 0; a tensor broadcasts from the left, so [E] holds one temperature per ensemble member.
-        hard: return exact one-hot samples that carry the gradient of y (the straight-through variant, section 2.2).
+        tau: temperature > 0; a tensor broadcasts from the left, so [E] holds one temperature per
+            ensemble member.
+        hard: return exact one-hot samples that carry the gradient of y (the straight-through
+            variant, section 2.2).
         eps: without effect, and deprecated, as in torch: it keeps calls of torch's function valid.
         dim: the axis of the classes.
-        uniform: callable that takes a tensor and returns U(0,1) noise of its shape; default `torch.rand_like`.
+        uniform: callable that takes a tensor and returns U(0,1) noise of its shape; default
+            `torch.rand_like`.
 
     Returns:
         A tensor of the logits' shape and type, on the simplex along `dim`.
 
     Raises:
-        ValueError: tau not positive and finite, or too small for the size of the logits; NaN or +inf logits, a row with
-            every class masked; a tau that does not broadcast from the left to the logits.
+        ValueError: tau not positive and finite, or too small for the size of the logits; NaN or
+            +inf logits, a row with every class masked; a tau that does not broadcast from the left
+            to the logits.
         IndexError: dim out of range. TypeError: logits not a floating-point tensor.
 
-    Value checks read the tensor, so they run eagerly and are skipped where none can be read: under `torch.compile` and
-    `torch.func.vmap`, and on meta tensors.
+    Value checks read the tensor, so they run eagerly and are skipped where none can be read: under
+    `torch.compile` and `torch.func.vmap`, and on meta tensors.
 
-    Source: Jang, Gu, Poole 2017 (arXiv:1611.01144), equation 2. Noise is drawn in float32 or wider and the result is
-    cast last; the arg max is taken before dividing by tau, where rounding cannot make ties.
+    Source: Jang, Gu, Poole 2017 (arXiv:1611.01144), equation 2. Noise is drawn in float32 or wider
+    and the result is cast last; the arg max is taken before dividing by tau, where rounding cannot
+    make ties.
 
     >>> logits = torch.tensor([0.5, 0.3, 0.2]).log()
     >>> halves = lambda like: torch.full_like(like, 0.5)  # the same noise for each

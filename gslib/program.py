@@ -1,17 +1,16 @@
-"""A stochastic program is a function of its sampler; everything an estimator needs from a program is here::
+"""A stochastic program is a function of its sampler; all that an estimator needs of it is here::
 
-    Sampler   = Callable[[Distribution], Tensor]    one call per stochastic node, always in the same order
-    Program   = Callable[[Sampler], Tensor]         the loss per example, [..., B]
-    Estimator = Callable[..., Tensor]               (program, *, hyperparameters) -> surrogate, [..., B]
+    Sampler   = Callable[[Distribution], Tensor]  one call per stochastic node, in a fixed order
+    Program   = Callable[[Sampler], Tensor]       the loss per example, [..., B]
+    Estimator = Callable[..., Tensor]             (program, *, ...) -> surrogate, [..., B]
 
-The surrogate's value is the loss, its gradient is the estimate, for every parameter of the program at once. Four rules
-make a program work with every estimator: it is pure (no dropout, no running statistics), it calls `sample` once per node
-in a fixed order, it accepts soft samples (a product with a matrix, not a table look-up), and it returns one loss per
-example, without averaging.
+The surrogate's value is the loss, its gradient is the estimate, for every parameter of the program
+at once. Four rules make a program work with every estimator: it is pure (no dropout, no running
+statistics), it calls `sample` once per node in a fixed order, it accepts soft samples (a product
+with a matrix, not a table look-up), and it returns one loss per example, without averaging.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,8 +44,7 @@ class Trace(list[tuple[Distribution, Tensor]]):
 
     def log_prob(self) -> Tensor:
         """log q(z) of the whole run per example, [..., B]."""
-        total: Any = sum(q.log_prob(z).sum(-1) for q, z in self)
-        return total
+        return torch.as_tensor(sum(q.log_prob(z).sum(-1) for q, z in self))
 
     def log_prob_per_node(self) -> Tensor:
         """log q(z) of each node per example, [..., B, nodes]."""
@@ -54,20 +52,20 @@ class Trace(list[tuple[Distribution, Tensor]]):
 
 
 def run(program: Program, rule: Sampler, trace: Trace | None = None) -> Tensor:
-    """The loss of one run that draws each node by `rule`, noted in `trace`; ValueError unless it is one per example.
+    """The loss of one run that draws each node by `rule`, noted in `trace`; ValueError unless it is
+    one per example.
 
     >>> q = gslib.Bernoulli(torch.zeros(4, 3))  # four examples of three fair coins
     >>> run(lambda sample: sample(q).sum(-1), lambda q: q.mean)
     tensor([1.5000, 1.5000, 1.5000, 1.5000])
     >>> run(lambda sample: sample(q).mean(), lambda q: q.mean)
     Traceback (most recent call last):
-    ValueError: the program returned (), but needs one loss per example, with the leading axes (4,) of its node; ...
+    ValueError: the program returned (), but needs one loss per example, with the leading axes ...
     """
     trace = Trace() if trace is None else trace
     f = program(trace.recording(rule))
     if not trace:
-        remedy = "draw each stochastic node with z = sample(q)"
-        raise ValueError(f"the program never called its sampler; {remedy}")
+        raise ValueError("the program never called its sampler; draw each node with z = sample(q)")
     wanted = torch.broadcast_shapes(*[z.shape[: z.ndim - q.event_ndim] for q, z in trace])
     if not isinstance(f, Tensor) or f.shape != wanted:
         got = shown(f) if isinstance(f, Tensor) else type(f).__name__

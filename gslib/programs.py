@@ -1,4 +1,5 @@
-"""The small programs that `check` grades on: each a name, its parameters, and what builds it from them.
+"""The small programs that `check` grades on: each a name, its parameters, and what builds it from
+them.
 
 Parameters come first in each builder, with any leading axes; everything else is constant.
 """
@@ -20,14 +21,15 @@ def _tensor(*values: float | list[float]) -> Tensor:
 
 W, T = _tensor(1.0, -0.7, 0.4), 0.2
 C = _tensor([0.9, -0.3, 0.1], [0.2, 0.7, -0.8])
+THETA, LOGITS = _tensor(0.4, -0.6, 0.9), C.flip(-1)
 A = _tensor([1.0, 0.1, -0.4], [-0.2, 0.6, 0.8], [0.3, -0.9, 0.5])
 
 
-def _bernoulli(loss: Callable[..., Tensor]) -> Build:
+def _units(loss: Callable[..., Tensor]) -> Build:
     return lambda theta, *rest: lambda sample: loss(sample(Bernoulli(theta)), *rest)
 
 
-def _categorical(loss: Callable[..., Tensor]) -> Build:
+def _classes(loss: Callable[..., Tensor]) -> Build:
     return lambda theta, *rest: lambda sample: loss(sample(Categorical(theta)), *rest)
 
 
@@ -49,25 +51,18 @@ def _categorical_layers(theta: Tensor, weights: Tensor) -> Program:
     return program
 
 
-THETA = _tensor(0.4, -0.6, 0.9)
 PROGRAMS: dict[str, tuple[list[Tensor], Build]] = {
-    "bernoulli, linear": ([THETA], _bernoulli(lambda z: (z * W).sum(-1))),
-    "bernoulli, separable quadratic": ([THETA], _bernoulli(lambda z: ((z - T) ** 2 * W).sum(-1))),
-    "bernoulli, quadratic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 2)),
-    "bernoulli, cubic": ([THETA], _bernoulli(lambda z: ((z * W).sum(-1) - T) ** 3)),
-    "bernoulli, parameter in loss": (
-        [THETA, W],
-        _bernoulli(lambda z, w: ((z * w).sum(-1) - T) ** 2),
-    ),
+    "bernoulli, linear": ([THETA], _units(lambda z: (z * W).sum(-1))),
+    "bernoulli, separable quadratic": ([THETA], _units(lambda z: ((z - T) ** 2 * W).sum(-1))),
+    "bernoulli, quadratic": ([THETA], _units(lambda z: ((z * W).sum(-1) - T) ** 2)),
+    "bernoulli, cubic": ([THETA], _units(lambda z: ((z * W).sum(-1) - T) ** 3)),
+    "bernoulli, parameter in loss": ([THETA, W], _units(lambda z, w: ((z * w).sum(-1) - T) ** 2)),
     "bernoulli, two layers": ([THETA[:2], 2 * A[:2, :2]], _bernoulli_layers),
-    "categorical, linear": ([C.flip(-1)], _categorical(lambda z: (z * C).sum((-2, -1)))),
-    "categorical, quadratic": (
-        [C.flip(-1)],
-        _categorical(lambda z: ((z * C).sum((-2, -1)) - T) ** 2),
-    ),
+    "categorical, linear": ([LOGITS], _classes(lambda z: (z * C).sum((-2, -1)))),
+    "categorical, quadratic": ([LOGITS], _classes(lambda z: ((z * C).sum((-2, -1)) - T) ** 2)),
     "categorical, bilinear": (
-        [C.flip(-1)],
-        _categorical(lambda z: ((z[..., 0, :] @ A) * z[..., 1, :]).sum(-1)),
+        [LOGITS],
+        _classes(lambda z: (z[..., 0, :] @ A * z[..., 1, :]).sum(-1)),
     ),
     "categorical, two layers": ([THETA[None], A], _categorical_layers),
 }

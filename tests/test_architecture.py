@@ -46,7 +46,7 @@ NEVER |= {
     }.items()
     for part in parts
 }
-GSLIB_CODE = 1180  # lines of code of gslib: one sitting
+GSLIB_CODE = 1126  # lines of code of gslib: one sitting
 FILE_CODE = 250  # lines of code of a file
 FUNCTION_CODE = 60  # lines of code of a function, without its docstring
 
@@ -181,11 +181,11 @@ def test_gslib_is_one_sitting():
 
 
 def test_gslib_reads_in_pieces():
-    """No file of gslib is longer than 260 lines, no function than 40, its docstring aside."""
+    """No file of gslib is longer than 250 lines, no function than 40, its docstring aside."""
     for name in MODULES:
         if begins(name, "gslib"):
             text = MODULES[name].read_text(encoding="utf-8")
-            assert len(text.splitlines()) <= 260, name
+            assert len(text.splitlines()) <= 250, name
             for node in ast.walk(TREES[name]):
                 if isinstance(node, ast.FunctionDef):
                     words = (ast.get_docstring(node, clean=False) or "").count("\n")

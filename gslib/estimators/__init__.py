@@ -1,4 +1,5 @@
-"""The estimators, each a function (program, *, hyperparameters) -> surrogate, and the one table that names them.
+"""The estimators, each a function (program, *, hyperparameters) -> surrogate, and the one table
+that names them.
 
 A new estimator is one function in a module here and one row of `ESTIMATORS`.
 """
@@ -18,7 +19,8 @@ from gslib.program import Program
 
 @dataclass(frozen=True)
 class Estimator:
-    """A row of the table: the function, and all that its users must know of it. Calling it calls the function.
+    """A row of the table: the function, and all that its users must know of it. Calling it calls
+    the function.
 
     >>> gslib.ESTIMATORS["gumbel_softmax"].schedule
     'tau'

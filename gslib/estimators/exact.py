@@ -1,4 +1,6 @@
-"""Exact marginalisation: the estimator that needs no estimate, and the oracle that the others are held against."""
+"""Exact marginalisation: the estimator that needs no estimate, and the oracle that the others are
+held against.
+"""
 
 import math
 
@@ -11,17 +13,20 @@ from gslib.program import Program, Trace, run
 
 
 def exact(program: Program, *, max_states: int = 4096, uniform: Uniform = None) -> Tensor:
-    r"""Exact expectation: enumerate every joint state of all nodes and weight each loss by its probability.
+    r"""Exact expectation: enumerate every joint state of all nodes and weight each loss by its
+    probability.
 
-    Unbiased, without variance; one evaluation of the program on a leading axis of S states, S the product over nodes
-    of 2^N or K^N. Refuses more than `max_states`.
+    Unbiased, without variance; one evaluation of the program on a leading axis of S states, S the
+    product over nodes of 2^N or K^N. Refuses more than `max_states`.
 
     .. math:: \mathbb{E}[f] = \sum_z q_\theta(z)\, f_\theta(z)
 
-    The program must let leading axes through: every sample is [S, ..., B, N(, K)], whatever the node's own shape.
-    `uniform` is accepted so that all estimators share one signature, and is not used.
+    The program must let leading axes through: every sample is [S, ..., B, N(, K)], whatever the
+    node's own shape. `uniform` is accepted so that all estimators share one signature, and is not
+    used.
 
-    Source: the definition; Jang et al. 2017 (arXiv:1611.01144), equation 10, for its use in semi-supervised learning.
+    Source: the definition; Jang et al. 2017 (arXiv:1611.01144), equation 10, for its use in
+    semi-supervised learning.
 
     >>> logits = torch.zeros(2, requires_grad=True)
     >>> q = gslib.Bernoulli(logits.expand(1, 2))  # a batch of one
@@ -35,8 +40,8 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform = None) 
     counts = [q.n_states() for q, _ in shapes]
     total = math.prod(counts)
     if total > max_states:
-        remedy = "use a smaller node, an estimator that samples, or raise max_states"
-        raise ValueError(f"{total} joint states, more than max_states = {max_states}; {remedy}")
+        given = f"{total} joint states, more than max_states = {max_states}"
+        raise ValueError(f"{given}; use a smaller node, sample, or raise max_states")
     columns = torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1).unbind(-1)
     plan, trace = iter(zip(shapes, columns, strict=True)), Trace()
 

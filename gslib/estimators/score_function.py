@@ -10,21 +10,25 @@ from gslib.distributions import Distribution
 from gslib.functional import Uniform, zero_valued
 from gslib.program import Program, Trace, run
 
+Tensors = list[Tensor]
+Rule = Callable[[Distribution, Tensor], Tensor]  # a node and its sample -> the point to expand at
 ORDER = "a program must call its sampler for the same nodes in every run"
 
 
 def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> Tensor:
-    r"""Score function (REINFORCE): push the probability of each sample up or down by how good its loss was.
+    r"""Score function (REINFORCE): push the probability of each sample up or down by how good its
+    loss was.
 
-    Unbiased for any baseline that does not look at z (with variance normalisation, parameters above the nodes up to a
-    positive factor); high variance; one evaluation of the program.
+    Unbiased for any baseline that does not look at z (with variance normalisation, parameters above
+    the nodes up to a positive factor); high variance; one evaluation of the program.
 
     .. math:: \nabla_\theta \mathbb{E}[f]
               = \mathbb{E}\big[(f(z) - b)\,\nabla_\theta \log q_\theta(z) + \nabla_\theta f(z)\big]
 
-    baseline: a number or tensor b, or a `gslib.Baseline` for NVIL's learned ones and variance normalisation.
+    baseline: a number or tensor b, or a `gslib.Baseline`: NVIL's, with variance normalisation.
 
-    Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017, equation 5.
+    Source: Williams 1992; Mnih, Gregor 2014 (arXiv:1402.0030), equations 5 to 8; Jang et al. 2017,
+    equation 5.
 
     >>> logits = torch.zeros(2, requires_grad=True)
     >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
@@ -41,18 +45,21 @@ def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> 
 def muprop(  # two runs
     program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None
 ) -> Tensor:
-    r"""MuProp: the score function with a first-order Taylor expansion of f at the mean field as control variate.
+    r"""MuProp: the score function with a first-order Taylor expansion of f at the mean field as
+    control variate.
 
     Unbiased; two evaluations of the program, the second on means.
 
-    .. math:: \big(f(z) - f(\bar z) - f'(\bar z)(z - \bar z) - b\big)\,\nabla_\theta \log q_\theta(z)
-              + f'(\bar z)\,\nabla_\theta \mathbb{E}_q[z] + \nabla_\theta f(z), \qquad \bar z = \mathbb{E}_q[z]
+    .. math:: \big(f(z) - f(\bar z) - f'(\bar z)(z - \bar z) - b\big)\,
+              \nabla_\theta \log q_\theta(z) + f'(\bar z)\,\nabla_\theta \mathbb{E}_q[z]
+              + \nabla_\theta f(z), \qquad \bar z = \mathbb{E}_q[z]
 
-    With several layers the mean-field pass carries means through all of them and f' is the total derivative along it.
-    Variance normalisation divides all that reaches the nodes, signal, residual and direct terms, by the same number, so
-    the direction keeps its expectation.
+    With several layers the mean-field pass carries means through all of them and f' is the total
+    derivative along it. Variance normalisation divides all that reaches the nodes, signal, residual
+    and direct terms, by the same number, so the direction keeps its expectation.
 
-    Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 3 and section 3.1; Jang et al. 2017, equation 7.
+    Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 3 and section 3.1; Jang et
+    al. 2017, equation 7.
 
     >>> logits = torch.zeros(2, requires_grad=True)
     >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
@@ -64,13 +71,10 @@ def muprop(  # two runs
     f = run(program, lambda q: q.sample(uniform=uniform), trace)
     if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f
-    f_mean, means, slopes = _expand(program, lambda q, _: q.mean, trace)
-    signals = _node_signals(f.detach() - f_mean, trace, means, slopes)
-    pairs = zip(trace, slopes, strict=True)
-    residuals = [q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in pairs]
+    signals, slopes = _node_signals(f, program, lambda q, _: q.mean, trace)
+    residuals = [q.per_unit(s * q.mean).sum(-1) for (q, _), s in zip(trace, slopes, strict=True)]
     log_probs = trace.log_prob_per_node()
-    residual = torch.stack(residuals, -1)
-    return _surrogate(f, trace, signals, log_probs, baseline, residual)
+    return _surrogate(f, trace, signals, log_probs, baseline, torch.stack(residuals, -1))
 
 
 def darn(
@@ -82,20 +86,22 @@ def darn(
 ) -> Tensor:
     r"""DARN: each unit's score is weighted by a first-order estimate of what its state changed.
 
-    Biased unless f is quadratic in each unit; two evaluations of the program, the second for its derivative.
+    Biased unless f is quadratic in each unit; two evaluations of the program, the second for its
+    derivative.
 
     .. math:: \sum_j f'_j(z)\,(z_j - \bar z)\,\nabla_\theta \log q_\theta(z_j) + \nabla_\theta f(z),
               \qquad \bar z = 1/2\ \text{or}\ 1/K
 
-    form: "sample" expands f at the sample z, as above: f(z) - f(zbar) without its second-order remainder, which is the
-    same for both states of a unit when f is quadratic (for K classes: when its second derivative is a multiple of one).
-    "printed" expands at zbar, as the formula in Jang et al. reads, with the signal f(z) - f(zbar) - f'(zbar)(z - zbar)
-    and no correction term: of a quadratic f with separate units it keeps nothing, its expected gradient is then zero.
-    With several layers f' passes through each sample by the same rule.
+    form: "sample" expands f at the sample z, as above: f(z) - f(zbar) without its second-order
+    remainder, which is the same for both states of a unit when f is quadratic (for K classes: when
+    its second derivative is a multiple of one). "printed" expands at zbar, as the formula in Jang
+    et al. reads, with the signal f(z) - f(zbar) - f'(zbar)(z - zbar) and no correction term: of a
+    quadratic f with separate units it keeps nothing, its expected gradient is then zero. With
+    several layers f' passes through each sample by the same rule.
 
-    Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Gu et al. 2016
-    (arXiv:1511.05176), equation 5, the form "sample", who also found zbar = 1/K to work for categories;
-    Jang et al. 2017, section 3.2, who print the other form.
+    Source: Gregor, Danihelka, Mnih, Blundell, Wierstra 2014 (arXiv:1310.8499), section 3.4; Gu et
+    al. 2016 (arXiv:1511.05176), equation 5, the form "sample", who also found zbar = 1/K to work
+    for categories; Jang et al. 2017, section 3.2, who print the other form.
 
     >>> logits = torch.zeros(2, requires_grad=True)
     >>> q = gslib.Bernoulli(logits.expand(100_000, 2))
@@ -110,8 +116,7 @@ def darn(
     if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f
     if form == "printed":
-        f_bar, points, slopes = _expand(program, _uniform_mean, trace)
-        signals = _node_signals(f.detach() - f_bar, trace, points, slopes)
+        signals, _ = _node_signals(f, program, _uniform_mean, trace)
         return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline)
     _, _, slopes = _expand(program, _darn_sample, trace)
     pairs = zip(trace, slopes, strict=True)
@@ -129,7 +134,8 @@ def _surrogate(
     baseline: Centre,
     residuals: Tensor | float = 0.0,
 ) -> Tensor:
-    """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) / scale; all [..., B, S].
+    """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) /
+    scale; all [..., B, S].
 
     S counts the signals of an example: one in all, one per node or one per unit.
     """
@@ -139,9 +145,11 @@ def _surrogate(
 
 
 def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
-    """What turns the gradient that f itself sends into the nodes' logits (by a KL term, say) into 1/scale of it.
+    """What turns the gradient that f itself sends into the nodes' logits (by a KL term, say) into
+    1/scale of it.
 
-    A parameter above a node then has its whole gradient divided by one number, and its direction keeps its expectation.
+    A parameter above a node then has its whole gradient divided by one number, and its direction
+    keeps its expectation.
     """
     logits = [q.logits for q, _ in trace if q.logits.requires_grad]
     if not isinstance(scale, Tensor) or not f.requires_grad or not logits:
@@ -152,23 +160,23 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
     return (1 / scale - 1).squeeze(-1) * sum(terms) if terms else torch.zeros_like(f)
 
 
-def _node_signals(
-    excess: Tensor, trace: Trace, points: list[Tensor], slopes: list[Tensor]
-) -> Tensor:
-    """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes].
+def _node_signals(f: Tensor, program: Program, rule: Rule, trace: Trace) -> tuple[Tensor, Tensors]:
+    """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes], and the slopes
+    f'_i(zbar).
 
-    A node's signal has its own linear term only: the terms of nodes below depend, in expectation, on this node's sample
-    and would bias its gradient.
+    A node's signal has its own linear term only: the terms of nodes below depend, in expectation,
+    on this node's sample and would bias its gradient.
     """
-    triples = zip(trace, points, slopes, strict=True)
+    f_bar, points, slopes = _expand(program, rule, trace)
+    excess, triples = f.detach() - f_bar, zip(trace, points, slopes, strict=True)
     linear = [q.per_unit(s * (z - zbar)).sum(-1) for (q, z), zbar, s in triples]
-    return excess.unsqueeze(-1) - torch.stack(linear, -1)
+    return excess.unsqueeze(-1) - torch.stack(linear, -1), slopes
 
 
-def _expand(
-    program: Program, rule: Callable[[Distribution, Tensor], Tensor], first: Trace
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Run the program on `rule`'s points; return its value, the points and the total derivative at each, all detached."""
+def _expand(program: Program, rule: Rule, first: Trace) -> tuple[Tensor, Tensors, Tensors]:
+    """Run the program on `rule`'s points; return its value, the points and the total derivative at
+    each, all detached.
+    """
     trace, samples = Trace(), [z for _, z in first]
 
     def point(q: Distribution) -> Tensor:
@@ -181,8 +189,7 @@ def _expand(
     with torch.enable_grad():
         f = run(program, point, trace)
         if len(trace) < len(samples):
-            got = f"got {len(trace)} of {len(samples)} in the second run"
-            raise ValueError(f"{ORDER}, {got}")
+            raise ValueError(f"{ORDER}, got {len(trace)} of {len(samples)} in the second run")
         points = [z for _, z in trace]
         # The first term is for a loss that depends on nothing.
         total = sum(0 * z.sum() for z in points) + f.sum()
@@ -191,7 +198,9 @@ def _expand(
 
 
 def _darn_sample(q: Distribution, z: Tensor) -> Tensor:
-    """The value z with DARN's own derivative, (z - zbar) grad log q(z), towards the layers above."""
+    """The value z with DARN's own derivative, (z - zbar) grad log q(z), towards the layers
+    above.
+    """
     return z + zero_valued((z - q.uniform_mean) * q.per_class(q.log_prob(z)))
 
 

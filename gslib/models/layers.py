@@ -1,4 +1,6 @@
-"""What the models are made of. Parameters may carry a leading ensemble axis E, and only `Linear` knows what that means."""
+"""What the models are made of. Parameters may carry a leading ensemble axis E, and only `Linear`
+knows what that means.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating
+from gslib._checks import check_floating, wrong_shape
 from gslib.distributions import Bernoulli, Categorical, Distribution, sharpened
 from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
@@ -21,8 +23,9 @@ NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes
 class Linear(nn.Module):
     """x W + b for one network, or for E networks side by side.
 
-    Weights [*E, D, H], bias [*E, 1, H]; x [..., *E, B, D] -> [..., *E, B, H]. Weights start Glorot-uniform, drawn from
-    each member's own seed and the layer's name, so that a member starts the same in any ensemble; biases start at zero.
+    Weights [*E, D, H], bias [*E, 1, H]; x [..., *E, B, D] -> [..., *E, B, H]. Weights start
+    Glorot-uniform, drawn from each member's own seed and the layer's name, so that a member starts
+    the same in any ensemble; biases start at zero.
 
     >>> Linear(784, 200, ensemble=3)(torch.zeros(3, 100, 784)).shape
     torch.Size([3, 100, 200])
@@ -47,7 +50,7 @@ class Linear(nn.Module):
         members = x.shape[-3:-2] if lead else ()
         if x.ndim < 2 or x.shape[-1] != n_in or members not in ((), (1,), tuple(lead)):
             wanted = ", ".join(map(str, ["...", *lead, "B", n_in]))
-            raise ValueError(f"x has shape {tuple(x.shape)}; this layer takes [{wanted}]")
+            raise wrong_shape("x", x, f"this layer takes [{wanted}]")
         if x.dtype != self.weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise TypeError(f"x is {x.dtype} and the weights {self.weight.dtype}; convert either")
         if self.weight.ndim == 3 and x.shape[:-2] == tuple(lead):
@@ -56,10 +59,12 @@ class Linear(nn.Module):
 
 
 class Model(nn.Module):
-    """What both models of Table 1 share: the kind of their nodes, their slope, the bound, and how samples become vectors.
+    """What both models of Table 1 share: the kind of their nodes, their slope, the bound, and how
+    samples become vectors.
 
-    `slope` is None, or the slope [] or [E] of slope-annealed straight-through, which changes the node itself: with it,
-    each node that the model builds is a sharpened one, in the loss as in the bound, and `st` is the estimator.
+    `slope` is None, or the slope [] or [E] of slope-annealed straight-through, which changes the
+    node itself: with it, each node that the model builds is a sharpened one, in the loss as in the
+    bound, and `st` is the estimator.
 
     Args:
         node: "bernoulli" or "categorical". size: (N,) or (N, K); default the paper's.
@@ -94,7 +99,9 @@ class Model(nn.Module):
         return Categorical(logits.unflatten(-1, self.size))
 
     def distribution(self, logits: Tensor) -> Distribution:
-        """Flat logits [..., units] -> the node's distribution, sharpened if the model has a slope."""
+        """Flat logits [..., units] -> the node's distribution, sharpened if the model has a
+        slope.
+        """
         q = self.plain_distribution(logits)
         return q if self.slope is None else sharpened(q, self.slope, self.slope_form)
 
@@ -118,23 +125,23 @@ class Model(nn.Module):
                   w = \frac{p(x|z)\,p(z)}{q(z|x)}\ \text{(VAE)} \quad\text{or}\quad
                   w = p(\text{lower}|h)\ \text{(SBN)}
 
-        The latent variables z ~ q(z|x), or h ~ p(h|upper), are sampled. With `tau` they are relaxed, and the VAE's
-        densities are those of the relaxed variables (equation 3): a statement on the *relaxed* model, not on the
-        discrete one. m = 1 gives the mean of logs, for the VAE with a sampled KL. `chunk` limits how many (member,
-        sample, example) rows are in memory at once.
+        The latent variables z ~ q(z|x), or h ~ p(h|upper), are sampled. With `tau` they are
+        relaxed, and the VAE's densities are those of the relaxed variables (equation 3): a
+        statement on the *relaxed* model, not on the discrete one. m = 1 gives the mean of logs, for
+        the VAE with a sampled KL. `chunk` limits how many (member, sample, example) rows are in
+        memory at once.
 
-        Source: Burda et al. 2016 (arXiv:1509.00519), equation 8, as used by Jang et al. 2017, section 4.2; for the SBN
-        section 4.1, read as an importance-sampled likelihood (Raiko et al. 2015).
+        Source: Burda et al. 2016 (arXiv:1509.00519), equation 8, as used by Jang et al. 2017,
+        section 4.2; for the SBN section 4.1, read as an importance-sampled likelihood (Raiko et al.
+        2015).
         """
         if m < 1:
             raise ValueError(f"m must be at least 1, got {m}")
-        rows, done = max(1, math.prod(x.shape[:-1])), 0
+        step = max(1, chunk // max(1, math.prod(x.shape[:-1])))
         total = torch.full((), -math.inf, device=x.device)
-        while done < m:
-            samples = min(m - done, max(1, chunk // rows))
-            weights = self.log_weights(x, samples, tau, uniform)
+        for done in range(0, m, step):
+            weights = self.log_weights(x, min(step, m - done), tau, uniform)
             total = torch.logaddexp(total, weights.logsumexp(-2))
-            done += samples
         return total - math.log(m)
 
     def log_weights(self, x: Tensor, samples: int, tau: Number | None, uniform: Uniform) -> Tensor:
@@ -144,21 +151,21 @@ class Model(nn.Module):
 
 def _make_room_for_slope(model: Any, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """A state with a slope goes into any model, and so does one without."""
-    slope = state.get(prefix + "slope")
-    weight = next(model.parameters())
+    slope, weight = state.get(prefix + "slope"), next(model.parameters())
     model.slope = None if slope is None else torch.empty_like(slope, device=weight.device)
 
 
 def repeated(q: Distribution, samples: int) -> Distribution:
-    """The node [*E, B, ...] with each example repeated, [*E, samples * B, ...]: rows that one matrix product can take.
+    """The node [*E, B, ...] with each example repeated, [*E, samples * B, ...]: rows that one
+    matrix product can take.
 
     >>> repeated(Bernoulli(torch.zeros(2, 3)), 4)
     Bernoulli(logits of shape (8, 3))
     """
     batch = q.logits.ndim - q.event_ndim - 1
-    logits = q.logits.unsqueeze(batch)
-    shape = (*logits.shape[:batch], samples, *logits.shape[batch + 1 :])
-    return type(q)(logits.expand(shape).flatten(batch, batch + 1))
+    lead, rest = q.logits.shape[:batch], q.logits.shape[batch:]
+    logits = q.logits.unsqueeze(batch).expand(*lead, samples, *rest)
+    return type(q)(logits.flatten(batch, batch + 1))
 
 
 def nll(logits: Tensor, x: Tensor, samples: int) -> Tensor:

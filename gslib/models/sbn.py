@@ -12,9 +12,11 @@ from gslib.program import Sampler
 
 
 class StochasticBinaryNetwork(Model):
-    """Structured prediction: the lower half of a digit from its upper half, through two stochastic layers.
+    """Structured prediction: the lower half of a digit from its upper half, through two stochastic
+    layers.
 
-    392 - 200 - 200 - 392 with Bernoulli units, or 392 - (20 x 10) - (20 x 10) - 392 with categories, linear in between.
+    392 - 200 - 200 - 392 with Bernoulli units, or 392 - (20 x 10) - (20 x 10) - 392 with
+    categories, linear in between.
 
     Args: as for `DiscreteVAE`; data is the number of pixels of the whole image.
 
@@ -35,13 +37,15 @@ class StochasticBinaryNetwork(Model):
         self.output = self.linear(self.units, half, name="output")
 
     def logits(self, upper: Tensor, sample: Sampler) -> Tensor:
-        """Logits of the lower half given the upper half and one sample of each layer, [..., B, D/2]."""
+        """Logits of the lower half, given the upper and a sample of each layer, [..., B, D/2]."""
         h = self.flat(sample(self.distribution(self.layer1(upper))))
         h = self.flat(sample(self.distribution(self.layer2(h))))
         return self.output(h)
 
     def loss(self, x: Tensor, sample: Sampler) -> Tensor:
-        """-log p(lower | h) per example with one sample of h, [..., B]: a program of its sampler, for x [..., B, D]."""
+        """-log p(lower | h) per example with one sample of h, [..., B]: a program of its sampler,
+        for x [..., B, D].
+        """
         upper, lower = x[..., : self.upper], x[..., self.upper :]
         return bernoulli_nll(self.logits(upper, sample), lower)
 

@@ -13,14 +13,17 @@ from gslib.program import Sampler
 
 
 class DiscreteVAE(Model):
-    """A variational autoencoder with one discrete layer: 784 - 200 Bernoulli units, or 20 x 10 categories - 784.
+    """A variational autoencoder with one discrete layer: 784 - 200 Bernoulli units, or 20 x 10
+    categories - 784.
 
-    Linear encoder and decoder. The loss is the negative evidence lower bound in nats, with the analytic KL, or, with
-    `sampled_kl`, the categorical log-ratio at the sample (also at a relaxed one, where it is linear in z).
+    Linear encoder and decoder. The loss is the negative evidence lower bound in nats, with the
+    analytic KL, or, with `sampled_kl`, the categorical log-ratio at the sample (also at a relaxed
+    one, where it is linear in z).
 
     Args:
         node: "bernoulli" or "categorical". size: (N,) or (N, K); default the paper's.
-        ensemble: number of members E, or None. seeds: one per member. data: number of pixels. learned_prior: else uniform.
+        ensemble: number of members E, or None. seeds: one per member. data: number of pixels.
+            learned_prior: else uniform.
 
     Source: Jang et al. 2017, section 4.2 (one stochastic layer, learned categorical prior).
 
@@ -56,7 +59,9 @@ class DiscreteVAE(Model):
         return self.plain_distribution(self.prior_logits)
 
     def loss(self, x: Tensor, sample: Sampler) -> Tensor:
-        """-log p(x|z) + KL(q(z|x) || p(z)) per example, [..., B]: a program of its sampler, for x [..., B, D]."""
+        """-log p(x|z) + KL(q(z|x) || p(z)) per example, [..., B]: a program of its sampler, for x
+        [..., B, D].
+        """
         h, p = self.encoder(x), self.prior()
         q = self.distribution(h)
         z = sample(q)
@@ -69,7 +74,8 @@ class DiscreteVAE(Model):
         """log p(x|z) p(z) / q(z|x) for `samples` draws of z, [*E, samples, B]."""
         q, p = self.posterior(x), self.prior()
         rows = repeated(q, samples)
-        # Densities are taken per example and broadcast over the samples, which have an axis of their own there.
+        # Densities are taken per example and broadcast over the samples, which have an axis of
+        # their own there.
         q, p = (type(d)(d.logits.unsqueeze(-d.event_ndim - 2)) for d in (q, p))
         if tau is None:
             z = rows.sample(uniform=uniform)

@@ -14,7 +14,8 @@ UNBIASED = {
     "muprop": {},
     "muprop, constant baseline": {"baseline": 0.7},
 }
-BIASED = {  # name -> hyperparameters; their expectation is known where the noise acts through the sample alone
+# name -> hyperparameters; their expectation is known where the noise acts through the sample alone
+BIASED = {
     "darn": {},
     "darn, printed form": {"form": "printed"},
     "st": {},

@@ -1,4 +1,6 @@
-"""Small programs and two oracles that share no code with the estimators: brute force, and exact averages of estimates."""
+"""Small programs and two oracles that share no code with the estimators: brute force, and exact
+averages of estimates.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,9 @@ CASES = {
 
 
 def on_states(states):
-    """A sampler that hands out these states in order, and the list of the nodes that asked for them."""
+    """A sampler that hands out these states in order, and the list of the nodes that asked for
+    them.
+    """
     nodes, remaining = [], iter(states)
 
     def sample(q):
@@ -165,7 +169,9 @@ def exact_gradients(case: Case, ensemble: int | None) -> Tensor:
 def per_sample(
     estimator, case: Case, samples: int, ensemble: int | None = None, **hyperparameters
 ) -> tuple[Tensor, Tensor]:
-    """Surrogates [*E, S] and their gradients for each sample's own copy of the parameters, [*E, S, P]."""
+    """Surrogates [*E, S] and their gradients for each sample's own copy of the parameters,
+    [*E, S, P].
+    """
     axis = 0 if ensemble is None else 1
     copies = []
     for p in case.members(ensemble):
@@ -182,10 +188,11 @@ def per_sample(
 def expected_estimate(
     estimator, case: Case, ensemble: int | None = None, **hyperparameters
 ) -> Tensor:
-    """The estimator's expected gradient without sampling error: one sample per joint state, weighted by q(z). [*E, P].
+    """The estimator's expected gradient without sampling error: one sample per joint state,
+    weighted by q(z). [*E, P].
 
-    The noise u = z forces the sample z: 1 switches a unit on and lets a class win, 0 does the opposite. So this is for
-    estimators whose gradient depends on the noise through z alone.
+    The noise u = z forces the sample z: 1 switches a unit on and lets a class win, 0 does the
+    opposite. So this is for estimators whose gradient depends on the noise through z alone.
     """
     states = [
         torch.stack(node) for node in zip(*all_states(case), strict=True)
@@ -200,6 +207,8 @@ def expected_estimate(
 
 
 def z_scores(gradients: Tensor, target: Tensor) -> Tensor:
-    """Deviation of the mean over samples from the target, in its standard errors; rounding counts as nothing. [*E, P]."""
+    """Deviation of the mean over samples from the target, in its standard errors; rounding counts
+    as nothing. [*E, P].
+    """
     standard_error = gradients.std(-2) / math.sqrt(gradients.shape[-2])
     return (gradients.mean(-2) - target).abs() / (standard_error + 1e-10)

@@ -26,13 +26,17 @@ def noise(*key):
 
 
 def noise_per_node(nodes):
-    """One stream per node of the model: the draws of a node do not depend on how many the others took before."""
+    """One stream per node of the model: the draws of a node do not depend on how many the others
+    took before.
+    """
     streams, calls = [noise(i) for i in range(nodes)], iter(range(10**9))
     return lambda like: streams[next(calls) % nodes](like)
 
 
 def make(kind, node, ensemble=None, **options):
-    """A small model whose every parameter is random, so that no term of its loss vanishes by symmetry."""
+    """A small model whose every parameter is random, so that no term of its loss vanishes by
+    symmetry.
+    """
     model = kind(node, size=SMALL[node], ensemble=ensemble, data=D, **options).double()
     generator = stream("parameters", node)
     with torch.no_grad():
@@ -83,7 +87,9 @@ def bce(logits, x):
 
 
 def log_weights(model, x):
-    """log p(x|z) + log p(z) - log q(z|x) and log q(z|x) of every state z of the VAE, both [S, B]."""
+    """log p(x|z) + log p(z) - log q(z|x) and log q(z|x) of every state z of the VAE, both
+    [S, B].
+    """
     z = all_states(model.node)
     q = oracle(model.node, x @ model.encoder.weight + model.encoder.bias).log_prob(z.unsqueeze(1))
     p = oracle(model.node, model.prior_logits).log_prob(z.unsqueeze(1))
@@ -92,7 +98,9 @@ def log_weights(model, x):
 
 
 def sbn_log_weights(model, x):
-    """log p(lower|h) and log p(h|upper) of every joint state h = (h1, h2) of the SBN, both [S * S, B]."""
+    """log p(lower|h) and log p(h|upper) of every joint state h = (h1, h2) of the SBN, both
+    [S * S, B].
+    """
     upper, lower = x[:, : D // 2], x[:, D // 2 :]
     z = all_states(model.node)
     h = flat(model.node, z)

@@ -1,4 +1,6 @@
-"""NVIL's baselines: their arithmetic, their state, and that they leave the estimate unbiased up to a positive scale."""
+"""NVIL's baselines: their arithmetic, their state, and that they leave the estimate unbiased up to
+a positive scale.
+"""
 
 from functools import partial
 

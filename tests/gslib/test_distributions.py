@@ -1,4 +1,6 @@
-"""The two nodes: samples against their law, densities against quadrature, and the corners where others return NaN."""
+"""The two nodes: samples against their law, densities against quadrature, and the corners where
+others return NaN.
+"""
 
 import math
 
@@ -26,7 +28,7 @@ def tensor(*values):
 LOGITS = tensor(0.3, -1.2, 0.8)
 
 
-# --- against torch.distributions, where that is sound ----------------------------------------------------------------
+# --- against torch.distributions, where that is sound ---------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_relaxed_densities_are_torchs_away_from_the_corners(tau):
     )
 
 
-# --- samples ---------------------------------------------------------------------------------------------------------
+# --- samples --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tau", [0.3, 1.0, 5.0])
@@ -130,7 +132,7 @@ def test_all_states_are_listed_once():
         assert q.log_prob(q.states()).sum(-1).exp().sum().item() == pytest.approx(1)
 
 
-# --- corners ---------------------------------------------------------------------------------------------------------
+# --- corners --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tau", [0.05, 1.0])
@@ -148,7 +150,8 @@ def test_relaxed_densities_of_saturated_samples_are_finite(tau):
 def test_a_binary_unit_keeps_density_and_gradient_at_logit_100(ell):
     logits, logit_y = tensor(0.5).requires_grad_(), tensor(ell).requires_grad_()
     log_density = Bernoulli(logits).relaxed_log_prob(logit_y, 1.0)
-    # At tau = 1 the density tends to pi / (1 - pi) for y -> 1, to its inverse for y -> 0: it is flat in y there.
+    # At tau = 1 the density tends to pi / (1 - pi) for y -> 1, to its inverse for y -> 0: it is
+    # flat in y there.
     assert log_density.item() == pytest.approx(math.copysign(0.5, ell), abs=1e-9)
     at_logits, at_y = torch.autograd.grad(log_density, (logits, logit_y))
     assert at_logits.item() == pytest.approx(math.copysign(1, ell))
@@ -268,7 +271,7 @@ def test_tau_per_member():
             torch.testing.assert_close(density[e], alone.relaxed_log_prob(ell[e], tau[e].item()))
 
 
-# --- slope -----------------------------------------------------------------------------------------------------------
+# --- slope ----------------------------------------------------------------------------------------
 
 
 def test_sharpened_is_a_hard_sigmoid_with_a_margin():
@@ -283,7 +286,7 @@ def test_sharpened_is_a_hard_sigmoid_with_a_margin():
     )
 
 
-# --- errors ----------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 B, C = Bernoulli(torch.zeros(4, 3)), Categorical(torch.zeros(4, 2, 3))
 BAD = {

@@ -24,7 +24,7 @@ def logit_grid(tau):
     return torch.linspace(-45, 45, 200_001, dtype=torch.float64) / tau
 
 
-# --- divergences -----------------------------------------------------------------------------------------------------
+# --- divergences ----------------------------------------------------------------------------------
 
 
 def test_kl_has_the_gradient_of_its_definition():

@@ -1,4 +1,5 @@
-"""What nobody meant to ask: every public function at the edges of its domain, in every type, under every transform.
+"""What nobody meant to ask: every public function at the edges of its domain, in every type, under
+every transform.
 
 Each call gives the right number, or an error of gslib's own that names the value and a remedy.
 """
@@ -55,7 +56,7 @@ def test_any_weight_on_a_masked_class_is_impossible(weight):
     assert q.log_prob(torch.tensor([[0.5, 0.5, 0.0]])).item() == pytest.approx(-math.log(2))
 
 
-# --- A2: the cross-entropy of grey pixels, and pixels that are none --------------------------------
+# --- A2: the cross-entropy of grey pixels, and pixels that are none -------------------------------
 
 
 @pytest.mark.parametrize("compiling", [False, True])
@@ -89,7 +90,7 @@ def test_bernoulli_nll_of_empty_batches(shape):
     torch.testing.assert_close(loss, torch.full(shape[:1], shape[1] * math.log(2)))
 
 
-# --- A3: shapes that broadcast and should not --------------------------------------------------------
+# --- A3: shapes that broadcast and should not -----------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -232,7 +233,7 @@ def test_types_that_do_not_meet_are_refused():
         ESTIMATORS["sf"](lambda sample: sample(B).sum(-1), baseline="b")
 
 
-# --- A4: numbers at the end of their range -----------------------------------------------------------
+# --- A4: numbers at the end of their range --------------------------------------------------------
 
 
 @pytest.mark.parametrize("tau", [0.1, 1e-30, torch.tensor(0.1)])
@@ -296,7 +297,7 @@ def test_a_class_out_of_range_counts_as_masked():
     assert gradient.isfinite().all()
 
 
-# --- A5 to A9: transforms --------------------------------------------------------------------------
+# --- A5 to A9: transforms -------------------------------------------------------------------------
 
 
 def test_shapes_can_be_inferred_on_meta_tensors():
@@ -456,7 +457,7 @@ def test_vmap_over_distributions():
     torch.testing.assert_close(relaxed, gumbel_softmax(logits, taus, uniform=lambda _: u))
 
 
-# --- A10: a slope goes with the weights --------------------------------------------------------------
+# --- A10: a slope goes with the weights -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [DiscreteVAE, StochasticBinaryNetwork])
@@ -474,7 +475,7 @@ def test_a_state_with_or_without_slope_goes_into_any_model(kind, slope):
         assert losses[0].equal(losses[1])
 
 
-# --- A12: what the docstrings claim -----------------------------------------------------------------
+# --- A12: what the docstrings claim ---------------------------------------------------------------
 
 
 def test_softplus_is_as_exact_as_its_docstring_says():

@@ -8,7 +8,7 @@ from programs import CASES, per_sample
 from gslib import ESTIMATORS, Bernoulli
 from gslib.distributions import sharpened
 
-# --- the surrogate's value -------------------------------------------------------------------------------------------
+# --- the surrogate's value ------------------------------------------------------------------------
 
 
 @case_table
@@ -50,7 +50,7 @@ def test_same_seed_same_estimate_and_other_seed_another():
         assert name == "exact" or not draws[0].equal(draws[2]), name
 
 
-# --- errors ----------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 THETA = torch.zeros(5, 3, requires_grad=True)
 

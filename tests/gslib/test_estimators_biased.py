@@ -27,7 +27,7 @@ from programs import (
 
 from gslib import ESTIMATORS, Bernoulli, Categorical
 
-# --- biased estimators -----------------------------------------------------------------------------------------------
+# --- biased estimators ----------------------------------------------------------------------------
 
 
 @case_table
@@ -140,9 +140,11 @@ def test_darn_passes_a_lower_sample_by_its_own_rule():
 
 
 def quadrature(estimator, case, step=0.05, **hyperparameters):
-    """Expected gradient over the noise of two units, by the midpoint rule in the logit of u: no sampling error.
+    """Expected gradient over the noise of two units, by the midpoint rule in the logit of u: no
+    sampling error.
 
-    Straight-through samples jump where the noise crosses minus the logits: the test puts these on the edges of cells.
+    Straight-through samples jump where the noise crosses minus the logits: the test puts these on
+    the edges of cells.
     """
     ell = torch.arange(-22 + step / 2, 22, step, dtype=torch.float64)
     u, weight = ell.sigmoid(), ell.sigmoid() * (-ell).sigmoid() * step
@@ -177,7 +179,8 @@ def test_gumbel_estimators_sample_the_expectation_that_quadrature_gives(name, ta
 
 def test_gumbel_softmax_loses_its_bias_as_tau_falls():
     def relaxed_gradient(tau):
-        # E[f'(y) y(1-y)/tau] over logistic noise, y = sigmoid((theta + l)/tau): written out, with no gslib in it.
+        # E[f'(y) y(1-y)/tau] over logistic noise, y = sigmoid((theta + l)/tau): written out, with
+        # no gslib in it.
         ell = torch.linspace(-36, 36, 1_000_001, dtype=torch.float64)
         y = ((0.7 + ell) / tau).sigmoid()
         return torch.trapezoid(
@@ -205,7 +208,8 @@ def test_gumbel_softmax_loses_its_bias_as_tau_falls():
 
 
 def test_two_classes_and_one_binary_unit_are_the_same_estimator():
-    # Two Gumbels differ by a logistic variable, so both nodes have one distribution of gradients: compare their means.
+    # Two Gumbels differ by a logistic variable, so both nodes have one distribution of gradients:
+    # compare their means.
     def loss(s):
         return (s - 0.3) ** 3
 

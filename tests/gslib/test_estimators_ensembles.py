@@ -10,7 +10,7 @@ from programs import Case, per_sample
 import gslib
 from gslib import ESTIMATORS
 
-# --- an ensemble is many lone runs -----------------------------------------------------------------------------------
+# --- an ensemble is many lone runs ----------------------------------------------------------------
 
 
 def streams(seeds):
@@ -35,7 +35,9 @@ HYPERPARAMETERS = {
 
 
 def member_settings(name, e=None):
-    """The hyperparameter that differs between members, as [E] for the ensemble or as a number for member e."""
+    """The hyperparameter that differs between members, as [E] for the ensemble or as a number for
+    member e.
+    """
     if name not in HYPERPARAMETERS:
         return {}
     key, values = HYPERPARAMETERS[name]
@@ -93,7 +95,9 @@ def ensemble_and_lone_runs(name, model, pixels, batch):
 @model_table
 @sampling_table
 def test_a_member_of_a_model_ensemble_is_its_lone_run_bit_for_bit(name, model):
-    """Sizes are multiples of 16, as the paper's are of 8: rows that end inside a vector register round differently."""
+    """Sizes are multiples of 16, as the paper's are of 8: rows that end inside a vector register
+    round differently.
+    """
     for both, one in ensemble_and_lone_runs(name, model, pixels=64, batch=16):
         assert both.equal(one)
 

@@ -10,7 +10,7 @@ from programs import CASES, Case, exact_gradients, expected_estimate, tensor
 import gslib
 from gslib import ESTIMATORS, Baseline, Bernoulli
 
-# --- variance normalisation ------------------------------------------------------------------------------------------
+# --- variance normalisation -----------------------------------------------------------------------
 
 
 def seen(baseline, mean, variance):
@@ -55,7 +55,9 @@ def test_darn_with_variance_normalisation_is_proportional_to_darn():
 
 @pytest.mark.parametrize("name", ["sf", "muprop", "darn"])
 def test_variance_normalisation_divides_a_kl_term_with_the_rest(name):
-    """A variational posterior gets gradient through the sample and through its KL: dividing one alone turns it round."""
+    """A variational posterior gets gradient through the sample and through its KL: dividing one
+    alone turns it round.
+    """
 
     def build(theta):
         def program(sample):
@@ -76,7 +78,9 @@ def test_variance_normalisation_divides_a_kl_term_with_the_rest(name):
 
 @pytest.mark.parametrize("node", ["bernoulli", "categorical"])
 def test_variance_normalisation_in_an_autoencoder_touches_the_encoder_alone(node):
-    """For one draw: every gradient of a VAE's encoder is divided by the scale, those of decoder and prior are not."""
+    """For one draw: every gradient of a VAE's encoder is divided by the scale, those of decoder and
+    prior are not.
+    """
     x = torch.randint(0, 2, (2, 5, 16), generator=torch.Generator().manual_seed(1)).float()
     model = gslib.models.DiscreteVAE(
         node, size=(4,) if node == "bernoulli" else (2, 3), ensemble=2, data=16

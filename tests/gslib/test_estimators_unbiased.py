@@ -7,7 +7,7 @@ from programs import CASES, brute_force, exact_gradients, expected_estimate, per
 
 from gslib import ESTIMATORS, Bernoulli
 
-# --- the oracle ------------------------------------------------------------------------------------------------------
+# --- the oracle -----------------------------------------------------------------------------------
 
 
 @case_table
@@ -39,7 +39,7 @@ def test_exact_counts_states_before_it_enumerates():
     assert ESTIMATORS["exact"](program(4), max_states=16).item() == 2
 
 
-# --- unbiased estimators ---------------------------------------------------------------------------------------------
+# --- unbiased estimators --------------------------------------------------------------------------
 
 
 @case_table

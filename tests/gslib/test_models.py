@@ -1,4 +1,6 @@
-"""gslib.models against torch.distributions and against enumeration of every state, in float64 unless it says otherwise."""
+"""gslib.models against torch.distributions and against enumeration of every state, in float64
+unless it says otherwise.
+"""
 
 import math
 from functools import partial
