@@ -1,20 +1,25 @@
-"""Time a training step of the discrete VAE, the engine against what else one would pick: python benchmarks/training.py
+"""Time a training step of the discrete VAE, the engine against what else one would pick: python
+benchmarks/training.py
 
-Every way to train runs in processes of its own, and the ways take turns, so that whatever else the machine does meets all
-of them; each number is a median over the turns, and each ratio the median of the ratios within a turn. Ratios are of CPU
-time, which other work on the machine disturbs least. The unit is a *model-step*: one update of one model with one batch of
-100. An ensemble of E does E of them at once.
+Every way to train runs in processes of its own, and the ways take turns, so that whatever else the
+machine does meets all of them; each number is a median over the turns, and each ratio the median of
+the ratios within a turn. Ratios are of CPU time, which other work on the machine disturbs least.
+The unit is a *model-step*: one update of one model with one batch of 100. An ensemble of E does E
+of them at once.
 
-    usual        DataLoader over a TensorDataset, nn.Module, F.gumbel_softmax (for a Bernoulli unit one logit and a
+    usual        DataLoader over a TensorDataset, nn.Module, F.gumbel_softmax (for a Bernoulli unit
+    one logit and a
                  sigmoid), binary_cross_entropy_with_logits, torch.optim.SGD
-    torchvision  the same, but the DataLoader takes torchvision's MNIST with ToTensor: one picture at a time
-    tensors      the same model and optimiser, batches taken from a tensor, without a DataLoader
-    jax          the same model in JAX, jit over lax.scan of 100 steps, one thread; the extra `benchmark` installs it
-    gslib        gsbook.experiments.table1.train.Ensemble with E members, one thread a process, one or more processes at once
-    products     only the five matrix products of a step, dense, one thread a process
+    torchvision  the same, but the DataLoader takes torchvision's MNIST with ToTensor: one picture
+    at a time tensors      the same model and optimiser, batches taken from a tensor, without a
+    DataLoader jax          the same model in JAX, jit over lax.scan of 100 steps, one thread; the
+    extra `benchmark` installs it gslib        gsbook.experiments.table1.train.Ensemble with E
+    members, one thread a process, one or more processes at once products     only the five matrix
+    products of a step, dense, one thread a process
 
-Then the evaluation of one trained model (10,000 images, m = 1000) is timed on a part of it and extrapolated. With --json
-the results of this machine take their place in a file beside those of others.
+Then the evaluation of one trained model (10,000 images, m = 1000) is timed on a part of it and
+extrapolated. With --json the results of this machine take their place in a file beside those of
+others.
 """
 
 from __future__ import annotations
@@ -45,7 +50,8 @@ SCAN = 100  # steps of one call in JAX
 
 
 def usual(node: str, threads: int, source: str):
-    """The loop that most public code has; yields after every CHUNK steps. source: of its batches, one of LOOPS."""
+    """The loop that most public code has; yields after every CHUNK steps. source: of its batches,
+    one of LOOPS."""
     import torch
     import torch.nn.functional as F
     from torch import nn
@@ -114,7 +120,8 @@ def usual(node: str, threads: int, source: str):
 
 
 def gslib(node: str, members: int, estimator: str = "gumbel_softmax"):
-    """The engine, as a long run uses it; yields after every EVERY model-steps, with a point of the learning curve."""
+    """The engine, as a long run uses it; yields after every EVERY model-steps, with a point of the
+    learning curve."""
     from gsbook.engine.machine import prepare_process
     from gsbook.experiments.table1.config import Config
     from gsbook.experiments.table1.train import Ensemble
@@ -133,6 +140,10 @@ def gslib(node: str, members: int, estimator: str = "gumbel_softmax"):
 
 def in_jax(node: str):
     """The same in JAX; yields after every SCAN steps, which one call of compiled code takes."""
+    if hasattr(
+        os, "sched_setaffinity"
+    ):  # its flags leave it a second thread, whose CPU time counts
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import jax
     import jax.numpy as jnp
 
@@ -195,7 +206,8 @@ def products():
 
 
 def pixels():
-    """As many random black and white pixels as the training set has: time does not depend on what they show."""
+    """As many random black and white pixels as the training set has: time does not depend on what
+    they show."""
     import torch
 
     return (torch.rand(50_000, PIXELS, generator=torch.Generator().manual_seed(0)) < 0.13).float()
@@ -242,7 +254,8 @@ WAYS = {"usual": usual, "jax": in_jax, "gslib": gslib, "products": products}
 
 
 def work(pipe, kind: str, arguments: tuple) -> None:
-    """A process that trains for as long as it is told; answers its model-steps per second, and the CPU seconds of each."""
+    """A process that trains for as long as it is told; answers its model-steps per second, and the
+    CPU seconds of each."""
     chunks = WAYS[kind](*arguments)
     next(chunks)  # warm up
     pipe.send(None)
@@ -263,9 +276,7 @@ def ways(node: str, members: list[int], processes: list[int]) -> dict[str, list[
     if importlib.util.find_spec("jax"):
         found["jax"] = [("jax", (node,))]
     else:
-        print(
-            "JAX is not installed and is left out; pip install gumbel-softmax-book[benchmark] brings it\n"
-        )
+        print("JAX is not installed and is left out; the extra `benchmark` brings it\n")
     for n, e in product(processes, members):
         found[f"gslib, E = {e}" + (f", {n} processes" if n > 1 else "")] = [
             ("gslib", (node, e))
@@ -277,7 +288,8 @@ def ways(node: str, members: list[int], processes: list[int]) -> dict[str, list[
 
 
 def measure(contestants: dict[str, list[tuple]], repeats: int, seconds: float) -> tuple[dict, dict]:
-    """Per way and turn: model-steps per second of all its processes, and CPU seconds per model-step."""
+    """Per way and turn: model-steps per second of all its processes, and CPU seconds per
+    model-step."""
     # JAX reads these when it starts; the others do not know them.
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     context = multiprocessing.get_context("spawn")
@@ -307,8 +319,9 @@ def measure(contestants: dict[str, list[tuple]], repeats: int, seconds: float) -
 
 
 def summary(speeds: dict, costs: dict, cores: dict) -> list[dict]:
-    """Per way the medians of model-steps per second and of the CPU time of one (of all threads together), and how many
-    times less CPU time it takes than each of BASES: the median of the ratios within a turn, and their range."""
+    """Per way the medians of model-steps per second and of the CPU time of one (of all threads
+    together), and how many times less CPU time it takes than each of BASES: the median of the
+    ratios within a turn, and their range."""
     rows = []
     for label, values in costs.items():
         row = {
@@ -369,7 +382,8 @@ def table(rows: list[dict]) -> str:
 
 
 def keep(path: Path, about: dict, node: str, result: dict) -> None:
-    """Put this machine's results for a node into the file, beside other machines' and the other node's."""
+    """Put this machine's results for a node into the file, beside other machines' and the other
+    node's."""
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     name = f"{about['cpu']}, {about['instructions']}, {about['cores']} cores"
     kept.setdefault(name, {})[node] = {"machine": about, **result}
@@ -398,9 +412,10 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # settings stay in that process
         about = pool.apply(machine)
     print(
-        f"{about['cpu']} ({about['instructions']}, {about['gflops_per_core']} GFLOP/s a core), {about['cores']} cores, "
-        f"torch {about['torch']}, jax {about['jax']}, load {about['load_before']}\n"
-        f"VAE ({args.node}), batch {BATCH}, Gumbel-Softmax, float32, median of {args.repeats} turns\n"
+        f"{about['cpu']} ({about['instructions']}, {about['gflops_per_core']} GFLOP/s a core), "
+        f"{about['cores']} cores, torch {about['torch']}, jax {about['jax']}, load {about['load_before']}\n"
+        f"VAE ({args.node}), batch {BATCH}, Gumbel-Softmax, float32, median of "
+        f"{args.repeats} turns\n"
     )
     contestants = ways(args.node, args.members, args.processes)
     cores = {
@@ -412,9 +427,10 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # its peak memory is its own
         bound = pool.apply(evaluation, (args.node,))
     print(
-        f"\nEvaluation with m = {SAMPLES}, one thread, {bound['mode']}: {bound['microseconds_per_sample']:.2f} us of CPU per "
-        f"image and sample, {bound['seconds_for_10000']:.0f} s for {IMAGES:,} images, after a preparation that "
-        f"took {bound['first_seconds']:.1f} s at most; peak memory {bound['peak_bytes'] / 1e9:.2f} GB"
+        f"\nEvaluation with m = {SAMPLES}, one thread, {bound['mode']}: "
+        f"{bound['microseconds_per_sample']:.2f} us of CPU per image and sample, "
+        f"{bound['seconds_for_10000']:.0f} s for {IMAGES:,} images, after a preparation that took "
+        f"{bound['first_seconds']:.1f} s at most; peak memory {bound['peak_bytes'] / 1e9:.2f} GB"
     )
     if args.json:
         result = {"batch": BATCH, "repeats": args.repeats, "rows": rows, "evaluation": bound}

@@ -1,4 +1,5 @@
-"""Bounds by many samples: one function of tensors for a chunk of samples, run in the modes of a step."""
+"""Bounds by many samples: one function of tensors for a chunk of samples, run in the modes of a
+step."""
 
 from __future__ import annotations
 
@@ -32,13 +33,15 @@ def mean_bound(
     r"""The mean over images of log (1/m) sum_i w_i, m = samples, in nats, [E] in float64.
 
     Args:
-        model: weights [E, ...]. bound: called as bound(x [E, B, D], m, uniform=..., chunk=..., **settings) for a part
-        of the samples, gives log (1/m) sum_i w_i per example [E, B]; it may use the model's tensors and its arguments.
-        images: [n, D], uint8. seeds: one per member. use: names the noise. ndim: axes [E, B, ...] of the model's nodes.
-        settings: name -> [E]. mode: of `gsbook.engine.step.MODES`; by default what suits so many samples here.
+        model: weights [E, ...]. bound: called as bound(x [E, B, D], m, uniform=..., chunk=...,
+        **settings) for a part of the samples, gives log (1/m) sum_i w_i per example [E, B]; it may
+        use the model's tensors and its arguments. images: [n, D], uint8. seeds: one per member.
+        use: names the noise. ndim: axes [E, B, ...] of the model's nodes. settings: name -> [E].
+        mode: of `gsbook.engine.step.MODES`; by default what suits so many samples here.
 
-    The noise of a sample depends on (seed, use, image, sample) alone, so that a member's bound does not depend on its
-    company; float32 products are exact to rounding here, whatever training allows (TF32 on CUDA).
+    The noise of a sample depends on (seed, use, image, sample) alone, so that a member's bound does
+    not depend on its company; float32 products are exact to rounding here, whatever training allows
+    (TF32 on CUDA).
 
     >>> model = gslib.models.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
     >>> images = torch.ones(30, 16, dtype=torch.uint8)

@@ -1,6 +1,8 @@
-"""Products with a matrix that is mostly zeros, for the CPU: built once from kernels.cpp, put in the place of dense ones.
+"""Products with a matrix that is mostly zeros, for the CPU: built once from kernels.cpp, put in the
+place of dense ones.
 
-Nine of ten entries of one-hot samples are zero, as are 87 in 100 binary pixels; a dense product multiplies them all.
+Nine of ten entries of one-hot samples are zero, as are 87 in 100 binary pixels; a dense product
+multiplies them all.
 """
 
 from __future__ import annotations
@@ -34,10 +36,12 @@ MOVES = {
 
 
 def load(folder: Path, compiler: str) -> bool:
-    """Make torch.ops.gsbook.rows and .columns available, building them into `folder` if need be; whether that worked.
+    """Make torch.ops.gsbook.rows and .columns available, building them into `folder` if need be;
+    whether that worked.
 
-    rows(bias, x, w) is bias + x @ w and columns(x, g) is x^T @ g, for float32 x [E, B, D] that may hold any numbers, fast
-    if most are 0. one_hot_max(x) marks the first maximum of each row of x [..., K]; uniform is `Noise`'s.
+    rows(bias, x, w) is bias + x @ w and columns(x, g) is x^T @ g, for float32 x [E, B, D] that may
+    hold any numbers, fast if most are 0. one_hot_max(x) marks the first maximum of each row of x
+    [..., K]; uniform is `Noise`'s.
     """
     if loaded:
         return loaded[0]
@@ -96,7 +100,8 @@ def _processor() -> str:
 
 
 def use(graph: fx.GraphModule) -> int:
-    """Put the sparse products where a factor is known to be sparse: pixels kept as bytes, one-hot samples. How many."""
+    """Put the sparse products where a factor is known to be sparse: pixels kept as bytes, one-hot
+    samples. How many."""
     count = 0
     for node in graph.graph.nodes:
         new = None

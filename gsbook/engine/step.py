@@ -1,4 +1,5 @@
-"""One step of training as one function of tensors that it changes in place: run as it is, compiled, or captured."""
+"""One step of training as one function of tensors that it changes in place: run as it is, compiled,
+or captured."""
 
 from __future__ import annotations
 
@@ -27,31 +28,38 @@ KEPT = ("model.", "baseline.", "velocity.")
 
 
 class Step:
-    """E runs of one program, and the step that all of them take: a batch, an estimate, momentum, the baseline's update.
+    """E runs of one program, and the step that all of them take: a batch, an estimate, momentum,
+    the baseline's update.
 
-    Everything that a step reads or changes is a tensor of `state` with a leading axis E, on the device: weights and
-    buffers of the model and the baseline (the very tensors of the modules), velocities, the epoch's order, the step's
-    number, learning rates, schedules (fill them in place), keys of the noise, and the sum of losses. So a step needs
-    nothing from the host, and the same source serves three modes:
+    Everything that a step reads or changes is a tensor of `state` with a leading axis E, on the
+    device: weights and buffers of the model and the baseline (the very tensors of the modules),
+    velocities, the epoch's order, the step's number, learning rates, schedules (fill them in
+    place), keys of the noise, and the sum of losses. So a step needs nothing from the host, and the
+    same source serves three modes:
 
     - "eager": operation by operation, all members at once. Needs nothing, costs most.
-    - "compiled": traced once through the estimator's own backward passes into one flat graph, which TorchInductor
-      compiles for one member; the members take turns, so that none can feel another. Needs a C++ compiler, on CUDA Triton.
+    - "compiled": traced once through the estimator's own backward passes into one flat graph, which
+      TorchInductor compiles for one member; the members take turns, so that none can feel another.
+      Needs a C++ compiler, on CUDA Triton.
     - "captured": a CUDA graph of the operations for all members at once. Ready in a second.
-    - "fused": a CUDA graph of the step that Triton has compiled for all members at once, which takes a while.
+    - "fused": a CUDA graph of the step that Triton has compiled for all members at once, which
+      takes a while.
 
     Args:
-        model: weights [E, ...], a module. program: images [E, B, D] (float) -> a `gslib` program of that model.
-        estimator: called as estimator(program, uniform=..., **schedules) and, with a baseline, baseline=...
-        images: [n, D], uint8. seeds: one per member. lr: learning rates [E]. batch: B. momentum: of SGD.
-        baseline: a `gslib.Baseline` with E members. sees: images -> what its network is given.
-        schedules: name -> [E], hyperparameters of the estimator. mode: one of `MODES`, by default eager.
+        model: weights [E, ...], a module. program: images [E, B, D] (float) -> a `gslib` program of
+        that model. estimator: called as estimator(program, uniform=..., **schedules) and, with a
+        baseline, baseline=... images: [n, D], uint8. seeds: one per member. lr: learning rates [E].
+        batch: B. momentum: of SGD. baseline: a `gslib.Baseline` with E members. sees: images ->
+        what its network is given. schedules: name -> [E], hyperparameters of the estimator. mode:
+        one of `MODES`, by default eager.
 
-    Raises RuntimeError where `mode` asks for a compiler or a device that is not there; see `usable`.
+    Raises RuntimeError where `mode` asks for a compiler or a device that is not there; see
+    `usable`.
 
     >>> model = gslib.models.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
     >>> step = Step(
-    ...     model, lambda x: partial(model.loss, x), gslib.ESTIMATORS["st"], torch.ones(20, 16, dtype=torch.uint8),
+    ...     model, lambda x: partial(model.loss, x), gslib.ESTIMATORS["st"],
+    ...     torch.ones(20, 16, dtype=torch.uint8),
     ...     seeds=[0, 1], lr=torch.full((2,), 1e-3), batch=10)
     >>> step.run(3)
     >>> step.number, step.losses().shape
@@ -137,7 +145,8 @@ class Step:
         return mean
 
     def kept(self) -> dict[str, Tensor]:
-        """What a saved state holds, each tensor [E, ...] and copied to the CPU: weights, velocities, the baseline's state."""
+        """What a saved state holds, each tensor [E, ...] and copied to the CPU: weights,
+        velocities, the baseline's state."""
         names = [n for n in self.state if n.startswith(KEPT) and n != "model.slope"]
         return {n: self.state[n].to("cpu", copy=True) for n in names}
 
@@ -150,7 +159,8 @@ class Step:
         self.state["losses"].zero_()
 
     def _shuffle(self, epoch: int) -> None:
-        """Each member's own order of the images in this epoch, a function of its seed and the epoch."""
+        """Each member's own order of the images in this epoch, a function of its seed and the
+        epoch."""
         n = len(self.images)
         orders = {
             s: torch.randperm(n, generator=stream("order", s, epoch)) for s in set(self.seeds)
@@ -159,7 +169,8 @@ class Step:
         self._order = epoch
 
     def _step(self, *tensors: Tensor) -> None:
-        """One step of the members whose state these tensors are (in the order of `state`, then the images)."""
+        """One step of the members whose state these tensors are (in the order of `state`, then the
+        images)."""
         *own, images = tensors
         state = dict(zip(self.state, own, strict=True))
         position = state["step"] % (len(images) // self.batch) * self.batch  # [E]
@@ -175,7 +186,8 @@ class Step:
                 network = getattr(baseline, "network", None) is not None
                 options["baseline"] = partial(baseline, x=self.sees(x)) if network else baseline
             loss = self.estimator(self.program(x), uniform=uniform, **options).mean(-1)  # [E]
-            # The sum keeps members apart; scaling by each one's rate here spares a pass over the weights.
+            # The sum keeps members apart; scaling by each one's rate here spares a pass over the
+            # weights.
             slopes = torch.autograd.grad(
                 (loss * state["lr"]).sum(), [held[n] for n in self.trained]
             )
@@ -224,9 +236,9 @@ def usable(mode: str, device: torch.device | str = "cpu") -> str:
 def best_mode(steps: int, device: torch.device | str = "cpu") -> str:
     """The mode for runs of so many steps; says so once where a compiler is missed.
 
-    It does not depend on how many runs there are or what is done already, so that a run has the same bits in any company
-    and after any interruption.
-    A short run that is made longer than `LONG` goes on compiled, equal to rounding only.
+    It does not depend on how many runs there are or what is done already, so that a run has the
+    same bits in any company and after any interruption. A short run that is made longer than `LONG`
+    goes on compiled, equal to rounding only.
 
     >>> best_mode(100)
     'eager'
@@ -258,7 +270,8 @@ def compiler() -> str | None:
 def prepared(
     function: Callable[..., None], state: list[Tensor], shared: list[Tensor], mode: str
 ) -> Callable[[], None]:
-    """function(*state, *shared) in a mode, for state [E, ...] and tensors that all members share."""
+    """function(*state, *shared) in a mode, for state [E, ...] and tensors that all members
+    share."""
     if mode == "eager":
         return partial(function, *state, *shared)
     if mode == "compiled":
@@ -271,13 +284,15 @@ def prepared(
 
 
 def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[..., None]:
-    """TorchInductor's compilation of a function that changes these tensors in place, for tensors of these shapes.
+    """TorchInductor's compilation of a function that changes these tensors in place, for tensors of
+    these shapes.
 
-    The function is traced below autograd, so gradients that it takes itself are part of the graph. What is compiled is kept
-    in the user's cache folder and found there by later processes.
+    The function is traced below autograd, so gradients that it takes itself are part of the graph.
+    What is compiled is kept in the user's cache folder and found there by later processes.
     """
     examples = [t.clone() for t in tensors]
-    # No pool of helpers, one core per process, and no pattern for softmax: its guards cost more than they save here.
+    # No pool of helpers, one core per process, and no pattern for softmax: its guards cost more
+    # than they save here.
     options = {"compile_threads": 1, "cpp.threads": 1, "pattern_matcher": False}
     with unchecked(), torch.no_grad(), _cache(), torch._inductor.config.patch(options):
         sparse = not tensors[0].is_cuda and kernels.load(
@@ -291,7 +306,8 @@ def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[.
 
 @contextmanager
 def _cache() -> Iterator[None]:
-    """Keep compiled code in the user's cache, for the time of the block; where the user named a folder, there."""
+    """Keep compiled code in the user's cache, for the time of the block; where the user named a
+    folder, there."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     if os.environ.get(name):
         yield
@@ -306,10 +322,12 @@ def _cache() -> Iterator[None]:
 def captured(
     function: Callable[..., None], state: list[Tensor], shared: list[Tensor]
 ) -> Callable[[], None]:
-    """A CUDA graph of function(*state, *shared), to be replayed; the warm-up's changes of `state` are undone.
+    """A CUDA graph of function(*state, *shared), to be replayed; the warm-up's changes of `state`
+    are undone.
 
-    Under a stream of the caller's own (`with torch.cuda.stream(...)`) it is captured on that one. Replay graphs that run
-    beside each other on the streams they were captured on: cuBLAS keeps one workspace per stream, and a graph its address.
+    Under a stream of the caller's own (`with torch.cuda.stream(...)`) it is captured on that one.
+    Replay graphs that run beside each other on the streams they were captured on: cuBLAS keeps one
+    workspace per stream, and a graph its address.
     """
     before, current = [t.clone() for t in state], torch.cuda.current_stream()
     side = torch.cuda.Stream() if current == torch.cuda.default_stream() else current
@@ -328,7 +346,8 @@ def captured(
 
 @contextmanager
 def holding(module: nn.Module, tensors: dict[str, Tensor]) -> Iterator[None]:
-    """Put other tensors in the place of a module's parameters and buffers, for the time of the block."""
+    """Put other tensors in the place of a module's parameters and buffers, for the time of the
+    block."""
     places = {}
     for name in tensors:
         owner, _, leaf = name.rpartition(".")

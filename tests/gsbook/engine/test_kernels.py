@@ -1,4 +1,4 @@
-"""The sparse products against dense ones in float64, on all sizes that take another path through the kernel."""
+"""The sparse products against dense ones in float64, on all paths through the kernel."""
 
 import os
 from pathlib import Path

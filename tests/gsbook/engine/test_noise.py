@@ -1,4 +1,4 @@
-"""Noise as a function of its place: uniform, without a trace of its counter, and the same in any company."""
+"""Noise as a function of its place: uniform, without a trace of its counter, the same anywhere."""
 
 import pytest
 import torch

@@ -123,7 +123,8 @@ def test_all_members_in_one_compiled_step_as_on_an_accelerator():
 
 @pytest.mark.parametrize(("model", "node", "estimator"), CELLS)
 def test_float64_against_a_loop_with_torchs_sgd(model, node, estimator):
-    """One lone model without an axis of members, in the terms of any PyTorch program, fed with the same noise."""
+    """One lone model without an axis of members, in the terms of any PyTorch program, fed with the
+    same noise."""
     step = make(model, node, estimator, members=[(1e-3, 5)], double=True)
     lone = (DiscreteVAE if model == "vae" else StochasticBinaryNetwork)(node, seeds=[5]).double()
     optimizer = torch.optim.SGD([p for p in lone.parameters()], lr=1e-3, momentum=0.9)
@@ -162,14 +163,16 @@ def test_float64_against_a_loop_with_torchs_sgd(model, node, estimator):
 
 @pytest.mark.parametrize(("model", "node", "estimator"), CELLS)
 def test_a_step_makes_no_tensor_on_another_device(model, node, estimator):
-    """On torch's device without values, which takes the paths of an accelerator and refuses tensors of the CPU."""
+    """On torch's device without values, which takes the paths of an accelerator and refuses tensors
+    of the CPU."""
     step = make(model, node, estimator, device="meta")
     with unchecked():
         step._step(*step.state.values(), step.images)
 
 
 def test_a_new_estimator_needs_nothing_of_the_engine():
-    """A leave-one-out score function on samples along a leading axis, as none of the estimators here has it."""
+    """A leave-one-out score function on samples along a leading axis, as none of the estimators
+    here has it."""
 
     def leave_one_out(program, *, samples=4, uniform=None):
         trace = Trace()
