@@ -1,8 +1,10 @@
-"""Time gslib's gumbel_softmax against torch's on the CPU, side by side: python benchmarks/gumbel_softmax.py
+"""Time gslib's gumbel_softmax against torch's on the CPU, side by side: python
+benchmarks/gumbel_softmax.py
 
-The two take turns, so that whatever else the machine does meets both; each number is a median over the turns, and the
-ratio is the median of the ratios of neighbouring turns. Exits with status 1 if ours is slower on a shape of 2,000 or
-more elements; below that, the fixed cost of a call counts, and ours looks at its arguments before it draws.
+The two take turns, so that whatever else the machine does meets both; each number is a median over
+the turns, and the ratio is the median of the ratios of neighbouring turns. Exits with status 1 if
+ours is slower on a shape of 2,000 or more elements; below that, the fixed cost of a call counts,
+and ours looks at its arguments before it draws.
 """
 
 from __future__ import annotations
@@ -65,10 +67,12 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     print(
-        f"torch {torch.__version__}, {args.threads} thread(s), float32, median of {args.repeats} interleaved turns"
+        f"torch {torch.__version__}, {args.threads} thread(s), float32, "
+        f"median of {args.repeats} interleaved turns"
     )
     print(
-        f"{'shape':<16}{'samples':<9}{'pass':<18}{'torch us':>10}{'gslib us':>10}{'torch / gslib':>15}"
+        f"{'shape':<16}{'samples':<9}{'pass':<18}{'torch us':>10}{'gslib us':>10}"
+        f"{'torch / gslib':>15}"
     )
     slower = 0
     for shape in SHAPES:

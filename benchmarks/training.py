@@ -413,7 +413,8 @@ def main() -> None:
         about = pool.apply(machine)
     print(
         f"{about['cpu']} ({about['instructions']}, {about['gflops_per_core']} GFLOP/s a core), "
-        f"{about['cores']} cores, torch {about['torch']}, jax {about['jax']}, load {about['load_before']}\n"
+        f"{about['cores']} cores, torch {about['torch']}, "
+        f"jax {about['jax']}, load {about['load_before']}\n"
         f"VAE ({args.node}), batch {BATCH}, Gumbel-Softmax, float32, median of "
         f"{args.repeats} turns\n"
     )

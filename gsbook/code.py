@@ -1,4 +1,5 @@
-"""What code a run's numbers come from: the modules it stands on, each with a hash of its syntax tree."""
+"""What code a run's numbers come from: the modules it stands on, each with a hash of its syntax
+tree."""
 
 from __future__ import annotations
 

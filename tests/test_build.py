@@ -1,4 +1,5 @@
-"""The strict build, on a book of one small chapter: what runs again when, what fails it, and that it needs no network."""
+"""The strict build, on a book of one small chapter: what runs again when, what fails it, and that
+it needs no network."""
 
 import json
 import os
@@ -74,7 +75,8 @@ def write(book, *cells):
 
 
 def build(book):
-    """Build as `make book` does; whether it passed, how many notebooks it ran, and all that it said."""
+    """Build as `make book` does; whether it passed, how many notebooks it ran, and all that it
+    said."""
     command = ["jupyter-book", "build", ".", "-W", "-n", "--keep-going"]
     environment = {
         **os.environ,

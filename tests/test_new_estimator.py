@@ -63,7 +63,8 @@ from dataclasses import replace
 assert gslib.check("leave_one_out", samples=20_000).unbiased
 images = torch.randint(0, 2, (20, 784), dtype=torch.uint8)
 about = {"source": "random", "sha256": {"train": "0"}, "images": None}
-toy = replace(TABLE1, load_data=lambda n: (dict.fromkeys(("train", "valid", "test"), images), about))
+splits = dict.fromkeys(("train", "valid", "test"), images)
+toy = replace(TABLE1, load_data=lambda n: (splits, about))
 config = Config("vae", "bernoulli", "leave_one_out", 1e-3, steps=1, batch=10, eval_every=1)
 size = EvaluationSize(samples=2, valid_samples=2)
 (record,) = run_job(toy, [config], size, True, checkpoints=Path("states"))

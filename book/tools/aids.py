@@ -1,7 +1,8 @@
 """The reader's aids: how long a chapter takes to read and to run, and what a link would show.
 
-Reading time counts the text, the code and the formulas of a chapter; exercises' solutions, the set-up cell and what the
-code prints are not counted. Run time is what the notebook took when the book was built, from MyST-NB's own record.
+Reading time counts the text, the code and the formulas of a chapter; exercises' solutions, the
+set-up cell and what the code prints are not counted. Run time is what the notebook took when the
+book was built, from MyST-NB's own record.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ WORDS, LINES, FORMULAS = 200, 20, 6  # of prose, of code and displayed, that one
 PDF = "gumbel-softmax-book.pdf"
 
 
-# --- time ------------------------------------------------------------------------------------------------------------
+# --- time -----------------------------------------------------------------------------------------
 
 
 def reading_minutes(doctree) -> int:
@@ -79,11 +80,12 @@ def show_times(app, doctree):
     )
 
 
-# --- where it is in the paper ----------------------------------------------------------------------------------------
+# --- where it is in the paper ---------------------------------------------------------------------
 
 
 def note_paper(app, doctree):
-    """In the margin beside a formula of the paper: which one it is there, with a link to the concordance."""
+    """In the margin beside a formula of the paper: which one it is there, with a link to the
+    concordance."""
     page = app.env.docname
     if not page.startswith("notebooks/") or "book/concordance" not in app.env.found_docs:
         return
@@ -129,14 +131,16 @@ def index_definitions(app, doctree):
     doctree.append(addnodes.index(entries=found))
 
 
-# --- previews --------------------------------------------------------------------------------------------------------
+# --- previews -------------------------------------------------------------------------------------
 
-# What a link to these shows. A page has the previews of its own targets; those of other pages are in previews.js.
+# What a link to these shows. A page has the previews of its own targets; those of other pages are
+# in previews.js.
 TARGET = re.compile(r"(equation-|fig-|term-).+")
 
 
 def preview(page: BeautifulSoup, name: str, folder: str) -> str:
-    """The HTML that stands for a target: a formula, a figure with its caption, or the text of a glossary entry."""
+    """The HTML that stands for a target: a formula, a figure with its caption, or the text of a
+    glossary entry."""
     target = page.find(id=name)
     if target is None:
         return ""
@@ -159,7 +163,8 @@ def preview(page: BeautifulSoup, name: str, folder: str) -> str:
 
 
 def write_previews(app, exception):
-    """Write _static/previews.js: what links to other pages of the book would show, and whether there is a PDF."""
+    """Write _static/previews.js: what links to other pages of the book would show, and whether
+    there is a PDF."""
     if exception is not None or app.builder.name != "html":
         return
     folder = Path(app.outdir)
@@ -189,7 +194,8 @@ def write_previews(app, exception):
 
 
 def note_pdf(folder: Path) -> None:
-    """Write _static/pdf.js, which names the PDF if it is there and no page that it holds is newer."""
+    """Write _static/pdf.js, which names the PDF if it is there and no page that it holds is
+    newer."""
     file = folder / PDF
     pages = [*folder.glob("notebooks/*.html"), *folder.glob("book/*.html")]
     fresh = file.exists() and all(path.stat().st_mtime <= file.stat().st_mtime for path in pages)

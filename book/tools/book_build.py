@@ -1,4 +1,5 @@
-"""Sphinx extension of the book: a cache keyed on gslib, MathJax shipped with the pages, the address from one place."""
+"""Sphinx extension of the book: a cache keyed on gslib, MathJax shipped with the pages, the address
+from one place."""
 
 import hashlib
 import importlib.util
@@ -33,7 +34,8 @@ MATHJAX = [  # what the pages can load, see mathjax3_config: no menu, and so no 
 
 
 def fingerprint():
-    """Hash of all that a chapter's output depends on beside the chapter: gslib, the records, budget, data, versions."""
+    """Hash of all that a chapter's output depends on beside the chapter: gslib, the records,
+    budget, data, versions."""
     digest = hashlib.sha256()
     for folder, pattern in (("gslib", "*.py"), ("gsbook", "*"), ("results", "*")):
         for path in sorted((ROOT / folder).rglob(pattern)):
@@ -48,7 +50,8 @@ def fingerprint():
 def configure(app, config):
     """Runs before the theme and MyST-NB read their configuration."""
     cache = Path(app.outdir).parent / "cache" / fingerprint()
-    # MyST-NB reads a page again when this path changes, and finds an empty cache there: everything runs again.
+    # MyST-NB reads a page again when this path changes, and finds an empty cache there: everything
+    # runs again.
     config.nb_execution_cache_path = str(cache)
     if cache.parent.is_dir():
         for old in cache.parent.iterdir():
@@ -68,7 +71,8 @@ def configure(app, config):
 
 
 def escape(app, what, name, obj, options, lines):
-    """Docstrings are written to be read in a terminal: keep the stars and bars of [*E, D] and p(x|z) as they are."""
+    """Docstrings are written to be read in a terminal: keep the stars and bars of [*E, D] and
+    p(x|z) as they are."""
     directive = False
     for i, line in enumerate(lines):
         directive = line.startswith(".. ") or (directive and (not line or line.startswith(" ")))
@@ -83,7 +87,8 @@ def escape(app, what, name, obj, options, lines):
 
 
 def check_images(app, doctree):
-    """Every image needs a text for readers who do not see it, and every figure of a chapter a caption."""
+    """Every image needs a text for readers who do not see it, and every figure of a chapter a
+    caption."""
     page = app.env.docname
     for image in doctree.findall(nodes.image):
         if not image.get("alt"):
@@ -100,7 +105,8 @@ def check_images(app, doctree):
 
 
 def renew_static(app, env, added, changed, removed):
-    """Sphinx copies the style and the scripts only when it reads a page: read the first where one of them changed."""
+    """Sphinx copies the style and the scripts only when it reads a page: read the first where one
+    of them changed."""
     copies = (
         (path, Path(app.outdir, "_static", path.name))
         for path in (ROOT / "book" / "_static").iterdir()
@@ -110,7 +116,8 @@ def renew_static(app, env, added, changed, removed):
 
 
 def mend_roles(app, page, template, context, doctree):
-    """Docutils marks references as a list of what is no list item, which confuses screen readers."""
+    """Docutils marks references as a list of what is no list item, which confuses screen
+    readers."""
     for wrong, right in (
         ('<div role="list" class="citation-list">', '<div class="citation-list">'),
         (' role="doc-biblioentry"', ""),

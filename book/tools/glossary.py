@@ -1,7 +1,9 @@
-"""The glossary and the chapters: each entry leads to the place that defines it, and first uses lead to the entry.
+"""The glossary and the chapters: each entry leads to the place that defines it, and first uses lead
+to the entry.
 
-book/glossary.md holds the entries. A chapter defines a term by printing it in bold; the lists below say which entry a
-bold phrase belongs to where the two are spelt differently, and which bold phrases are no terms.
+book/glossary.md holds the entries. A chapter defines a term by printing it in bold; the lists below
+say which entry a bold phrase belongs to where the two are spelt differently, and which bold phrases
+are no terms.
 """
 
 from __future__ import annotations
@@ -114,7 +116,8 @@ def in_bold() -> list[tuple[str, str]]:
 
 
 def homes() -> dict[str, str]:
-    """Main term of each entry -> the page that explains it: where it is first in bold, or else another of its terms."""
+    """Main term of each entry -> the page that explains it: where it is first in bold, or else
+    another of its terms."""
     first: dict[str, str] = {}
     for page, phrase in in_bold():
         first.setdefault(key(SPELLINGS.get(key(phrase), phrase)), page)
@@ -129,11 +132,12 @@ def anchor(term: str) -> str:
     return "def-" + re.sub(r"\W+", "-", term.lower()).strip("-")
 
 
-# --- while Sphinx reads a page ---------------------------------------------------------------------------------------
+# --- while Sphinx reads a page --------------------------------------------------------------------
 
 
 def connect(app, doctree):
-    """Give definitions an anchor, entries a link to it, and first uses in a chapter a link to the entry."""
+    """Give definitions an anchor, entries a link to it, and first uses in a chapter a link to the
+    entry."""
     page = app.env.docname
     if PAGE not in app.env.found_docs or not (page == PAGE or page.startswith("notebooks/")):
         return
@@ -148,7 +152,8 @@ def connect(app, doctree):
 
 
 def mark_definitions(app, doctree, page) -> set[str]:
-    """Anchors at the bold phrases; the main terms that this chapter defines, here for the first time or again."""
+    """Anchors at the bold phrases; the main terms that this chapter defines, here for the first
+    time or again."""
     home, defined = homes(), set()
     for bold in doctree.findall(nodes.strong):
         term = entry_of(bold.astext())
@@ -207,7 +212,8 @@ NOT_TEXT = (
 
 
 def running(text) -> bool:
-    """Whether a piece of text is running text: no heading, code, formula, link or table, and in no exercise."""
+    """Whether a piece of text is running text: no heading, code, formula, link or table, and in no
+    exercise."""
     node = text.parent
     while node is not None:
         if (

@@ -1,10 +1,11 @@
-"""Print the built book as one PDF: all pages in order, with bookmarks, page numbers and links that work inside it.
+"""Print the built book as one PDF: all pages in order, with bookmarks, page numbers and links that
+work inside it.
 
     python book/tools/pdf.py     (make pdf)
 
-The articles of _build/html become one page, _build/pdf/book.html: solutions are open, the set-up cells and what only works
-on a screen are left out, the theme is the light one. Chromium prints it to _build/html/gumbel-softmax-book.pdf, and the
-book then links to that.
+The articles of _build/html become one page, _build/pdf/book.html: solutions are open, the set-up
+cells and what only works on a screen are left out, the theme is the light one. Chromium prints it
+to _build/html/gumbel-softmax-book.pdf, and the book then links to that.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def whole() -> str:
 {"".join(f'<link rel="stylesheet" href="../html/{style}">' for style in styles)}
 <script>{mathjax}</script><script defer src="../html/_static/mathjax/startup.js"></script>
 </head><body><main class="bd-content">
-<section class="title-page"><img src="../html/_static/logo.svg" alt=""><p class="book-title">{escape(config["title"])}</p>
+<section class="title-page"><img src="../html/_static/logo.svg" alt="">
+<p class="book-title">{escape(config["title"])}</p>
 <p>{escape(config["author"])}</p><p>{datetime.date.today():%-d %B %Y}</p><p>{escape(address())}</p>
 <p>{escape(config["html"]["extra_footer"].strip())}</p></section>
 <nav class="book-contents"><p class="book-title">Contents</p><ul>{"".join(contents)}</ul></nav>
@@ -132,7 +134,8 @@ def main() -> int:
     program = chromium()
     if not program:
         raise SystemExit(
-            "Chromium prints the PDF, and it is not here: install it (Debian: apt-get install chromium), or "
+            "Chromium prints the PDF, and it is not here: install it (Debian: "
+            "apt-get install chromium), or "
             "set CHROMIUM to its program."
         )
     from playwright.sync_api import sync_playwright

@@ -2,8 +2,8 @@
 
     python book/tools/pictures.py
 
-All three show draws of the Gumbel-Softmax distribution with three classes. Their greys and colours can be read on a
-white and on a dark page alike, since README.md is shown on either.
+All three show draws of the Gumbel-Softmax distribution with three classes. Their greys and colours
+can be read on a white and on a dark page alike, since README.md is shown on either.
 """
 
 from pathlib import Path
@@ -23,7 +23,8 @@ GREY = "#808080"
 
 
 def draws(tau, n, seed=1):
-    """n points of the plane for n draws [n, 3] at temperature tau, and the class that each draw is closest to."""
+    """n points of the plane for n draws [n, 3] at temperature tau, and the class that each draw is
+    closest to."""
     generator = torch.Generator().manual_seed(seed)
     y = functional.gumbel_softmax(
         PROBS.log().expand(n, 3), tau, uniform=lambda t: torch.rand(t.shape, generator=generator)
@@ -67,7 +68,8 @@ def triangle(points, classes, radius, width):
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{COLORS[k]}"/>'
         for (x, y), k in zip(map(place, points), classes, strict=True)
     ]
-    outline = f'<polygon points="{corners}" fill="none" stroke="{GREY}" stroke-width="{width}" stroke-linejoin="round"/>'
+    look = f'fill="none" stroke="{GREY}" stroke-width="{width}" stroke-linejoin="round"'
+    outline = f'<polygon points="{corners}" {look}/>'
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
     return "\n".join([head, outline, *dots, "</svg>"]) + "\n"
 

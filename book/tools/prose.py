@@ -16,13 +16,15 @@ import sys
 
 from repository import ROOT
 
-UNIT = r"(?:nats?\b|%|per\s+cent\b|percentage\b|(?:[×x]|times|-?fold)(?=$|[\s,.;:)])|ms\b|milliseconds?\b|seconds?\b)"
+UNIT = r"(?:nats?\b|%|per\s+cent\b|percentage\b|(?:[×x]|times|-?fold)(?=$|[\s,.;:)])|"
+UNIT += r"ms\b|milliseconds?\b|seconds?\b)"
 RESULT = re.compile(rf"(?<![\w.])[-−+]?\d+\.\d+\s*(?:±\s*\d+(?:\.\d+)?\s*)?{UNIT}")
 ALLOWED = re.compile(
     r"\{cite[^}]*\}|\bthe paper\b|\bpaper's\b|\bthe authors'|\{glue|\bsuppose\b", re.IGNORECASE
 )
 NOT_PROSE = (
-    r"^(`{3,}|~{3,})\{?(?:bibliography|code-cell|code|python|bash|text|math|list-table)\b.*?^\1\s*$",  # fenced code
+    # fenced code
+    r"^(`{3,}|~{3,})\{?(?:bibliography|code-cell|code|python|bash|text|math|list-table)\b.*?^\1\s*$",
     r"\$\$.*?\$\$",
     r"(?<!\\)\$[^$\n]+\$",
     r"\]\([^)]*\)",

@@ -63,7 +63,8 @@ class Checkpoints:
             files.write(self.path(config), save(state, metadata=metadata))
 
     def load(self, trainer: Trainer) -> None:
-        """Bring the trainer to its members' saved states, if they have one (all at the same step)."""
+        """Bring the trainer to its members' saved states, if they have one (all at the same
+        step)."""
         found = [self._open(c) for c in trainer.configs] if self.step(trainer.configs[0]) else []
         if not found:
             return

@@ -49,7 +49,8 @@ def environment(device: torch.device) -> dict:
     cuda = device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(device) if cuda else processor(),
-        # One name of a processor can stand for several sets of instructions, which round differently.
+        # One name of a processor can stand for several sets of instructions, which round
+        # differently.
         "capability": str(torch.cuda.get_device_capability(device)) if cuda else capability(),
         "torch": torch.__version__,
         "python": platform.python_version(),

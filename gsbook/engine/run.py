@@ -1,4 +1,5 @@
-"""What every trainer shares: the learning curve, the loop between its points, and noise by member."""
+"""What every trainer shares: the learning curve, the loop between its points, and noise by
+member."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Drawings of networks whose layers and shapes are read off the model, so that a drawing cannot differ from the code."""
+"""Drawings of networks whose layers and shapes are read off the model, so that a drawing cannot
+differ from the code."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ SLANT = 0.4  # of the edges that lead away from the reader
 class Layer:
     """One layer as it ran, with its shapes without the batch axis.
 
-    branch: its input is another input of the network, and its output is added to that of the layer before.
+    branch: its input is another input of the network, and its output is added to that of the layer
+    before.
 
     >>> Layer("linear", (784,), (200,)).shape
     (200,)
@@ -38,10 +40,13 @@ class Layer:
 
 
 def layers(model: nn.Module, run: Callable[[], object]) -> list[Layer]:
-    """The layers with weights that `run` passes in `model`, in this order, as forward hooks see them.
+    """The layers with weights that `run` passes in `model`, in this order, as forward hooks see
+    them.
 
-    >>> model = nn.Sequential(nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(1568, 5))
-    >>> [(layer.text, layer.shape, layer.relu) for layer in layers(model, lambda: model(torch.zeros(1, 1, 28, 28)))]
+    >>> halving = nn.Conv2d(1, 8, 3, stride=2, padding=1)
+    >>> model = nn.Sequential(halving, nn.ReLU(), nn.Flatten(), nn.Linear(1568, 5))
+    >>> found = layers(model, lambda: model(torch.zeros(1, 1, 28, 28)))
+    >>> [(layer.text, layer.shape, layer.relu) for layer in found]
     [('conv 3, stride 2', (8, 14, 14), True), ('linear', (5,), False)]
     """
     found: list[Layer] = []
@@ -73,12 +78,14 @@ def _text(module: nn.Module) -> str:
 def networks(rows: dict[str, tuple[tuple[str, ...], list[Layer], str]], axes=None):
     """Draw networks, one below the other; returns the axes.
 
-    rows: title -> (names of the inputs, `layers`, name of the output). A tensor is a box, as high as its image and the
-    wider the more channels it has; its shape stands below it, and above an arrow the layer that makes the next one. The
-    second and further inputs, one for each branch, come from above.
+    rows: title -> (names of the inputs, `layers`, name of the output). A tensor is a box, as high
+    as its image and the wider the more channels it has; its shape stands below it, and above an
+    arrow the layer that makes the next one. The second and further inputs, one for each branch,
+    come from above.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU())
-    >>> axes = networks({"q(y | x)": (("x",), layers(model, lambda: model(torch.zeros(1, 1, 28, 28))), "logits")})
+    >>> found = layers(model, lambda: model(torch.zeros(1, 1, 28, 28)))
+    >>> axes = networks({"q(y | x)": (("x",), found, "logits")})
     >>> [text.get_text() for text in axes[0].texts if text.get_text()]
     ['x\\n1×28×28', 'conv 3\\nReLU', 'logits\\n8×26×26']
     """
@@ -91,7 +98,8 @@ def networks(rows: dict[str, tuple[tuple[str, ...], list[Layer], str]], axes=Non
         last = [layer for layer in found if not layer.branch][-1]
         for layer in found:
             if layer.branch:
-                text = f"{names.pop(1)}: {_shape(layer.source)} → {_shape(layer.shape)},\nadded before the ReLU"
+                text = f"{names.pop(1)}: {_shape(layer.source)} → {_shape(layer.shape)},"
+                text += "\nadded before the ReLU"
                 style = {
                     "arrowprops": _ARROW | {"relpos": (0.04, 0)},
                     "fontsize": 9,
@@ -152,13 +160,14 @@ _ROUTES = {
 
 
 def computation_graph(layout, forward, backward="", *, blocked="", notes=None, ax=None):
-    """Draw a stochastic computation graph after Schulman et al. (2015, arXiv:1506.05254); returns the axes.
+    """Draw a stochastic computation graph after Schulman et al. (2015, arXiv:1506.05254); returns
+    the axes.
 
-    layout: the nodes as text, rows on lines, two spaces or more between them: ``[a]`` is computed, ``(z)`` sampled,
-    ``<f>`` the loss, a bare name an input or parameters, and a dot an empty place. ``forward``, ``backward`` and
-    ``blocked`` are edges as text: "a>b>c, d>b" is three of them. Values run along solid arrows, slopes along dashed
-    ones beside them; a blocked slope has a cross. ``notes``: name -> text beside that node. An edge to an unknown
-    node raises ``KeyError``.
+    layout: the nodes as text, rows on lines, two spaces or more between them: ``[a]`` is computed,
+    ``(z)`` sampled, ``<f>`` the loss, a bare name an input or parameters, and a dot an empty place.
+    ``forward``, ``backward`` and ``blocked`` are edges as text: "a>b>c, d>b" is three of them.
+    Values run along solid arrows, slopes along dashed ones beside them; a blocked slope has a
+    cross. ``notes``: name -> text beside that node. An edge to an unknown node raises ``KeyError``.
 
     >>> ax = computation_graph("[a]  (z)  <f>", "a>z>f", blocked="f>z")
     >>> [text.get_text() for text in ax.texts[:3]]
@@ -190,7 +199,8 @@ def computation_graph(layout, forward, backward="", *, blocked="", notes=None, a
             unknown = {start, end} - place.keys()
             if unknown:
                 raise KeyError(
-                    f"edge {start}>{end}: the layout has no node {unknown}; it has {', '.join(place)}"
+                    f"edge {start}>{end}: the layout has no node {unknown}; it has "
+                    f"{', '.join(place)}"
                 )
             a, b = place[start], place[end]
             along = (b - a) / np.hypot(*(b - a))

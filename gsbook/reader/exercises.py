@@ -1,8 +1,9 @@
-"""The checks of the book's exercises: `check("ex-…", answer)` says whether an answer is right, or gives a hint.
+"""The checks of the book's exercises: `check("ex-…", answer)` says whether an answer is right, or
+gives a hint.
 
-The exercises stand in `gsbook.answers`, a module for each chapter. An answer is a value or a function, and functions are
-compared by what they return for the arguments that the exercise brings. A wrong answer raises nothing, so that a notebook
-runs to its end while its blanks are still empty.
+The exercises stand in `gsbook.answers`, a module for each chapter. An answer is a value or a
+function, and functions are compared by what they return for the arguments that the exercise brings.
+A wrong answer raises nothing, so that a notebook runs to its end while its blanks are still empty.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ BLANK = "Not answered yet: put your answer in place of the three dots."
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an answer passed, and what to tell the reader. Shown as its message; true if it passed.
+    """Whether an answer passed, and what to tell the reader. Shown as its message; true if it
+    passed.
 
     >>> Verdict(False, "Look at the sign.")
     Look at the sign.

@@ -32,12 +32,12 @@ def svg(figure):
 
 
 def figure_data(figure):
-    """What a figure draws, as CSV: a row for each point of a line, dot, tip of a bar, end of a stroke, edge of a
-    band or cell of a heat map.
+    """What a figure draws, as CSV: a row for each point of a line, dot, tip of a bar, end of a
+    stroke, edge of a band or cell of a heat map.
 
-    Columns: panel (1, 2, … among the axes), its title, series (the label), kind, x, y, and upper, the other edge of a
-    band. x and y are called as the axes are, where all panels agree. Axes that are switched off have no scale, so for
-    pictures and graphs the text is empty.
+    Columns: panel (1, 2, … among the axes), its title, series (the label), kind, x, y, and upper,
+    the other edge of a band. x and y are called as the axes are, where all panels agree. Axes that
+    are switched off have no scale, so for pictures and graphs the text is empty.
 
     >>> figure, ax = plt.subplots()
     >>> _ = ax.plot([0, 1], [0.5, 0.25], label="loss")
@@ -115,7 +115,8 @@ def _drawn(ax):
 
 
 def _cells(ax, values):
-    """(row, "cell", column, value, "") of a heat map, by the names at its axes or else by number."""
+    """(row, "cell", column, value, "") of a heat map, by the names at its axes or else by
+    number."""
     names = [
         [label.get_text() for label in labels] if len(labels) == size else [*range(1, size + 1)]
         for labels, size in zip(

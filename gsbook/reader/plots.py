@@ -1,8 +1,9 @@
 """One look for every figure of the book.
 
-Figures are drawn for a white page: dark ink on a transparent sheet. The book's style sheet inverts their lightness
-in dark mode. Estimators keep one colour, one line style and one marker through the whole book, so that no figure
-needs colour to be read. The colours are Okabe and Ito's, darkened to a contrast of at least 3:1 on white.
+Figures are drawn for a white page: dark ink on a transparent sheet. The book's style sheet inverts
+their lightness in dark mode. Estimators keep one colour, one line style and one marker through the
+whole book, so that no figure needs colour to be read. The colours are Okabe and Ito's, darkened to
+a contrast of at least 3:1 on white.
 """
 
 import ast
@@ -105,9 +106,10 @@ _STYLE = {
 def use_style():
     """Set the book's look for every figure drawn from here on.
 
-    In a notebook, figures become SVG without a date, so that equal figures are equal files. Colab shows outputs on
-    its own dark sheet, which would hide dark ink: there the figure brings a white one. Where GSLIB_KIT is set, as while
-    the book is built, the outputs also have each figure as PDF and, as their plain text, its data.
+    In a notebook, figures become SVG without a date, so that equal figures are equal files. Colab
+    shows outputs on its own dark sheet, which would hide dark ink: there the figure brings a white
+    one. Where GSLIB_KIT is set, as while the book is built, the outputs also have each figure as
+    PDF and, as their plain text, its data.
 
     >>> use_style()
     >>> plt.rcParams["axes.facecolor"]
@@ -132,8 +134,8 @@ def use_style():
 def estimator_style(name, **changes):
     """Keywords for ``ax.plot`` that draw one estimator as everywhere in the book.
 
-    ``ax.plot(tau, bias, **estimator_style("gumbel_softmax"))`` sets colour, line style, marker and label; ``changes``
-    override them. An unknown name raises ``KeyError`` with the known ones.
+    ``ax.plot(tau, bias, **estimator_style("gumbel_softmax"))`` sets colour, line style, marker and
+    label; ``changes`` override them. An unknown name raises ``KeyError`` with the known ones.
 
     >>> estimator_style("st", color="black")
     {'color': 'black', 'linestyle': ':', 'marker': 'v', 'label': 'ST'}
@@ -152,9 +154,9 @@ def estimator_style(name, **changes):
 def digits(images, ax=None, *, columns=10, gap=2):
     """Draw images side by side, row by row, as dark ink on a transparent sheet; returns the axes.
 
-    images: [n, 784] (28 x 28), [n, 392] (the 14 x 28 half of a digit) or [n, height, width]; a tensor or an array,
-    in 0..1 or, as bytes, in 0..255. ``columns`` images stand in a row, ``gap`` pixels apart. Another shape raises
-    ``ValueError``.
+    images: [n, 784] (28 x 28), [n, 392] (the 14 x 28 half of a digit) or [n, height, width]; a
+    tensor or an array, in 0..1 or, as bytes, in 0..255. ``columns`` images stand in a row, ``gap``
+    pixels apart. Another shape raises ``ValueError``.
 
     >>> digits(np.ones((20, 784))).images[0].get_size()  # two rows of ten
     (58, 298)
@@ -188,11 +190,12 @@ def digits(images, ax=None, *, columns=10, gap=2):
 
 
 def learning_curves(cells, ax=None, *, curve="test"):
-    """Draw recorded learning curves, the mean and the range over seeds for each estimator; returns the axes.
+    """Draw recorded learning curves, the mean and the range over seeds for each estimator; returns
+    the axes.
 
-    cells: estimator -> `Cell`, as `results.row` of Table 1 gives them; none is drawn as an empty frame that
-    says so. curve: "test", "valid" or "train". The first tenth of training is cut off at the top. Diverged runs count
-    up to where they diverged.
+    cells: estimator -> `Cell`, as `results.row` of Table 1 gives them; none is drawn as an empty
+    frame that says so. curve: "test", "valid" or "train". The first tenth of training is cut off at
+    the top. Diverged runs count up to where they diverged.
 
     >>> learning_curves({}).texts[0].get_text()
     'not run yet'
@@ -234,9 +237,9 @@ def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
     """Draw a table of numbers as shades, each number in its cell; returns the axes.
 
     values: [rows, columns], a DataFrame, an array or a tensor; rows that are estimators get their
-    names, and a cell without a number stays empty. center: the number where the shade is that of the
-    page; smaller ones are then blue, larger ones orange. fmt: how a number is written. options: for
-    `seaborn.heatmap`.
+    names, and a cell without a number stays empty. center: the number where the shade is that of
+    the page; smaller ones are then blue, larger ones orange. fmt: how a number is written. options:
+    for `seaborn.heatmap`.
 
     >>> ax = heat_map([[1.0, 2.5], [3.0, 4.0]])
     >>> [text.get_text() for text in ax.texts]
@@ -261,7 +264,8 @@ def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
 
 
 def seeds(values, ax=None, *, interval=None, label="nats"):
-    """Draw distributions over seeds, one below the other: seeds as dots, mean and interval in black.
+    """Draw distributions over seeds, one below the other: seeds as dots, mean and interval in
+    black.
 
     values: estimator (or another name) -> one number per seed. interval: (numbers) -> (low, high),
     drawn where there are two numbers or more. label: of the axis. A name without numbers keeps its
@@ -304,7 +308,8 @@ def nothing(ax, text="not run yet"):
 
 
 def table(frame, decimals=1):
-    """A pandas DataFrame as a table of the page: estimators by their names, numbers rounded, a dash where there is none.
+    """A pandas DataFrame as a table of the page: estimators by their names, numbers rounded, a dash
+    where there is none.
 
     >>> import pandas as pd
     >>> "Gumbel-Softmax" in table(pd.DataFrame({"nats": [101.25]}, index=["gumbel_softmax"])).data
@@ -319,7 +324,8 @@ def table(frame, decimals=1):
 
 
 def source(*functions):
-    """Show functions or methods as they stand in their module, without their docstrings, as a highlighted code block.
+    """Show functions or methods as they stand in their module, without their docstrings, as a
+    highlighted code block.
 
     The text comes from `inspect.getsource`, so that what a page shows is what runs.
 

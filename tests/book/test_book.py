@@ -35,7 +35,8 @@ BUILT = shutil.ignore_patterns(
 )
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-# What has no number of its own stands before the first chapter; the summary asks nothing of its reader.
+# What has no number of its own stands before the first chapter; the summary asks nothing of its
+# reader.
 CHAPTERS = [path for path in NOTEBOOKS if not path.stem.startswith("00_")]
 TAUGHT = [path for path in NOTEBOOKS if path.stem != "00_in_one_page"]
 

@@ -85,7 +85,10 @@ def test_the_readers_own_estimator():
     report = gslib.check(lambda program: 1.02 * my_score_function(program), samples=100_000)
     assert not report.unbiased  # two per cent too much is found
     assert report.estimator.startswith("<lambda>")
-    needs_noise = lambda program, *, uniform: ESTIMATORS["sf"](program, uniform=uniform)  # noqa: E731
+
+    def needs_noise(program, *, uniform):
+        return ESTIMATORS["sf"](program, uniform=uniform)
+
     assert gslib.check(needs_noise, samples=20_000).unbiased
 
 

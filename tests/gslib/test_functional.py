@@ -109,7 +109,7 @@ def test_the_ends_of_the_unit_interval_are_finite(dtype, stub, hard, device):
 @pytest.mark.parametrize("noise", [gumbel, logistic])
 def test_noise_is_finite_at_the_ends(noise):
     for dtype in (torch.float32, torch.float64):
-        ends = noise_like(torch.zeros(2), lambda t: torch.tensor([0.0, 1.0], dtype=dtype))  # noqa: B023
+        ends = noise_like(torch.zeros(2), lambda t, d=dtype: torch.tensor([0.0, 1.0], dtype=d))
         assert noise(ends).isfinite().all()
         assert noise(ends).diff() > 10
 

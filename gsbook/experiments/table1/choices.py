@@ -15,9 +15,11 @@ from gsbook.records import Records
 
 @dataclass(frozen=True)
 class PricedChoice:
-    """A choice that is priced: in these cells, runs with `change`, each paired with one of the same seed without it.
+    """A choice that is priced: in these cells, runs with `change`, each paired with one of the same
+    seed without it.
 
-    start: what the other run has instead, where that is a matter of the search and no default of `Config`.
+    start: what the other run has instead, where that is a matter of the search and no default of
+    `Config`.
 
     >>> PRICED[0].change
     {'kl': 'sampled'}
@@ -56,9 +58,11 @@ BUDGETS = {
 
 
 def leader(cell: str, budget: Budget, records: Records) -> Config:
-    """The config that led the search of a cell in the records of Table 1; where none is recorded, the largest rate.
+    """The config that led the search of a cell in the records of Table 1; where none is recorded,
+    the largest rate.
 
-    >>> leader("vae-bernoulli-darn", BUDGETS["smoke"], Records("none")).lr  # nothing is recorded: the largest rate
+    # nothing is recorded: the largest rate
+    >>> leader("vae-bernoulli-darn", BUDGETS["smoke"], Records("none")).lr
     0.003
     """
     bounds = {key: run["valid_bound"] for key, run in results.search(records, cell).items()}
@@ -70,7 +74,8 @@ def leader(cell: str, budget: Budget, records: Records) -> Config:
 
 
 def priced(cell: str, budget: Budget, records: Records) -> list[Config]:
-    """The runs that price the choices in a cell: for each seed the leader, and the leader with each change.
+    """The runs that price the choices in a cell: for each seed the leader, and the leader with each
+    change.
 
     >>> len(priced(PRICED[0].cells[0], BUDGETS["smoke"], Records("none"))) > 1
     True

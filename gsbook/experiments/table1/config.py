@@ -74,7 +74,8 @@ class Config:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.model == "sbn" and (self.kl != "analytic" or not self.learned_prior):
             raise ValueError(
-                "kl and learned_prior belong to the VAE; the SBN has neither, leave them at their defaults"
+                "kl and learned_prior belong to the VAE; the SBN has neither, leave them at "
+                "their defaults"
             )
 
     @property
@@ -89,7 +90,8 @@ class Config:
 
     @property
     def trajectory(self) -> str:
-        """A name for everything but the number of steps: runs of one trajectory share their first steps exactly."""
+        """A name for everything but the number of steps: runs of one trajectory share their first
+        steps exactly."""
         changed = [
             f"{f.name}={getattr(self, f.name)}"
             for f in fields(self)
@@ -104,7 +106,8 @@ class Config:
         return f"{self.trajectory}_steps={self.steps}"
 
     def tau(self, step: int) -> float:
-        """Temperature at a step: max(tau_min, exp(-r t)), constant between multiples of anneal_every (section 4.2)."""
+        """Temperature at a step: max(tau_min, exp(-r t)), constant between multiples of
+        anneal_every (section 4.2)."""
         return max(
             self.tau_min,
             math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)),

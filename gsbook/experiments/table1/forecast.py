@@ -1,6 +1,7 @@
 """How long is long enough: a power law through validation bounds, and what it says of longer runs.
 
-    python -m gsbook.experiments.table1.forecast 500000     predict Table 1: results/predictions.json
+    python -m gsbook.experiments.table1.forecast 500000     predict Table 1:
+    results/predictions.json
 
 A prediction is made once, before the runs that it is about: the file is not written over.
 """

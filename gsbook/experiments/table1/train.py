@@ -1,7 +1,9 @@
-"""Training many runs as one program: the leading ensemble axis holds learning rates, seeds and schedules.
+"""Training many runs as one program: the leading ensemble axis holds learning rates, seeds and
+schedules.
 
-Everything random is a function of the run's seed and the position in training, so that a member's numbers do not depend
-on its company, and a run that is stopped at a checkpoint and taken up again gives the same numbers.
+Everything random is a function of the run's seed and the position in training, so that a member's
+numbers do not depend on its company, and a run that is stopped at a checkpoint and taken up again
+gives the same numbers.
 """
 
 from __future__ import annotations
@@ -36,9 +38,11 @@ def load_data(images: int | None = None) -> tuple[dict, dict]:
 
 
 def build_model(configs: list[Config], size=None, data: int = 784):
-    """The untrained ensemble [E, ...] of these configs, which differ in learning rate, seed and schedule at most.
+    """The untrained ensemble [E, ...] of these configs, which differ in learning rate, seed and
+    schedule at most.
 
-    >>> build_model([Config("vae", "bernoulli", "st", lr=lr) for lr in (1e-3, 1e-4)]).encoder.weight.shape
+    >>> configs = [Config("vae", "bernoulli", "st", lr=lr) for lr in (1e-3, 1e-4)]
+    >>> build_model(configs).encoder.weight.shape
     torch.Size([2, 784, 200])
     """
     first = configs[0]
@@ -209,7 +213,8 @@ def _check_compatible(configs: list[Config]) -> None:
         for name, value in c.to_dict().items():
             if name not in free and value != getattr(configs[0], name):
                 raise ValueError(
-                    f"runs of one ensemble may differ in {', '.join(sorted(free))} only, but {name} is "
+                    f"runs of one ensemble may differ in {', '.join(sorted(free))} only, but "
+                    f"{name} is "
                     f"{getattr(configs[0], name)!r} and {value!r}; train them apart"
                 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields
 
-# Method of Table 2 -> the estimator of its unlabelled term. The last one trains q(y|x) alone, on the labelled images.
+# Method of Table 2 -> the estimator of its unlabelled term. The last one trains q(y|x) alone, on
+# the labelled images.
 METHODS = {
     "marginalisation": "exact",
     "gumbel_softmax": "gumbel_softmax",
@@ -64,7 +65,8 @@ class FewLabels:
 
     @property
     def trajectory(self) -> str:
-        """A name for everything but the number of steps: runs of one trajectory share their first steps exactly."""
+        """A name for everything but the number of steps: runs of one trajectory share their first
+        steps exactly."""
         changed = [
             f"{f.name}={getattr(self, f.name)}"
             for f in fields(self)
@@ -79,7 +81,8 @@ class FewLabels:
         return f"{self.trajectory}_steps={self.steps}"
 
     def tau(self, step: int) -> float:
-        """Temperature at a step (section 4.3: r = 3e-5, every 2000 steps, which runs of fewer steps scale)."""
+        """Temperature at a step (section 4.3: r = 3e-5, every 2000 steps, which runs of fewer steps
+        scale)."""
         return max(
             self.tau_min,
             math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)),

@@ -50,7 +50,8 @@ BUDGETS = {
 
 
 def candidates(method: str, budget: Budget) -> list[FewLabels]:
-    """The configs among which alpha is chosen, at seed 0; without the generative half alpha changes nothing.
+    """The configs among which alpha is chosen, at seed 0; without the generative half alpha changes
+    nothing.
 
     >>> [len(candidates(method, BUDGETS["paper"])) for method in ("gumbel_softmax", "supervised")]
     [10, 1]

@@ -73,7 +73,8 @@ def speed_cell(classes: int) -> str:
 def time_steps(
     method: str, classes: int, seconds: float, device: str = "cpu"
 ) -> tuple[float, float]:
-    """(steps per second, megabytes that a step holds for its way back), for MNIST's images with random labels of k classes.
+    """(steps per second, megabytes that a step holds for its way back), for MNIST's images with
+    random labels of k classes.
 
     The median of the times of single steps, after a warm-up; one thread.
 
@@ -119,10 +120,11 @@ def held_for_backward(function: Callable[[], torch.Tensor]) -> int:
 
 
 def measure_speed(records: Records, budget, *, device: str | None = None) -> None:
-    """Figure 5a: time both methods for every number of classes, in turns, and record a line per repeat.
+    """Figure 5a: time both methods for every number of classes, in turns, and record a line per
+    repeat.
 
-    On an otherwise idle machine: one process at a time, one thread. Repeats that are recorded already, by the present
-    code, are not made again.
+    On an otherwise idle machine: one process at a time, one thread. Repeats that are recorded
+    already, by the present code, are not made again.
 
     >>> measure_speed(records("none"), replace(BUDGETS["smoke"], classes=()))  # nothing to do
     """
@@ -169,9 +171,9 @@ def measure_speed(records: Records, budget, *, device: str | None = None) -> Non
 
 
 def speed(records: Records):
-    """Figure 5a as a DataFrame by number of classes: "ratio" with its 95 % interval over repeats ("± ratio"), and of each
-    method the median steps per second and megabytes. attrs: "device", where it was measured; "stale", how
-    many measurements are of older code.
+    """Figure 5a as a DataFrame by number of classes: "ratio" with its 95 % interval over repeats
+    ("± ratio"), and of each method the median steps per second and megabytes. attrs: "device",
+    where it was measured; "stale", how many measurements are of older code.
 
     >>> speed(Records("none")).empty
     True

@@ -44,7 +44,8 @@ def load_data(images: int | None = None) -> tuple[dict, dict]:
 
 
 def labelled_rows(labels: Tensor, each: int, seed: int) -> Tensor:
-    """Indices of `each` images of every class among labels [n], a choice of its own per seed, sorted.
+    """Indices of `each` images of every class among labels [n], a choice of its own per seed,
+    sorted.
 
     >>> labels = torch.arange(100) % 10
     >>> labels[labelled_rows(labels, each=2, seed=0)].bincount()
@@ -55,13 +56,15 @@ def labelled_rows(labels: Tensor, each: int, seed: int) -> Tensor:
     short = [len(c) for c in chosen if len(c) < each]
     if short:
         raise ValueError(
-            f"{each} labelled images of each class are wanted, but a class has {short[0]}; take fewer"
+            f"{each} labelled images of each class are wanted, but a class has "
+            f"{short[0]}; take fewer"
         )
     return torch.cat(chosen).sort().values
 
 
 def binarise(images: Tensor, uniform) -> Tensor:
-    """Grey images [n, 784] uint8 -> binary float32: a pixel is 1 with probability grey / 255, drawn anew at every call.
+    """Grey images [n, 784] uint8 -> binary float32: a pixel is 1 with probability grey / 255, drawn
+    anew at every call.
 
     >>> binarise(torch.tensor([[0, 255]], dtype=torch.uint8), torch.rand_like)
     tensor([[0., 1.]])
@@ -76,7 +79,8 @@ class FewLabelsRun:
     Args: configs: one `FewLabels`. data: as `load_data` gives. device: where to train.
 
     >>> digits = digits.Labelled(torch.zeros(40, 784, dtype=torch.uint8), torch.arange(40) % 10)
-    >>> config = FewLabels("gumbel_softmax", alpha=1.0, labels=2, batch=10, labelled_batch=10, eval_every=1)
+    >>> sizes = dict(labels=2, batch=10, labelled_batch=10, eval_every=1)
+    >>> config = FewLabels("gumbel_softmax", alpha=1.0, **sizes)
     >>> list(FewLabelsRun([config], dict.fromkeys(("train", "valid", "test"), digits)).advance(2))
     [1, 2]
     """
@@ -93,8 +97,9 @@ class FewLabelsRun:
         self.rows = labelled_rows(train.labels, config.labels, config.seed)
         if config.batch > len(train.images) or config.labelled_batch > len(self.rows):
             raise ValueError(
-                f"batch {config.batch} or labelled_batch {config.labelled_batch} is larger than its set: "
-                f"there are {len(train.images)} images, {len(self.rows)} of them labelled; take a smaller one"
+                f"batch {config.batch} or labelled_batch {config.labelled_batch} is larger "
+                f"than its set: there are {len(train.images)} images, {len(self.rows)} of them "
+                "labelled; take a smaller one"
             )
         self.model = SemiSupervisedVAE(
             config.classes, style=config.style, channels=config.channels, seed=config.seed
@@ -162,7 +167,8 @@ class FewLabelsRun:
         self._losses += loss.detach()
 
     def objective(self, batch: tuple[Tensor, Tensor, Tensor], noise) -> Tensor:
-        """Equation 11, negated, in nats: mean U of the unlabelled images plus mean L - alpha log q(y|x) of the labelled."""
+        """Equation 11, negated, in nats: mean U of the unlabelled images plus mean L - alpha log
+        q(y|x) of the labelled."""
         images, labelled, y = batch
         x, c = binarise(labelled, noise), self.first
         loss = c.alpha * self.model.classification(x, y).mean()
@@ -199,8 +205,9 @@ class FewLabelsRun:
     def evaluate(
         self, split: digits.Labelled, use: str, images: int | None = None
     ) -> dict[str, float]:
-        """elbo: -U in nats by marginalisation, whatever the method (equation 10). single: the same with one discrete
-        sample of y (equation 9). accuracy: of arg max q(y|x), in per cent. Images are binarised once, in a fixed way."""
+        """elbo: -U in nats by marginalisation, whatever the method (equation 10). single: the same
+        with one discrete sample of y (equation 9). accuracy: of arg max q(y|x), in per cent. Images
+        are binarised once, in a fixed way."""
         noise = self.noise(use)
         picked = torch.arange(len(split.images))
         if images is not None:  # a fixed part, since a file may be sorted by class
