@@ -30,7 +30,6 @@ SPELLINGS = {  # bold phrase of a chapter, in lower case and singular -> entry
     "kendall'": "Kendall's coefficient",
     "logistic": "logistic distribution",
     "monte carlo": "Monte Carlo estimate",
-    "paired difference": "paired differences",
     "pathwise": "pathwise estimator",
     "relax": "relaxation",
     "score-function": "score-function estimator",

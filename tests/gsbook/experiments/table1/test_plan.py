@@ -61,11 +61,13 @@ def test_successive_halving():
     asked = drive(
         "vae-bernoulli-st", SEARCH, lambda c: 0.5 if (c.lr, c.steps) == (3e-4, 40) else order[c.lr]
     )
-    (first, _), (second, _), (final, _) = asked
-    assert [test for _, test in asked] == [False, False, True]
+    (first, _), (second, _), (final, _), (close, _) = asked
+    assert [test for _, test in asked] == [False, False, True, True]
     assert [(c.lr, c.steps, c.seed) for c in first] == [(lr, 20, 0) for lr in LEARNING_RATES]
     assert [(c.lr, c.steps, c.seed) for c in second] == [(lr, 40, 0) for lr in (1e-3, 3e-4, 1e-4)]
     assert [(c.lr, c.steps, c.seed) for c in final] == [(3e-4, 100, seed) for seed in range(3)]
+    # 1e-3 ended the search within a nat: it goes to the end, too, on one seed.
+    assert [(c.lr, c.steps, c.seed) for c in close] == [(1e-3, 100, 0)]
 
 
 def test_schedules_are_searched_with_the_rates():
@@ -84,11 +86,15 @@ def test_beyond_the_edge_is_tried_and_never_chosen():
         (set(LEARNING_RATES), {20}, False),
         ({3e-3, 1e-3}, {40}, False),
         ({3e-3}, {100}, True),
+        ({3e-3}, {100}, True),  # the other schedule, as close
+        ({1e-3}, {100}, True),  # the next rate, as close
         ({1e-2}, {20}, False),
         ({1e-2}, {40}, False),
         ({1e-2}, {100}, True),
     ]
-    assert len(asked[3][0]) == 2  # one for each schedule
+    assert [{c.anneal_rate for c in asked[i][0]} for i in (2, 3)] == [{1e-5}, {1e-4}]
+    assert len(asked[4][0]) == 1
+    assert len(asked[5][0]) == 2  # one for each schedule
     assert [(c.seed, c.anneal_rate) for c in asked[-1][0]] == [(seed, 1e-5) for seed in range(3)]
     inside = drive("vae-categorical-gumbel_softmax", SEARCH, lambda c: abs(c.lr - 1e-3))
     assert all(c.lr != 1e-2 for configs, _ in inside for c in configs)
