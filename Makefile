@@ -50,7 +50,7 @@ tested: $(INSTALLED) ## run every chapter as a test, and note it in results/test
 lint: $(INSTALLED) ## check the style of the code, and that notebooks are normalised and their editions for Colab up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/mypy
 	$(BIN)/python book/tools/notebooks.py --check
 	$(BIN)/python book/tools/colab.py --check
 	$(BIN)/python book/tools/citation.py --check

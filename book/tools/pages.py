@@ -356,6 +356,7 @@ def write(folder: Path = GENERATED) -> None:
         "tallies.md": tallies,
         "status.md": lambda: importlib.import_module("status").page(),
         "grid.md": grid,
+        "speed.md": lambda: importlib.import_module("speed").page(table),
         "choices.md": lambda: choices.page(chapter_link),
         "concordance.md": lambda: concordance.page(chapters(), chapter_link, label_link, table),
     }

@@ -120,9 +120,9 @@ def darn(
         return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline)
     _, _, slopes = _expand(program, _darn_sample, trace)
     pairs = zip(trace, slopes, strict=True)
-    signals = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in pairs]
+    parts = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in pairs]
     log_probs = [q.log_prob(z) for q, z in trace]
-    signal, log_q = torch.cat(signals, -1), torch.cat(log_probs, -1)
+    signal, log_q = torch.cat(parts, -1), torch.cat(log_probs, -1)
     return _surrogate(f, trace, signal, log_q, baseline)
 
 
