@@ -183,7 +183,7 @@ def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> Pr
     value_error = values.mean() - exact_value.mean()
     value_se = (values.var() / len(values)).sqrt()
     numbers: Any = [*norms, z.max(), variance.sum(), value_error, value_se]  # as the fields stand
-    return ProgramReport(name, *[x.item() for x in numbers], threshold)
+    return ProgramReport(name, *[*(x.item() for x in numbers), threshold])
 
 
 def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: int) -> Outcome:
