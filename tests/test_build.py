@@ -42,7 +42,7 @@ parts:
     chapters:
       - file: notebooks/01_one
 """
-GLUE = "from gslib.glue import glue\nglue('one', 1.0)\nprint('it ran')"
+GLUE = "from gsbook.reader.glue import glue\nglue('one', 1.0)\nprint('it ran')"
 FIGURE = "from matplotlib import pyplot as plt\nfrom gsbook.reader import plots\nplots.use_style()\nplt.plot([0, 1]);"
 
 
@@ -94,13 +94,12 @@ def build(book):
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
     book = tmp_path_factory.mktemp("one") / "book-of-one"
-    for folder in ("book", "gslib"):
+    for folder in ("book", "gslib", "gsbook"):
         shutil.copytree(ROOT / folder, book / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("_config.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, book / name)
-    claims = (
-        book / "book" / "claims.yml"
-    )  # the one figure draws anew what a chapter of the whole book does
+    # The one figure draws anew what a chapter of the whole book does.
+    claims = book / "gsbook" / "claims.yml"
     claims.write_text(
         claims.read_text(encoding="utf-8").replace("fig-choices-graphs", "fig-one-1"),
         encoding="utf-8",

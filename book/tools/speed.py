@@ -21,6 +21,8 @@ WAYS = {  # of the benchmark -> what the page calls them
 
 def page(table) -> str:
     """Markdown. table: (head, rows) -> a table in Markdown."""
+    if not FILE.exists():
+        return "It is not measured yet: `python benchmarks/training.py` does it.\n"
     machines = json.loads(FILE.read_text(encoding="utf-8"))
     parts = []
     for name, nodes in machines.items():

@@ -57,10 +57,9 @@ class Step:
     `usable`.
 
     >>> model = gslib.models.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
-    >>> step = Step(
-    ...     model, lambda x: partial(model.loss, x), gslib.ESTIMATORS["st"],
-    ...     torch.ones(20, 16, dtype=torch.uint8),
-    ...     seeds=[0, 1], lr=torch.full((2,), 1e-3), batch=10)
+    >>> images, program = torch.ones(20, 16, dtype=torch.uint8), lambda x: partial(model.loss, x)
+    >>> options = dict(seeds=[0, 1], lr=torch.full((2,), 1e-3), batch=10)
+    >>> step = Step(model, program, gslib.ESTIMATORS["st"], images, **options)
     >>> step.run(3)
     >>> step.number, step.losses().shape
     (3, torch.Size([2]))

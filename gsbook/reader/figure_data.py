@@ -39,7 +39,8 @@ def figure_data(figure):
     the other edge of a band. x and y are called as the axes are, where all panels agree. Axes that
     are switched off have no scale, so for pictures and graphs the text is empty.
 
-    >>> figure, ax = plt.subplots()
+    >>> figure = mpl.figure.Figure()
+    >>> ax = figure.add_subplot()
     >>> _ = ax.plot([0, 1], [0.5, 0.25], label="loss")
     >>> print(figure_data(figure).splitlines()[1])
     1,,loss,line,0,0.5,

@@ -1,7 +1,4 @@
-"""The editions for Colab: each is its chapter, in Markdown that needs no book to show it.
-
-test_colab_built.py compares them with the built book.
-"""
+"""The editions for Colab: each is its chapter, in Markdown (beside the built book: browser)."""
 
 import json
 import re

@@ -128,7 +128,13 @@ def test_options_reach_the_plans(stubbed, capsys):
     assert {c.steps for configs, _ in asked for c in configs} == {70}
     assert records.folder == Path("r")
     assert size == TABLE1.budgets["smoke"].size
-    assert options == {"jobs": 3, "device": "cpu", "checkpoints": Path("c"), "total": 560}
+    assert options == {
+        "jobs": 3,
+        "device": "cpu",
+        "checkpoints": Path("c"),
+        "total": 560,
+        "executor": None,
+    }
     assert "records are in r" in capsys.readouterr().out
 
 

@@ -126,7 +126,8 @@ def measure_speed(records: Records, budget, *, device: str | None = None) -> Non
     On an otherwise idle machine: one process at a time, one thread. Repeats that are recorded
     already, by the present code, are not made again.
 
-    >>> measure_speed(records("none"), replace(BUDGETS["smoke"], classes=()))  # nothing to do
+    >>> from types import SimpleNamespace
+    >>> measure_speed(records("none"), SimpleNamespace(repeats=2, classes=()))  # nothing to do
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     about = load_data()[1]
