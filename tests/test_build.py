@@ -81,6 +81,8 @@ def build(book):
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(book),  # its own packages, with its own claims
+        "GSLIB_RESULTS": str(ROOT / "results"),
     }
     done = subprocess.run(
         command, cwd=book, env=environment, capture_output=True, text=True, check=False
