@@ -194,8 +194,10 @@ def test_links_lead_somewhere(path):
 @each_edition
 def test_the_first_cell_after_the_title_says_what_this_is_and_where_the_book_is(path):
     title, notice, *_ = cells(path, "markdown")
-    number = NOTEBOOKS.index(ROOT / "notebooks" / path.name) + 1
-    assert title.startswith(f"# {number}. ")
+    chapter, *_ = cells(ROOT / "notebooks" / path.name, "markdown")
+    number = int(path.stem[:2])  # 00 stands before pages without a number
+    assert title == (chapter.replace("# ", f"# {number}. ", 1) if number else chapter)
+    assert (f"is chapter {number} of" if number else "is a page of") in notice
     assert f"({citation.site(f'notebooks/{path.stem}.html')})" in notice
     assert "without outputs" in notice
     assert f"({colab.colab(notebooks.address(), path.name)})" in notice
@@ -220,7 +222,9 @@ def test_captions_stand_under_figures_and_solutions_are_folded(path):
         )
         if name := cell["metadata"].get("mystnb", {}).get("figure", {}).get("name"):
             below = "".join(edition[at + 1]["source"])
-            assert below.startswith(f'<a id="{name}"></a>**Fig. ')
+            number = int(path.stem[:2])
+            figure = f"Fig. {number}." if number else "Figure."
+            assert below.startswith(f'<a id="{name}"></a>**{figure}')
             assert cell["metadata"]["mystnb"]["image"]["alt"] in below
     text = prose(path)
     assert text.count("<details>") == text.count("</details>") == text.count("<summary>")
@@ -258,7 +262,7 @@ OTHER = markdown(
 def edition(*texts):
     """The texts of the cells that stand for these cells, in the second of two chapters."""
     chapters = {"01_zero": OTHER, "02_one": markdown(*texts)}
-    labels = colab.Labels(chapters)
+    labels = colab.Labels(chapters, chapters)
     made = json.loads(
         colab.Edition("02_one", chapters["02_one"], labels, "https://github.com/a/b").text()
     )
