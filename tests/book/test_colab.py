@@ -403,3 +403,22 @@ def test_a_result_that_is_not_there_yet_is_an_error_that_says_what_to_do():
 
     with pytest.raises(KeyError, match="run the cells above"):
         say("{{no-such-result}}")
+
+
+def test_a_page_without_a_number_shifts_no_number_and_its_figures_have_none():
+    figure = "```{figure} a.svg\n:name: fig-a\n:alt: A.\n\nOne.\n```\n\nSee {numref}`fig-a`."
+    exercise = "```{exercise} Try\n:label: ex-a\n\nWhat?\n```\n\n## Why?"
+    chapters = {"00_page": markdown(figure, exercise), "01_one": markdown("$$ a $$ (eq-a)")}
+    labels = colab.Labels(chapters, ["01_one"])
+    texts = [
+        colab.Edition(name, cells, labels, "https://github.com/a/b").text()
+        for name, cells in chapters.items()
+    ]
+    page, chapter = (json.loads(text)["cells"] for text in texts)
+    assert "".join(page[0]["source"]) == "# One"
+    assert "**Figure.** One." in "".join(page[1]["source"])
+    assert "See [Figure](#fig-a)." in "".join(page[1]["source"])
+    assert "### Exercise 1 (Try)" in "".join(page[2]["source"])
+    assert "\n## Why?" in "".join(page[2]["source"])
+    assert "".join(chapter[0]["source"]) == "# 1. One"
+    assert r"\tag{1.1}" in "".join(chapter[1]["source"])
