@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 export GSLIB_BUDGET ?= smoke
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book pdf browser test lint dist clean address
+.PHONY: help book pdf browser test tested lint dist clean address
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,11 +38,14 @@ pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs 
 	$(BIN)/python book/tools/pdf.py
 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
-	$(BIN)/python -m pytest tests/test_browser.py tests/book/test_colab_built.py
+	$(BIN)/python -m pytest tests/browser
 
 # The editions for Colab are run by test_alone.py. A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 --ignore=notebooks/colab tests notebooks
+
+tested: $(INSTALLED) ## run every chapter as a test, and note it in results/tested.json
+	$(BIN)/python book/tools/status.py
 
 lint: $(INSTALLED) ## check the style of the code, and that notebooks are normalised and their editions for Colab up to date
 	$(BIN)/ruff check .

@@ -1,24 +1,28 @@
-"""Time a training step of the discrete VAE, gslib's engine against the usual PyTorch loop: python benchmarks/training.py
+"""Time a training step of the discrete VAE, the engine against what else one would pick: python benchmarks/training.py
 
 Every way to train runs in processes of its own, and the ways take turns, so that whatever else the machine does meets all
-of them; each number is a median over the turns, and each ratio the median of the ratios within a turn. Even so it needs an
-idle machine: the two threads of the usual loop wait for each other, and on a busy one it looks far slower than it is.
-The unit is a *model-step*: one update of one model with one batch of 100. An ensemble of E does E of them at once.
+of them; each number is a median over the turns, and each ratio the median of the ratios within a turn. Ratios are of CPU
+time, which other work on the machine disturbs least. The unit is a *model-step*: one update of one model with one batch of
+100. An ensemble of E does E of them at once.
 
-    usual        DataLoader over a TensorDataset, nn.Module, F.gumbel_softmax, binary_cross_entropy_with_logits,
-                 torch.optim.SGD
+    usual        DataLoader over a TensorDataset, nn.Module, F.gumbel_softmax (for a Bernoulli unit one logit and a
+                 sigmoid), binary_cross_entropy_with_logits, torch.optim.SGD
     torchvision  the same, but the DataLoader takes torchvision's MNIST with ToTensor: one picture at a time
     tensors      the same model and optimiser, batches taken from a tensor, without a DataLoader
+    jax          the same model in JAX, jit over lax.scan of 100 steps, one thread; the extra `benchmark` installs it
     gslib        gsbook.experiments.table1.train.Ensemble with E members, one thread a process, one or more processes at once
-    products     only the five matrix products of a step, one thread a process
+    products     only the five matrix products of a step, dense, one thread a process
 
-Then the evaluation of one trained model (10,000 images, m = 1000) is timed on a part of it and extrapolated.
+Then the evaluation of one trained model (10,000 images, m = 1000) is timed on a part of it and extrapolated. With --json
+the results of this machine take their place in a file beside those of others.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.metadata
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -31,11 +35,13 @@ from pathlib import Path
 
 BATCH, PIXELS, UNITS = 100, 784, 200
 LOOPS = ("usual", "torchvision", "tensors")
+BASES = ("usual", "torchvision", "jax", "products")
 CHUNK, EVERY = (
     10,
     120,
 )  # model-steps between two looks at the clock; for the engine, which records its losses there
-EVALUATED, IMAGES, SAMPLES = 100, 10_000, 1000
+EVALUATED, IMAGES, SAMPLES = (50, 250), 10_000, 1000
+SCAN = 100  # steps of one call in JAX
 
 
 def usual(node: str, threads: int, source: str):
@@ -66,13 +72,16 @@ def usual(node: str, threads: int, source: str):
             logits, prior = self.encoder(x), self.prior
             if node == "categorical":
                 logits, prior = logits.view(-1, 20, 10), prior.view(20, 10)
-            else:  # a Bernoulli variable is a softmax over two classes
-                logits, prior = (torch.stack([v, torch.zeros_like(v)], -1) for v in (logits, prior))
-            y = F.gumbel_softmax(logits, tau=tau)
-            log_q, log_p = logits.log_softmax(-1), prior.log_softmax(-1)
-            z = y.flatten(1) if node == "categorical" else y[..., 0]
+                z = F.gumbel_softmax(logits, tau=tau).flatten(1)
+                log_q, log_p = logits.log_softmax(-1), prior.log_softmax(-1)
+                kl = (log_q.exp() * (log_q - log_p)).sum((-2, -1))
+            else:  # two classes need one logit and one logistic number
+                u = torch.rand_like(logits).clamp(1e-7, 1 - 1e-7)
+                z = ((logits + u.logit()) / tau).sigmoid()
+                kl = logits.sigmoid() * (logits - prior) - F.softplus(logits) + F.softplus(prior)
+                kl = kl.sum(-1)
             nll = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="none").sum(-1)
-            return (nll + (log_q.exp() * (log_q - log_p)).sum((-2, -1))).mean()
+            return (nll + kl).mean()
 
     if threads:
         torch.set_num_threads(threads)
@@ -122,6 +131,54 @@ def gslib(node: str, members: int, estimator: str = "gumbel_softmax"):
         yield every * members
 
 
+def in_jax(node: str):
+    """The same in JAX; yields after every SCAN steps, which one call of compiled code takes."""
+    import jax
+    import jax.numpy as jnp
+
+    def loss(p, x, key, tau):
+        logits, prior = x @ p["encoder"] + p["encoder_bias"], p["prior"]
+        if node == "categorical":
+            logits, prior = logits.reshape(-1, 20, 10), prior.reshape(20, 10)
+            log_q, log_p = jax.nn.log_softmax(logits), jax.nn.log_softmax(prior)
+            noise = jax.random.gumbel(key, logits.shape)
+            z = jax.nn.softmax((logits + noise) / tau).reshape(len(x), -1)
+            kl = (jnp.exp(log_q) * (log_q - log_p)).sum((-2, -1))
+        else:
+            z = jax.nn.sigmoid((logits + jax.random.logistic(key, logits.shape)) / tau)
+            softplus = jax.nn.softplus
+            kl = jax.nn.sigmoid(logits) * (logits - prior) - softplus(logits) + softplus(prior)
+            kl = kl.sum(-1)
+        out = z @ p["decoder"] + p["decoder_bias"]
+        return ((jax.nn.softplus(out) - x * out).sum(-1) + kl).mean()
+
+    def step(carry, i):
+        p, velocity, key, images, order = carry
+        key, now = jax.random.split(key)
+        rows = jax.lax.dynamic_slice(order, (i * BATCH,), (BATCH,))
+        value, slope = jax.value_and_grad(loss)(p, images[rows].astype(jnp.float32), now, 1.0)
+        velocity = jax.tree.map(lambda v, g: 0.9 * v + 1e-3 * g, velocity, slope)
+        p = jax.tree.map(lambda w, v: w - v, p, velocity)
+        return (p, velocity, key, images, order), value
+
+    @jax.jit
+    def scan(carry):
+        return jax.lax.scan(step, carry, jnp.arange(SCAN))
+
+    images, key = jnp.asarray(pixels().byte().numpy()), jax.random.key(0)
+    shapes = {"encoder": (PIXELS, UNITS), "decoder": (UNITS, PIXELS)}
+    shapes |= {"encoder_bias": (UNITS,), "decoder_bias": (PIXELS,), "prior": (UNITS,)}
+    p = {name: jnp.zeros(shape) for name, shape in shapes.items()}
+    for name in ("encoder", "decoder"):
+        p[name] = 0.08 * (2 * jax.random.uniform(key, shapes[name]) - 1)
+    carry = (p, jax.tree.map(jnp.zeros_like, p), key, images, jnp.arange(len(images)))
+    while True:
+        carry, values = scan(carry)
+        values.block_until_ready()
+        carry = (*carry[:4], jax.random.permutation(carry[2], len(images)))
+        yield SCAN
+
+
 def products():
     """Only what no implementation can leave out: the five matrix products of a step."""
     import torch
@@ -145,32 +202,43 @@ def pixels():
 
 
 def evaluation(node: str) -> dict:
-    """Seconds and peak memory of the m-sample bound on a part of the test set, in this process."""
-    import torch
-
+    """CPU time and peak memory of the m-sample bound on a part of the test set, in this process."""
+    from gsbook.engine.bound import mean_bound
+    from gsbook.engine.step import usable
     from gsbook.engine.machine import prepare_process
     from gslib.models import DiscreteVAE
 
     prepare_process()
-    model, x = DiscreteVAE(node), pixels()[:EVALUATED]
-    start, cpu = time.perf_counter(), time.process_time()
-    for part in torch.split(x, 50):
-        model.bound(part, SAMPLES)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    model, images = DiscreteVAE(node, ensemble=1), pixels().byte()
+    ndim = 4 if node == "categorical" else 3
+
+    mode = "eager" if usable("compiled") else "compiled"
+
+    def seconds(n: int) -> tuple[float, float]:
+        start, cpu = time.perf_counter(), time.process_time()
+        mean_bound(
+            model, model.bound, images[:n], SAMPLES, seeds=[0], use="time", ndim=ndim, mode=mode
+        )
+        return time.perf_counter() - start, time.process_time() - cpu
+
+    first = seconds(EVALUATED[0])  # compiles, if nothing was kept
+    few, many = (min(seconds(n)[1] for _ in range(3)) for n in EVALUATED)
+    each = (many - few) / (EVALUATED[1] - EVALUATED[0])  # what preparation takes falls out
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if platform.system() == "Darwin" else 1024
     )
     return {
-        "images": EVALUATED,
+        "images": EVALUATED[1],
         "samples": SAMPLES,
-        "seconds": seconds,
-        "cpu_seconds": cpu,
-        "seconds_for_10000": seconds * IMAGES / EVALUATED,
+        "mode": mode,
+        "first_seconds": first[0],
+        "microseconds_per_sample": 1e6 * each / SAMPLES,
+        "seconds_for_10000": each * IMAGES,
         "peak_bytes": peak,
     }
 
 
-WAYS = {"usual": usual, "gslib": gslib, "products": products}
+WAYS = {"usual": usual, "jax": in_jax, "gslib": gslib, "products": products}
 
 
 def work(pipe, kind: str, arguments: tuple) -> None:
@@ -192,18 +260,26 @@ def ways(node: str, members: list[int], processes: list[int]) -> dict[str, list[
         for source in LOOPS
         for threads, name in ((0, ""), (1, ", 1 thread"))
     }
+    if importlib.util.find_spec("jax"):
+        found["jax"] = [("jax", (node,))]
+    else:
+        print(
+            "JAX is not installed and is left out; pip install gumbel-softmax-book[benchmark] brings it\n"
+        )
     for n, e in product(processes, members):
         found[f"gslib, E = {e}" + (f", {n} processes" if n > 1 else "")] = [
             ("gslib", (node, e))
         ] * n
     return found | {
         "products" + (f", {n} processes" if n > 1 else ""): [("products", ())] * n
-        for n in {1, *processes}
+        for n in sorted({1, *processes})
     }
 
 
 def measure(contestants: dict[str, list[tuple]], repeats: int, seconds: float) -> tuple[dict, dict]:
     """Per way and turn: model-steps per second of all its processes, and CPU seconds per model-step."""
+    # JAX reads these when it starts; the others do not know them.
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     context = multiprocessing.get_context("spawn")
     workers = {label: [] for label in contestants}
     for label, tasks in contestants.items():
@@ -231,26 +307,22 @@ def measure(contestants: dict[str, list[tuple]], repeats: int, seconds: float) -
 
 
 def summary(speeds: dict, costs: dict, cores: dict) -> list[dict]:
-    """Per way the median speed, the median ratios to the two loops with a DataLoader, the CPU time of a step (of all
-    threads together: the figure that other work on the machine disturbs least), and the time that a step takes of the
-    cores it has, in units of what the five products take of one core."""
+    """Per way the medians of model-steps per second and of the CPU time of one (of all threads together), and how many
+    times less CPU time it takes than each of BASES: the median of the ratios within a turn, and their range."""
     rows = []
-    for label, values in speeds.items():
+    for label, values in costs.items():
         row = {
             "way": label,
             "cores": cores[label],
-            "steps_per_second": statistics.median(values),
-            "ms_per_step": 1000 / statistics.median(values),
-            "cpu_ms_per_step": 1000 * statistics.median(costs[label]),
+            "steps_per_second": statistics.median(speeds[label]),
+            "cpu_ms_per_step": 1000 * statistics.median(values),
         }
-        for base in ("usual", "torchvision"):
-            ratios = sorted(v / b for v, b in zip(values, speeds[base], strict=True))
-            row |= {
-                f"times_{base}": statistics.median(ratios),
-                f"times_{base}_range": [ratios[0], ratios[-1]],
-            }
-        floors = [cores[label] * p / v for v, p in zip(values, speeds["products"], strict=True)]
-        rows.append(row | {"products_per_core": statistics.median(floors)})
+        for base in BASES:
+            if base in costs:
+                ratios = sorted(b / v for v, b in zip(values, costs[base], strict=True))
+                row[f"times_{base}"] = statistics.median(ratios)
+                row[f"times_{base}_range"] = [ratios[0], ratios[-1]]
+        rows.append(row)
     return rows
 
 
@@ -258,18 +330,51 @@ def machine() -> dict:
     """What the numbers depend on besides the code."""
     import torch
 
+    from gsbook.engine.machine import prepare_process
     from gsbook.engine.machine import environment
 
-    found = environment(torch.device("cpu"))
+    found, threads = environment(torch.device("cpu")), torch.get_num_threads()
+    prepare_process()
+    a, b, seconds = torch.rand(1000, 1000), torch.rand(1000, 1000), []
+    for _ in range(20):
+        start = time.process_time()
+        a @ b
+        seconds.append(time.process_time() - start)
     return {
         "cpu": found["device"],
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "gflops_per_core": round(2 / min(seconds)),
         "cores": os.cpu_count(),
-        "default_threads": torch.get_num_threads(),
+        "default_threads": threads,
         "torch": found["torch"],
+        "jax": importlib.metadata.version("jax") if importlib.util.find_spec("jax") else None,
         "python": found["python"],
         "load_before": round(os.getloadavg()[0], 1),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as text, a line each."""
+    bases = [b for b in BASES if f"times_{b}" in rows[0]]
+    head = f"{'':<27}{'cores':>5}{'model-steps/s':>15}{'CPU ms':>8}"
+    lines = [head + "".join(f"{f'x {b} (range)':>25}" for b in bases)]
+    for row in rows:
+        line = f"{row['way']:<27}{row['cores']:>5}{row['steps_per_second']:>15.0f}"
+        line += f"{row['cpu_ms_per_step']:>8.2f}"
+        for base in bases:
+            low, high = row[f"times_{base}_range"]
+            line += f"{row[f'times_{base}']:>12.2f} ({low:.2f}-{high:.2f})".rjust(25)
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def keep(path: Path, about: dict, node: str, result: dict) -> None:
+    """Put this machine's results for a node into the file, beside other machines' and the other node's."""
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    name = f"{about['cpu']}, {about['instructions']}, {about['cores']} cores"
+    kept.setdefault(name, {})[node] = {"machine": about, **result}
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -291,13 +396,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5, help="of one way in one turn")
     parser.add_argument("--json", type=Path, help="also write the table here")
     args = parser.parse_args()
-    about = machine()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:  # settings stay in that process
+        about = pool.apply(machine)
     print(
-        f"{about['cpu']}, {about['cores']} cores, torch {about['torch']}, {about['default_threads']} threads by default, "
-        f"load {about['load_before']}"
-    )
-    print(
-        f"VAE ({args.node}), batch {BATCH}, Gumbel-Softmax, float32, median of {args.repeats} interleaved turns\n"
+        f"{about['cpu']} ({about['instructions']}, {about['gflops_per_core']} GFLOP/s a core), {about['cores']} cores, "
+        f"torch {about['torch']}, jax {about['jax']}, load {about['load_before']}\n"
+        f"VAE ({args.node}), batch {BATCH}, Gumbel-Softmax, float32, median of {args.repeats} turns\n"
     )
     contestants = ways(args.node, args.members, args.processes)
     cores = {
@@ -305,46 +409,17 @@ def main() -> None:
         for label, tasks in contestants.items()
     }
     rows = summary(*measure(contestants, args.repeats, args.seconds), cores)
-    print(
-        f"{'':<27}{'cores':>5}{'model-steps/s':>15}{'ms':>7}{'CPU ms':>8}{'times usual (range)':>23}"
-        f"{'times torchvision (range)':>28}{'products a core':>17}"
-    )
-    for row in rows:
-        ratios = (
-            f"{row[f'times_{b}']:.2f} ({low:.1f}-{high:.1f})"
-            for b in ("usual", "torchvision")
-            for low, high in [row[f"times_{b}_range"]]
-        )
-        print(
-            "{:<27}{:>5}{:>15.0f}{:>7.2f}{:>8.2f}{:>23}{:>28}{:>17.2f}".format(
-                row["way"],
-                row["cores"],
-                row["steps_per_second"],
-                row["ms_per_step"],
-                row["cpu_ms_per_step"],
-                *ratios,
-                row["products_per_core"],
-            )
-        )
-    with multiprocessing.get_context("spawn").Pool(
-        1
-    ) as pool:  # a fresh process, whose peak memory is its own
+    print(table(rows))
+    with multiprocessing.get_context("spawn").Pool(1) as pool:  # its peak memory is its own
         bound = pool.apply(evaluation, (args.node,))
     print(
-        f"\nEvaluation with m = {SAMPLES}, one thread: {bound['seconds']:.2f} s for {EVALUATED} images "
-        f"({bound['cpu_seconds']:.2f} s of CPU), extrapolated to {bound['seconds_for_10000']:.0f} s for {IMAGES:,}; "
-        f"peak memory {bound['peak_bytes'] / 1e9:.2f} GB"
+        f"\nEvaluation with m = {SAMPLES}, one thread, {bound['mode']}: {bound['microseconds_per_sample']:.2f} us of CPU per "
+        f"image and sample, {bound['seconds_for_10000']:.0f} s for {IMAGES:,} images, after a preparation that "
+        f"took {bound['first_seconds']:.1f} s at most; peak memory {bound['peak_bytes'] / 1e9:.2f} GB"
     )
     if args.json:
-        result = {
-            "machine": about,
-            "node": args.node,
-            "batch": BATCH,
-            "repeats": args.repeats,
-            "rows": rows,
-            "evaluation": bound,
-        }
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        result = {"batch": BATCH, "repeats": args.repeats, "rows": rows, "evaluation": bound}
+        keep(args.json, about, args.node, result)
 
 
 if __name__ == "__main__":

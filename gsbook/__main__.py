@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gsbook import gpu, timing, weights
+from gsbook import timing, weights
 from gsbook.engine import cluster, search, workers
 from gsbook.engine.machine import cores
 from gsbook.experiments import EXPERIMENTS, SPEED, TABLE1, TABLE2, target
 from gsbook.experiments.table2 import speed
+from gsbook.gpu.back import take
+from gsbook.gpu.command import run as on_one_gpu
 
 BUDGETS = ("smoke", "laptop", "paper")
 
@@ -130,13 +132,13 @@ def run_target(options) -> int:
 
 
 def on_gpu(options) -> int:
-    report = gpu.run(options.out, options.minutes, tf32=options.tf32, fused=options.fused)
+    report = on_one_gpu(options.out, options.minutes, tf32=options.tf32, fused=options.fused)
     return 1 if any(str(v).startswith("failed") for v in report["cells"].values()) else 0
 
 
 def take_back(options) -> int:
     folder = options.results or Path("results") / TABLE1.name
-    print(gpu.take(options.folder, folder, options.checkpoints))
+    print(take(options.folder, folder, options.checkpoints))
     return 0
 
 

@@ -41,9 +41,15 @@ def digest(code: dict[str, str]) -> str:
 
 @cache
 def read(name: str) -> tuple[str, tuple[str, ...]]:
-    """(hash of a module's syntax tree without docstrings, our modules that it imports)."""
-    tree = ast.parse(source(name).read_text(encoding="utf-8"))
-    return hashlib.sha256(repr(canonical(tree)).encode()).hexdigest()[:12], tuple(imports(tree))
+    """(hash of a module's syntax tree without docstrings, our modules that it imports).
+
+    The C++ that a module builds, in the file of its own name, is part of it.
+    """
+    path = source(name)
+    tree, kernels = ast.parse(path.read_text(encoding="utf-8")), path.with_suffix(".cpp")
+    whole = hashlib.sha256(repr(canonical(tree)).encode())
+    whole.update(kernels.read_bytes() if kernels.exists() else b"")
+    return whole.hexdigest()[:12], tuple(imports(tree))
 
 
 def source(name: str) -> Path:

@@ -22,9 +22,11 @@ def cache_folder() -> Path:
     """Where data sets and saved states are kept: the folder that GSLIB_CACHE names, by default in the user's cache."""
     folder = os.environ.get("GSLIB_CACHE")
     if not folder:
-        import platformdirs  # a machine that has torch alone can name the folder
-
-        folder = platformdirs.user_cache_dir("gumbel-softmax-book")
+        try:
+            from platformdirs import user_cache_dir
+        except ImportError:  # a machine with a GPU may have torch and little else
+            return Path.home() / ".cache" / "gumbel-softmax-book"
+        folder = user_cache_dir("gumbel-softmax-book")
     return Path(folder).expanduser()
 
 

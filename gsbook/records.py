@@ -104,25 +104,28 @@ class Records:
 
     # --- is it of the present code?
 
-    def changed(self, run: dict) -> list[str]:
+    def changed(self, run: dict, *, exactly: bool = False) -> list[str]:
         """The modules whose code has changed in what matters since the run, sorted.
 
         results/equivalent_code.json holds what is known to give equal numbers, each with its
         reason: "runs", a hash of old records -> the modules' hashes it equals; "modules", a
         module's old hash -> the newer hash it equals. An equivalence has two ends, and counts
-        only while it leads to the present code.
+        only while it leads to the present code. One of "runs" may be "in": "distribution", where
+        the arithmetic is the same and the random numbers are others: such runs stand in tables,
+        but no new run may take their place or go on from them (exactly).
         """
         if self.modules is None:
             raise ValueError(f"{self.folder} was opened without `modules`, which code decides runs")
         then, known = run["code"], self.equivalent()
         if isinstance(then, str):
-            then = known.get("runs", {}).get(then, {}).get("equals", {})
+            equal = known.get("runs", {}).get(then, {})
+            then = {} if exactly and equal.get("in") == "distribution" else equal.get("equals", {})
         now, modules = code_of(self.modules(run)), known.get("modules", {})
         return [name for name in now if not leads(then.get(name), now[name], modules.get(name, {}))]
 
-    def is_current(self, run: dict) -> bool:
-        """Whether the run's numbers are those of the present code."""
-        return not self.changed(run)
+    def is_current(self, run: dict, *, exactly: bool = False) -> bool:
+        """Whether the run's numbers are those of the present code; exactly: in every bit."""
+        return not self.changed(run, exactly=exactly)
 
     def stale_keys(self) -> list[str]:
         """Keys of the runs that the present code would not give again."""

@@ -48,7 +48,6 @@ NEVER |= {
 }
 GSLIB_CODE = 1180  # lines of code of gslib: one sitting
 FILE_CODE = 250  # lines of code of a file
-LONG_FILES = {"gsbook.gpu": 480}  # to be taken apart
 FUNCTION_CODE = 60  # lines of code of a function, without its docstring
 
 
@@ -196,7 +195,7 @@ def test_gslib_reads_in_pieces():
 @each_module
 def test_files_and_functions_are_short(name):
     lines = code_lines(name)
-    assert len(lines) <= LONG_FILES.get(name, FILE_CODE), f"{len(lines)} lines of code"
+    assert len(lines) <= FILE_CODE, f"{len(lines)} lines of code"
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             own = lines & set(range(node.lineno, node.end_lineno + 1))

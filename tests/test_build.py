@@ -140,7 +140,7 @@ def test_the_page_has_all_and_loads_nothing_from_elsewhere(book):
         html,
     )
     loaded = [script or link for script, link in loaded]
-    assert any("mathjax/tex-chtml.js" in path for path in loaded)
+    assert any("mathjax/startup.js" in path for path in loaded)
     assert [path for path in loaded if "//" in path] == []
     missing = [
         path

@@ -1,4 +1,4 @@
-"""The reader's aids: glossary, previews, reading and run time, and the PDF, as code and text; test_browser.py uses them."""
+"""The reader's aids: glossary, previews, reading and run time, and the PDF, as code and text; tests/book uses them."""
 
 import os
 import re

@@ -1,12 +1,45 @@
 /* The book's own script: previews of links, boxes that the keyboard can scroll, and the link to the PDF. */
 "use strict";
 
-// What is wider than its box scrolls sideways: let the keyboard reach it, as the theme does for code.
+// What is wider than its box: on a phone a table becomes a list of its rows; all else scrolls sideways, and the keyboard
+// has to reach it, as the theme does for code.
 (() => {
   const BOXES = ".pst-scrollable-table-container, .highlight pre, .bd-article table, .cell_output .output, div.math, " +
-    'mjx-container[display="true"], .bd-article p > mjx-container, #fig-intro-scoreboard';
+    'mjx-container[display="true"], .bd-article p > mjx-container, .figure-full';
+  const PHONE = window.matchMedia("(max-width: 576px)");
+
+  // The titles of a table's columns, with those above them.
+  function titles(table) {
+    const found = [];
+    for (const row of table.tHead?.rows ?? []) {
+      let column = 0;
+      for (const cell of row.cells) {
+        for (let i = 0; i < cell.colSpan; i++, column++) {
+          const text = cell.textContent.trim();
+          found[column] = [found[column], text].filter(Boolean).join(", ");
+        }
+      }
+    }
+    return found;
+  }
+
+  function list(table) {
+    const box = table.closest(".pst-scrollable-table-container, .output") ?? table.parentElement;
+    table.classList.remove("as-list");
+    const wide = Math.max(table.scrollWidth, table.offsetWidth) > Math.min(box.clientWidth, table.clientWidth || Infinity) + 1;
+    if (!PHONE.matches || !wide || !table.tHead) return;
+    const labels = titles(table);
+    for (const row of table.tBodies[0].rows) {
+      [...row.cells].forEach((cell, i) => {
+        if (i === 0) cell.classList.add("row-title");
+        else if (labels[i]) cell.dataset.label = labels[i];
+      });
+    }
+    table.classList.add("as-list");
+  }
 
   function reach() {
+    document.querySelectorAll(".bd-article table:not(.cells, .gs-live *)").forEach(list);
     for (const box of document.querySelectorAll(BOXES)) {
       if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX === "auto") box.tabIndex = 0;
       else if (box.tabIndex === 0) box.removeAttribute("tabindex");
@@ -19,6 +52,42 @@
     let waiting;
     window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(reach, 200); });
   });
+})();
+
+// A figure that does not fit opens in full: by a tap on it, or by its button.
+(() => {
+  const CROSS = "M5 5l14 14M19 5L5 19", ARROWS = "M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7";
+  const sign = (path) => `<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="${path}"/></svg>`;
+  let dialog;
+
+  function show(image) {
+    if (!dialog) {
+      dialog = Object.assign(document.createElement("dialog"), { id: "figure-dialog" });
+      dialog.setAttribute("aria-label", "The figure in full");
+      document.body.append(dialog);
+      dialog.addEventListener("click", (event) => { if (!event.target.closest("img")) dialog.close(); });
+    }
+    const close = Object.assign(document.createElement("button"), { type: "button", innerHTML: `${sign(CROSS)} Close` });
+    const whole = Object.assign(document.createElement("img"), { src: image.src, alt: image.alt });
+    whole.width = Math.max(image.naturalWidth, window.innerWidth - 20);
+    dialog.replaceChildren(close, whole);
+    dialog.showModal();
+  }
+
+  function offer() {
+    for (const box of document.querySelectorAll(".bd-article figure > .figure-full")) {
+      const image = box.querySelector("img"), shown = image.getBoundingClientRect().width;
+      const small = shown && (shown < 0.97 * image.naturalWidth || box.scrollWidth > box.clientWidth);
+      if (!small || box.nextElementSibling.matches("button")) continue;
+      const button = Object.assign(document.createElement("button"), { type: "button", innerHTML: sign(ARROWS) });
+      button.setAttribute("aria-label", "Open the figure in full");
+      for (const target of [button, image]) target.addEventListener("click", () => show(image));
+      box.after(button);
+    }
+  }
+
+  window.addEventListener("load", offer);
+  window.addEventListener("resize", offer);
 })();
 
 // Paper is white: print in the light theme.
@@ -62,9 +131,12 @@
 
   // A page without formulas comes without MathJax.
   async function typeset() {
-    if (!document.querySelector("script[src*='tex-chtml.js']")) {
-      window.MathJax = { chtml: { matchFontHeight: false }, startup: { typeset: false } };
-      await load("mathjax/tex-chtml");
+    if (!document.querySelector("script[src*='mathjax/startup.js']")) {
+      window.MathJax = {
+        loader: { load: ["core", "input/tex", "output/chtml", "a11y/assistive-mml"] },
+        options: { enableMenu: false }, chtml: { matchFontHeight: false }, startup: { typeset: false },
+      };
+      await load("mathjax/startup");
     }
     await window.MathJax.startup?.promise;
     await window.MathJax.typesetPromise?.([box]);

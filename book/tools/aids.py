@@ -109,6 +109,26 @@ def note_paper(app, doctree):
             formula.parent.insert(formula.parent.index(formula), note)
 
 
+def index_definitions(app, doctree):
+    """For the search: a term leads to its definition, a number of the paper to its explanation."""
+    page = app.env.docname
+    if not page.startswith("notebooks/"):
+        return
+    chapter = page.removeprefix("notebooks/")
+    found = [
+        ("single", term.astext(), name, "main", None)
+        for term in doctree.findall(nodes.strong)
+        for name in term["ids"]
+        if name.startswith("def-")
+    ]
+    for entry in concordance.entries():
+        if labels := entry["sections"].get(chapter):
+            name = f"equation-{labels[0]}" if labels[0].startswith("eq-") else labels[0]
+            first = "main" if next(iter(entry["sections"])) == chapter else ""
+            found.append(("single", entry["paper"], name, first, None))
+    doctree.append(addnodes.index(entries=found))
+
+
 # --- previews --------------------------------------------------------------------------------------------------------
 
 # What a link to these shows. A page has the previews of its own targets; those of other pages are in previews.js.
@@ -182,5 +202,6 @@ def setup(app):
     app.connect("doctree-read", show_times)
     app.connect("doctree-read", note_paper)
     app.connect("doctree-read", glossary.connect)
+    app.connect("doctree-read", index_definitions)
     app.connect("build-finished", write_previews)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

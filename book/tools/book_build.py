@@ -21,14 +21,15 @@ LOGGER = logging.getLogger(__name__)
 # What a chapter's output depends on beside the files of both packages and the records.
 SETTINGS = ("GSLIB_BUDGET", "GSLIB_DATA", "GSLIB_RESULTS", "GSLIB_OFFLINE")
 VERSIONS = ("torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "sympy")
-MATHJAX = [
-    "tex-chtml.js",
-    "a11y",
+MATHJAX = [  # what the pages can load, see mathjax3_config: no menu, and so no 5 MB of speech
+    "startup.js",
+    "core.js",
+    "input/tex.js",
     "input/tex/extensions",
+    "output/chtml.js",
     "output/chtml/fonts",
-    "sre",
-    "ui",
-]  # 7 MB of the 24
+    "a11y/assistive-mml.js",
+]
 
 
 def fingerprint():
@@ -36,7 +37,7 @@ def fingerprint():
     digest = hashlib.sha256()
     for folder, pattern in (("gslib", "*.py"), ("gsbook", "*"), ("results", "*")):
         for path in sorted((ROOT / folder).rglob(pattern)):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and path.name != "tested.json" and "__pycache__" not in path.parts:
                 digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     settings = [os.environ.get(name, "") for name in SETTINGS]
     settings += [platform.python_version(), *(version(name) for name in VERSIONS)]
@@ -58,6 +59,8 @@ def configure(app, config):
         "repository_url": url,
         "use_repository_button": True,
         "use_issues_button": True,
+        # Else a hidden header has twins of all buttons, and the theme's scripts bind to these.
+        "navbar_persistent": [],
     }
     pages.write()
     links = {"address": f"<{url}>", "issues": f"<{url}/issues>", "edition": citation.in_words()}
@@ -142,5 +145,7 @@ def setup(app):
     app.connect("build-finished", copy_mathjax)
     app.setup_extension("kit")
     app.setup_extension("aids")
+    app.setup_extension("light")
+    app.setup_extension("status")
     # Raise env_version when what is kept of a page read changes: all pages are then read again.
-    return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"env_version": 3, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,10 +26,11 @@ KEY = "gumbel-softmax-book"
 
 BIBTEX = """\
 @misc{{{key},
-  author = {{{{{author}}}}},
+  author = {{{author}}},
   title = {{{{{title}}}}},
   howpublished = {{{how}}},
   year = {{{year}}},
+  version = {{{version}}},
   url = {{{url}}}{doi}
 }}
 """
@@ -83,6 +84,13 @@ references:
 """
 
 
+def persons() -> str:
+    """The authors for BibTeX: the persons that pyproject.toml names, or all contributors as one."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    named = [author["name"] for author in tomllib.loads(text)["project"].get("authors", ())]
+    return " and ".join(named) or f"{{{AUTHOR}}}"
+
+
 def edition() -> tuple[str, date]:
     """The number of the edition and its date, from pyproject.toml."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -124,10 +132,11 @@ def bibtex(title: str = TITLE, suffix: str = "", path: str = "") -> str:
     how = f"{'In: ' + TITLE + ', an' if suffix else 'An'} open, executable book, edition {version}"
     return BIBTEX.format(
         key=KEY + suffix,
-        author=AUTHOR,
+        author=persons(),
         title=title,
         how=how,
         year=released.year,
+        version=version,
         url=site(path),
         doi=f",\n  doi = {{{doi()}}}" if doi() else "",
     )

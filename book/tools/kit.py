@@ -1,10 +1,10 @@
-"""The figure kit: below every figure of the paper that the book draws anew, its files, citation,
-runs and code.
+"""The figure kit: below every figure of a chapter its files and citation, and how to draw it again.
 
 gsbook/claims.yml says which figure of a chapter (its label) draws which figure of the paper (its
 id). The chapter's output holds it as SVG, PDF and CSV, see gsbook.reader.plots.use_style. Its files
 have the id for their name, and so have an anchor, a label for cross references, and a page that
-leads to it: figure-4a.html. These names stay when a chapter moves.
+leads to it: figure-4a.html. These names stay when a chapter moves. Figures of the book's own have
+kits, too, by the names of their labels, and so have Tables 1 and 2, on the page of the scoreboard.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 
 import citation
 import pages
+import svgs
+import tables
 from docutils import nodes
 from repository import BRANCH, address
 from sphinx.transforms import SphinxTransform
@@ -31,6 +33,7 @@ NAMES = {
     "application/pdf": "pdf",
     "text/plain": "csv",
 }  # of an output -> of a file
+FILES = {"svg": "SVG", "pdf": "PDF", "csv": "data (CSV)", "bib": "BibTeX"}
 STUB = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -60,6 +63,12 @@ def drawn_by(figure: nodes.figure) -> dict[str, ledger.Figure]:
     return {name: claim for label in figure["ids"] for name, claim in kits().get(label, {}).items()}
 
 
+def own(figure: nodes.figure, page: str) -> str | None:
+    """The name of a figure of the book's own: its label, in the chapters."""
+    names = [name for name in figure["ids"] if name.startswith("fig-")]
+    return names[0] if names and page.startswith("notebooks/") else None
+
+
 def title(names) -> str:
     """Figure 4a; Figures 1a and 1b."""
     numbers = [name.removeprefix("figure-") for name in names]
@@ -69,6 +78,10 @@ def title(names) -> str:
 def bibtex(name: str, claim: ledger.Figure) -> str:
     what = f"{claim.location} of Jang, Gu and Poole (2017) drawn anew. {claim.claim}"
     return citation.bibtex(what, f"-{name}", f"{name}.html")
+
+
+def own_bibtex(name: str, caption: str, page: str) -> str:
+    return citation.bibtex(caption, f"-{name}", f"{page}.html#{name}")
 
 
 def again(name: str) -> str:
@@ -106,36 +119,54 @@ def outputs(figure: nodes.figure, source: Path) -> dict[str, bytes]:
     return found
 
 
-def block(drawn: dict[str, ledger.Figure], files: dict[str, bytes], top: str) -> list[nodes.Node]:
-    """The kit below a figure; top: the way to the first page from here."""
-    name, claim = next(iter(drawn.items()))
-    links = [
+def described(files: dict[str, bytes], caption: str, alt: str, source: str, panels=()):
+    """The files of one figure, with words in the SVG; of a part of a figure, its own panels."""
+    files = {ending: content for ending, content in files.items() if content}
+    if panels and "svg" in files:
+        files["svg"] = svgs.part(files["svg"].decode(), *panels).encode()
+    if panels and "csv" in files:
+        files["csv"] = svgs.part_of_data(files["csv"].decode(), *panels).encode()
+    if "svg" in files:
+        words = {"title": caption, "text": alt, "author": citation.AUTHOR, "source": source}
+        files["svg"] = svgs.described(files["svg"].decode(), **words).encode()
+    return files
+
+
+def links(name: str, endings, top: str) -> str:
+    """Links to the files of a figure, as far as it has them."""
+    found = [
         f'<a href="{top}{FOLDER}/{name}.{ending}" download>{words}</a>'
-        for ending, words in (
-            ("svg", "SVG"),
-            ("pdf", "PDF"),
-            ("csv", "data (CSV)"),
-            ("bib", "BibTeX"),
-        )
-        if ending in files or ending == "bib"
+        for ending, words in FILES.items()
+        if ending in endings or ending == "bib"
     ]
+    return f'<p class="figure-kit-files">{" ".join(found)}</p>'
+
+
+def block(drawn: dict[str, ledger.Figure], files: dict[str, bytes], top: str) -> list[nodes.Node]:
+    """The kit below a figure that is drawn anew; top: the way to the first page from here."""
+    name, claim = next(iter(drawn.items()))
     lasting = " ".join(f'<a href="{top}{name}.html">{name}.html</a>' for name in drawn)
+    parts = [f"{title([name])}: {links(name, files, top)}" for name in drawn]
     start = [
         f'<details class="figure-kit"><summary>Figure kit: {title(drawn)}</summary>',
-        f'<p class="figure-kit-files">{" ".join(links)}</p>',
+        *([links(name, files, top)] if len(drawn) == 1 else parts),
         f"<p>Address to cite, which stays when chapters move: {lasting}. {_data(claim, files)}</p>",
     ]
     entry = nodes.literal_block(
         text := "\n".join(bibtex(*one) for one in drawn.items()), text, language="bibtex"
     )
+    return [raw(*start), entry, *_drawing(name), raw(_records(claim), "</details>")]
+
+
+def own_block(name: str, files: dict[str, bytes], top: str) -> list[nodes.Node]:
+    """The kit below a figure of the book's own."""
+    start = '<details class="figure-kit"><summary>Figure kit</summary>'
+    return [raw(start, links(name, files, top)), *_drawing(name), raw("</details>")]
+
+
+def _drawing(name: str) -> list[nodes.Node]:
     lines = nodes.literal_block(text := again(name), text, language="bash")
-    return [
-        raw(*start),
-        entry,
-        raw("<p>To draw it again:</p>"),
-        lines,
-        raw(_records(claim), "</details>"),
-    ]
+    return [raw("<p>To draw it again:</p>"), lines]
 
 
 def raw(*lines: str) -> nodes.raw:
@@ -197,22 +228,26 @@ class Kits(SphinxPostTransform):
     formats = ("html",)
 
     def run(self, **_):
+        page, folder = self.env.docname, Path(self.app.outdir, FOLDER)
+        top = "../" * page.count("/")
         for figure in list(self.document.findall(nodes.figure)):
-            if drawn := drawn_by(figure):
-                files = {
-                    ending: content
-                    for ending, content in outputs(figure, Path(self.env.srcdir)).items()
-                    if content
-                }
-                for name, claim in drawn.items():
-                    save(
-                        Path(self.app.outdir, FOLDER),
-                        name,
-                        files | {"bib": bibtex(name, claim).encode()},
-                    )
-                top = "../" * self.env.docname.count("/")
-                place = figure.parent.index(figure) + 1
-                figure.parent[place:place] = block(drawn, files, top)
+            drawn, name = drawn_by(figure), own(figure, page)
+            if not drawn and not name:
+                continue
+            found = outputs(figure, Path(self.env.srcdir))
+            caption = next((c.astext() for c in figure.findall(nodes.caption)), "")
+            alt = next((i["alt"] for i in figure.findall(nodes.image) if i.get("alt")), "")
+            for one, claim in drawn.items():
+                source = citation.site(f"{one}.html")
+                what = f"{claim.location} of Jang, Gu and Poole (2017) drawn anew"
+                files = described(found, what, alt, source, claim.panels)
+                save(folder, one, files | {"bib": bibtex(one, claim).encode()})
+            if not drawn:
+                files = described(found, caption, alt, citation.site(f"{page}.html#{name}"))
+                save(folder, name, files | {"bib": own_bibtex(name, caption, page).encode()})
+            kit = block(drawn, files, top) if drawn else own_block(name, files, top)
+            place = figure.parent.index(figure) + 1
+            figure.parent[place:place] = kit
 
 
 def configure(app, config):
@@ -224,8 +259,34 @@ def configure(app, config):
         "book": f"```bibtex\n{citation.bibtex()}```\n",
         "paper": f"```bibtex\n{citation.paper()}```\n",
         "figures": listing(),
+        "tables": "\n".join(f"```{{raw}} html\n{table_block(name)}```\n" for name in tables.TITLES),
     }.items():
         pages.save(pages.GENERATED / f"cite-{name}.md", text)
+
+
+def table_block(name: str) -> str:
+    """The kit of a table, in HTML, for the page of the scoreboard."""
+    up = f"../{FOLDER}/{name}"
+    return (
+        f'<details class="figure-kit"><summary>Table kit: {name.replace("-", " ").title()}'
+        "</summary>\n"
+        f'<p class="figure-kit-files"><a href="{up}.csv" download>numbers (CSV)</a> '
+        f'<a href="{up}-seeds.csv" download>one row per seed (CSV)</a> '
+        f'<a href="{up}.bib" download>BibTeX</a></p>\n<p>{escape(tables.TITLES[name])}. A number '
+        "has its seeds (n), mean, 95 % interval, training steps, learning rate and verdict.</p>"
+        "</details>\n"
+    )
+
+
+def write_tables(app, exception):
+    """The files of the tables' kits."""
+    if exception is None and app.builder.format == "html":
+        folder = Path(app.outdir, FOLDER)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, what in tables.TITLES.items():
+            entry = citation.bibtex(what, f"-{name}", "book/scoreboard.html")
+            for file, text in {**tables.files(name), f"{name}.bib": entry}.items():
+                (folder / file).write_text(text, encoding="utf-8")
 
 
 def listing() -> str:
@@ -270,4 +331,5 @@ def setup(app):
     app.connect("config-inited", configure)
     app.connect("html-page-context", footer)
     app.connect("build-finished", stubs)
+    app.connect("build-finished", write_tables)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

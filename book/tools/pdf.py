@@ -115,7 +115,7 @@ def whole() -> str:
 <html lang="en" data-theme="light" data-mode="light" class="whole-book"><head><meta charset="utf-8">
 <title>{escape(config["title"])}</title>
 {"".join(f'<link rel="stylesheet" href="../html/{style}">' for style in styles)}
-<script>{mathjax}</script><script defer src="../html/_static/mathjax/tex-chtml.js"></script>
+<script>{mathjax}</script><script defer src="../html/_static/mathjax/startup.js"></script>
 </head><body><main class="bd-content">
 <section class="title-page"><img src="../html/_static/logo.svg" alt=""><p class="book-title">{escape(config["title"])}</p>
 <p>{escape(config["author"])}</p><p>{datetime.date.today():%-d %B %Y}</p><p>{escape(address())}</p>

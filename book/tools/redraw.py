@@ -1,4 +1,4 @@
-"""Draw one figure of the paper again, without the book.
+"""Draw one figure of the paper, or of a chapter, again, without the book.
 
 python book/tools/redraw.py figure-4a     figure-4a.svg, .pdf, .csv and .bib in this folder
 """
@@ -8,17 +8,18 @@ import os
 import sys
 from pathlib import Path
 
+import citation
 import nbformat
-from kit import NAMES, bibtex, kits, save
+from kit import NAMES, bibtex, described, kits, own_bibtex, save
 from nbclient import NotebookClient
 from repository import ROOT
 
 
 def draw(name: str, folder: Path) -> list[Path]:
     """Run the chapter as far as a figure, and write what the figure's cell put out."""
-    label = next((label for label, drawn in kits().items() if name in drawn), None)
+    label = next((label for label, drawn in kits().items() if name in drawn), name)
     path, notebook = chapter_until(label)
-    if notebook is None:
+    if notebook is None or (label == name and name in kits()):
         known = ", ".join(name for drawn in kits().values() for name in drawn)
         raise SystemExit(f"the book draws no {name!r}; it knows {known}")
     os.environ["GSLIB_KIT"] = "1"
@@ -28,7 +29,12 @@ def draw(name: str, folder: Path) -> list[Path]:
     data = next(data for data in outputs if "image/svg+xml" in data)
     found = {NAMES[kind]: content.encode() for kind, content in data.items() if kind in NAMES}
     found["pdf"] = base64.b64decode(found["pdf"])
-    found["bib"] = bibtex(name, kits()[label][name]).encode()
+    settings = notebook.cells[-1].metadata["mystnb"]
+    caption, alt = settings["figure"]["caption"], settings["image"]["alt"]
+    claim, page = kits().get(label, {}).get(name), f"notebooks/{path.stem}"
+    source = citation.site(f"{page}.html#{label}")
+    found = described(found, caption, alt, source, claim.panels if claim else ())
+    found["bib"] = (bibtex(name, claim) if claim else own_bibtex(name, caption, page)).encode()
     save(folder, name, found)
     return [folder / f"{name}.{ending}" for ending, content in found.items() if content]
 

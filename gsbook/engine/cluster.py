@@ -7,6 +7,7 @@ states are shared, this folder. Only the client writes records.
 from __future__ import annotations
 
 import contextlib
+import pickle
 import queue
 import socket
 import tempfile
@@ -28,6 +29,11 @@ from gsbook.engine.workers import Stopped, ensembles
 
 PATIENCE = 60.0  # seconds without a scheduler, or without any worker, until a run gives up
 MARK = ".shared"  # the file by which a worker knows that its folder of states is the client's
+
+
+# Expressions: a function of ours could be sent to no worker, and through no scheduler, without us.
+HERE = f"__import__('{__name__}', fromlist=['x'])"
+INTRODUCTION, JOB = f"{HERE}.introduction()", f"{HERE}.on_worker(job)"
 
 
 class Refused(RuntimeError):
@@ -109,9 +115,7 @@ class ClusterExecutor(Executor):
                 f"the scheduler {self.client.scheduler.address} has no worker after "
                 f"{self.patience:.0f} seconds; start some with `dask worker ADDRESS --nthreads 1`"
             ) from None
-        # An expression, since a function of ours could not even be sent to a worker without us.
-        ask = f"__import__('{__name__}', fromlist=['x']).introduction()"
-        answers = self.client.run(eval, ask, on_error="return")
+        answers = self.client.run(eval, INTRODUCTION, on_error="return")
         for address, answer in answers.items():
             if isinstance(answer, BaseException):
                 raise Stopped(sentence(answer, address))
@@ -120,6 +124,8 @@ class ClusterExecutor(Executor):
         return answers
 
     def submit(self, function: Callable, experiment: Experiment, configs, size, test, **options):
+        import cloudpickle  # comes with Dask
+
         if size.images not in self.data:
             self.data[size.images] = experiment.load_data(size.images)[1]
         needs = {
@@ -130,9 +136,8 @@ class ClusterExecutor(Executor):
             "topic": self.topic,
         }
         options |= {"report": None, "checkpoints": self.checkpoints, "device": self.wanted}
-        inner = self.pool.submit(
-            on_worker, needs, function, experiment, configs, size, test, **options
-        )
+        job = cloudpickle.dumps((needs, function, experiment, configs, size, test, options))
+        inner = self.pool.submit(eval, JOB, {"job": job})
         outer: Future = Future()
         with self.lock:
             self.waiting.add(outer)
@@ -186,7 +191,7 @@ def introduction() -> dict:
 
 
 def code_here(*starts: str) -> dict[str, str]:
-    """The code of the jobs themselves, and what stands on further modules, such as an experiment's."""
+    """The code of the jobs themselves, and of further modules, such as an experiment's."""
     return code_of({*starts, Stopped.__module__, __name__})
 
 
@@ -195,13 +200,14 @@ def differing(theirs: dict[str, str], own: dict[str, str]) -> list[str]:
     return sorted(m for m in own.keys() | theirs.keys() if own.get(m) != theirs.get(m))
 
 
-def on_worker(needs: dict, function: Callable, experiment: Experiment, configs, size, test, **o):
+def on_worker(job: bytes) -> list[dict]:
     """A job, on a worker: refuse it or run it.
 
-    needs: what the client has, see `ClusterExecutor.submit`.
+    job: what the client has and what it wants, see `ClusterExecutor.submit`.
     """
     from distributed import get_worker
 
+    needs, function, experiment, configs, size, test, o = pickle.loads(job)
     worker = get_worker()
     place = f"{worker.address} ({socket.gethostname()})"
     if changed := differing(needs["code"], code_here(needs["start"])):

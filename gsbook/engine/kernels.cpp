@@ -28,29 +28,30 @@ struct Entries {
 
   Entries(int64_t rows, int64_t room) : start(rows + 1), index(room + 16), value(room + 16) {}
 
-  static Entries by_row(const float* x, int64_t rows, int64_t columns) {
-    Entries e(rows, rows * columns);
+  Entries(const at::Tensor& m) : Entries(m.size(0), m.numel()) {
+    auto whole = m.stride(1) == 1 ? m : m.contiguous();
+    const float* x = whole.data_ptr<float>();
+    int64_t rows = m.size(0), columns = m.size(1);
     int32_t n = 0;
-    for (int64_t r = 0; r < rows; r++, x += columns) {
+    for (int64_t r = 0; r < rows; r++, x += whole.stride(0)) {
       int64_t c = 0;
 #ifdef __AVX512F__
       __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
       for (; c + 16 <= columns; c += 16, at = _mm512_add_epi32(at, _mm512_set1_epi32(16))) {
         __m512 v = _mm512_loadu_ps(x + c);
         __mmask16 some = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-        _mm512_storeu_si512(&e.index[n], _mm512_maskz_compress_epi32(some, at));
-        _mm512_storeu_ps(&e.value[n], _mm512_maskz_compress_ps(some, v));
+        _mm512_storeu_si512(&index[n], _mm512_maskz_compress_epi32(some, at));
+        _mm512_storeu_ps(&value[n], _mm512_maskz_compress_ps(some, v));
         n += __builtin_popcount(some);
       }
 #endif
       for (; c < columns; c++) {
-        e.index[n] = c;
-        e.value[n] = x[c];
+        index[n] = c;
+        value[n] = x[c];
         n += x[c] != 0;
       }
-      e.start[r + 1] = n;
+      start[r + 1] = n;
     }
-    return e;
   }
 
   Entries transposed(int64_t columns) const {
@@ -113,23 +114,23 @@ void sums(const Entries& e, int64_t rows, const float* source, int64_t width, co
 
 // bias + x @ w for x [E, B, D], w [E, D, H], bias [E, 1, H]
 at::Tensor rows(const at::Tensor& bias, const at::Tensor& x, const at::Tensor& w) {
-  auto b = bias.contiguous(), from = x.contiguous(), to = w.contiguous();
+  auto b = bias.contiguous(), to = w.contiguous();
   int64_t E = x.size(0), B = x.size(1), D = x.size(2), H = w.size(2);
   auto out = at::empty({E, B, H}, w.options());
   for (int64_t e = 0; e < E; e++)
-    sums(Entries::by_row(from.data_ptr<float>() + e * B * D, B, D), B, to.data_ptr<float>() + e * D * H, H,
+    sums(Entries(x[e]), B, to.data_ptr<float>() + e * D * H, H,
          b.data_ptr<float>() + e * H, out.data_ptr<float>() + e * B * H);
   return out;
 }
 
 // x^T @ g for x [E, B, D], g [E, B, H]
 at::Tensor columns(const at::Tensor& x, const at::Tensor& g) {
-  auto from = x.contiguous(), to = g.contiguous();
+  auto to = g.contiguous();
   int64_t E = x.size(0), B = x.size(1), D = x.size(2), H = g.size(2);
   auto out = at::empty({E, D, H}, g.options());
   for (int64_t e = 0; e < E; e++)
-    sums(Entries::by_row(from.data_ptr<float>() + e * B * D, B, D).transposed(D), D,
-         to.data_ptr<float>() + e * B * H, H, nullptr, out.data_ptr<float>() + e * D * H);
+    sums(Entries(x[e]).transposed(D), D, to.data_ptr<float>() + e * B * H, H, nullptr,
+         out.data_ptr<float>() + e * D * H);
   return out;
 }
 
@@ -157,15 +158,40 @@ at::Tensor one_hot_max(const at::Tensor& x) {
   return out;
 }
 
+// The numbers of noise.py: like [*S, E, *inner], keys [E], start [E], counted on from start over S and inner
+at::Tensor uniform(const at::Tensor& like, const at::Tensor& keys, const at::Tensor& start, int64_t lead) {
+  auto out = at::empty(like.sizes(), like.options());
+  int64_t E = keys.size(0), samples = 1;
+  for (int64_t i = 0; i < lead; i++) samples *= like.size(i);
+  int64_t inner = like.numel() / std::max<int64_t>(samples * E, 1);
+  float* to = out.data_ptr<float>();
+  for (int64_t s = 0; s < samples; s++)
+    for (int64_t e = 0; e < E; e++, to += inner) {
+      uint64_t key = keys.data_ptr<int64_t>()[e], first = start.data_ptr<int64_t>()[e] + s * inner;
+      for (int64_t i = 0; i < inner; i++) {
+        uint64_t y = (first + i) * key, z = y + key, x = y * y + y;
+        x = x << 32 | x >> 32;
+        x = x * x + z;
+        x = x << 32 | x >> 32;
+        x = x * x + y;
+        x = x << 32 | x >> 32;
+        to[i] = ((float)(int32_t)((x * x + z) >> 41) + 0.5f) * 0x1p-23f;
+      }
+    }
+  return out;
+}
+
 }  // namespace
 
 TORCH_LIBRARY(gsbook, m) {
   m.def("rows(Tensor bias, Tensor x, Tensor w) -> Tensor");
   m.def("columns(Tensor x, Tensor g) -> Tensor");
   m.def("one_hot_max(Tensor x) -> Tensor");
+  m.def("uniform(Tensor like, Tensor keys, Tensor start, int lead) -> Tensor");
 }
 TORCH_LIBRARY_IMPL(gsbook, CPU, m) {
   m.impl("rows", rows);
   m.impl("columns", columns);
   m.impl("one_hot_max", one_hot_max);
+  m.impl("uniform", uniform);
 }

@@ -10,7 +10,6 @@ import os
 import subprocess
 import tempfile
 import warnings
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from torch import fx
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 CLASSES = 5  # from so many classes on, one-hot samples are sparse enough
+loaded: list[bool] = []  # once tried: whether this process has the library
 op = torch.ops.aten
 # What leaves a tensor's entries as they are, or only moves them; the first argument is the tensor.
 MOVES = {
@@ -33,13 +33,14 @@ MOVES = {
 }
 
 
-@cache
 def load(folder: Path, compiler: str) -> bool:
     """Make torch.ops.gsbook.rows and .columns available, building them into `folder` if need be; whether that worked.
 
     rows(bias, x, w) is bias + x @ w and columns(x, g) is x^T @ g, for float32 x [E, B, D] that may hold any numbers, fast
-    if most are 0. one_hot_max(x) marks the first maximum of each row of x [..., K].
+    if most are 0. one_hot_max(x) marks the first maximum of each row of x [..., K]; uniform is `Noise`'s.
     """
+    if loaded:
+        return loaded[0]
     flags = ["-O3", "-march=native", "-std=c++20", "-shared", "-fPIC", "-fno-math-errno", "-w"]
     about = repr(
         (SOURCE.read_text(encoding="utf-8"), flags, compiler, torch.__version__, _processor())
@@ -54,6 +55,7 @@ def load(folder: Path, compiler: str) -> bool:
         warnings.warn(
             f"dense products stand in for sparse ones: {said.strip()[-500:]}", stacklevel=2
         )
+        loaded.append(False)
         return False
     torch.library.register_fake(
         "gsbook::rows", lambda bias, x, w: x.new_empty(*x.shape[:2], w.shape[2])
@@ -62,6 +64,10 @@ def load(folder: Path, compiler: str) -> bool:
         "gsbook::columns", lambda x, g: g.new_empty(x.shape[0], x.shape[2], g.shape[2])
     )
     torch.library.register_fake("gsbook::one_hot_max", lambda x: torch.empty_like(x))
+    torch.library.register_fake(
+        "gsbook::uniform", lambda like, keys, start, lead: like.new_empty(like.shape)
+    )
+    loaded.append(True)
     return True
 
 

@@ -11,6 +11,8 @@ import hashlib
 import torch
 from torch import Tensor
 
+from gsbook.engine import kernels
+
 BITS = 23  # (n + 1/2) / 2^23 is exact in float32 and never 0 or 1
 NODES, ELEMENTS = (
     8,
@@ -67,11 +69,14 @@ class Noise:
             raise ValueError(
                 f"more than {2**NODES} draws in one step; give the noise of each step its own number"
             )
+        start = (self.step << NODES | self.calls) << ELEMENTS  # [E] or []
+        self.calls += 1
+        if kernels.loaded == [True] and like.is_cpu and like.dtype == torch.float32:
+            start = torch.as_tensor(start).expand(len(self.keys)).contiguous()
+            return torch.ops.gsbook.uniform(like, self.keys, start, lead)
         samples, inner = like.shape[:lead].numel(), like.shape[lead + 1 :]
         element = torch.arange(samples * inner.numel(), device=like.device)
         element = element.view(*like.shape[:lead], 1, *inner)
-        start = (self.step << NODES | self.calls) << ELEMENTS  # [E] or []
-        self.calls += 1
         if isinstance(start, Tensor) and start.ndim:
             start = self._lift(start)
         n = squares(start + element, self._lift(self.keys)) >> (32 - BITS)

@@ -49,7 +49,7 @@ class Step:
 
     Raises RuntimeError where `mode` asks for a compiler or a device that is not there; see `usable`.
 
-    >>> model = gslib.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
+    >>> model = gslib.models.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
     >>> step = Step(
     ...     model, lambda x: partial(model.loss, x), gslib.ESTIMATORS["st"], torch.ones(20, 16, dtype=torch.uint8),
     ...     seeds=[0, 1], lr=torch.full((2,), 1e-3), batch=10)
@@ -276,19 +276,16 @@ def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[.
     in the user's cache folder and found there by later processes.
     """
     examples = [t.clone() for t in tensors]
-    options = {
-        "compile_threads": 1,
-        "cpp.threads": 1,
-        "pattern_matcher": bool(os.environ.get("GS_PM")),
-    }  # no pool of helpers; one core per process
+    # No pool of helpers, one core per process; no pattern for softmax, whose guards cost more than they save here; and
+    # what is used twice is computed once, above all the noise's logarithms.
+    options = {"compile_threads": 1, "cpp.threads": 1, "pattern_matcher": False}
+    options["realize_opcount_threshold"] = 4
     with unchecked(), torch.no_grad(), _cache(), torch._inductor.config.patch(options):
+        sparse = not tensors[0].is_cuda and kernels.load(
+            Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]), compiler()
+        )
         graph = make_fx(function)(*examples)
-        folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
-        if (
-            not tensors[0].is_cuda
-            and kernels.load(folder, compiler())
-            and not os.environ.get("GS_DENSE")
-        ):
+        if sparse:
             kernels.use(graph)
         return torch._inductor.compile(graph, examples)
 

@@ -318,7 +318,7 @@ def missing_runs(
             run is not None
             and run["evaluation"] == asdict(size)
             and not (test and not run["test"])
-            and records.is_current(run)
+            and records.is_current(run, exactly=True)
         )
 
     return [c for c in configs if not is_finished(c)]

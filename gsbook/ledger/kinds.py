@@ -197,12 +197,13 @@ class Par(Order):
 
 @dataclass(frozen=True, kw_only=True)
 class Figure(Claim):
-    """A figure, drawn anew by the figures of chapters that `labels` names, from whole rows of
-    Table 1 or from some cells of other records."""
+    """A figure, drawn anew by the figures of chapters that `labels` names, or by their panels first
+    to last, from whole rows of Table 1 or from some cells of other records."""
 
     kind = "figure"
     rules = (verdicts.figure_verdict,)
     labels: tuple[str, ...]
+    panels: tuple[int, ...] = ()
     rows: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
 

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from gsbook.reader.figure_data import figure_data, pdf
+from gsbook.reader.figure_data import figure_data, pdf, svg
 from gslib.estimators import ESTIMATORS
 
 LABELS = {name: row.label for name, row in ESTIMATORS.items()}
@@ -76,7 +76,9 @@ _STYLE = {
     "savefig.facecolor": "none",
     "savefig.dpi": 200,
     "svg.hashsalt": "gumbel-softmax-book",  # the same figure is the same file
-    "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "none",  # text stays text, in SVG as in PDF
+    "pdf.fonttype": 42,
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],  # much alike in width
     "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -117,9 +119,10 @@ def use_style():
     if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg", metadata={"Date": None})
+        set_matplotlib_formats("svg")
+        formatters = sys.modules["IPython"].get_ipython().display_formatter.formatters
+        formatters["image/svg+xml"].for_type(mpl.figure.Figure, svg)
         if os.environ.get("GSLIB_KIT"):
-            formatters = sys.modules["IPython"].get_ipython().display_formatter.formatters
             formatters["application/pdf"].for_type(mpl.figure.Figure, pdf)
             formatters["text/plain"].for_type(
                 mpl.figure.Figure, lambda figure, text, _: text.text(figure_data(figure))

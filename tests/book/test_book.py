@@ -505,10 +505,12 @@ def test_requirements_pin_the_toolchain_and_leave_torch_free():
         "jupyter-cache": "1.0.1",
         "nbval": "0.11.0",
     }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert "-e .[book]" in lines
+    lines += project["optional-dependencies"]["book"]
     pinned = dict(line.split("  #")[0].split("==") for line in lines if "==" in line)
     assert wanted.items() <= pinned.items()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["name"] == "gumbel-softmax-book"
     for requirement in project["dependencies"]:
         assert re.fullmatch(r"[a-z-]+>=[\d.]+", requirement), f"{requirement}: lower bounds only"

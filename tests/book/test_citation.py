@@ -180,6 +180,15 @@ def test_title_and_author_are_the_books():
     assert (book["title"], book["author"]) == (citation.TITLE, citation.AUTHOR)
 
 
+def test_bibtex_names_the_persons_where_there_are_some(tmp_path, monkeypatch):
+    assert citation.persons() == f"{{{citation.AUTHOR}}}"
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    people = 'authors = [{name = "Ada Lovelace"}, {name = "George Boole"}]\nreadme ='
+    (tmp_path / "pyproject.toml").write_text(text.replace("readme =", people), encoding="utf-8")
+    monkeypatch.setattr(citation, "ROOT", tmp_path)
+    assert citation.persons() == "Ada Lovelace and George Boole"
+
+
 def test_bibtex_of_book_and_paper():
     entries = parse_string(citation.bibtex() + citation.paper(), "bibtex").entries
     assert set(entries) == {"gumbel-softmax-book", "jang2017"}

@@ -60,6 +60,7 @@ def test_bibtex_of_a_figure(name, claim):
     assert key == f"gumbel-softmax-book-{name}"
     assert claim.location in entry.fields["title"]
     assert entry.fields["howpublished"].endswith(f"edition {version}")
+    assert entry.fields["version"] == version
     assert entry.fields["year"] == str(released.year)
     assert entry.fields["url"] == citation.site(f"{name}.html")
 
@@ -129,6 +130,8 @@ def test_a_block_says_what_there_is_not():
 
 def test_two_figures_of_the_paper_in_one_of_ours_share_a_block():
     text, _ = block("figure-1b", "svg")
+    assert "figure-1a.svg" in text
+    assert "figure-1b.svg" in text
     assert "Figures 1a and 1b" in text
     assert (
         len(parse_string(text[text.index("@misc") : text.index("<p>To draw")], "bibtex").entries)
@@ -150,7 +153,12 @@ def chapter(tmp_path, monkeypatch):
     figure = {
         "cell_type": "code",
         "id": "a",
-        "metadata": {"mystnb": {"figure": {"name": "fig-choices-graphs"}}},
+        "metadata": {
+            "mystnb": {
+                "figure": {"name": "fig-choices-graphs", "caption": "A line."},
+                "image": {"alt": "It rises."},
+            }
+        },
         "source": CELL,
         "outputs": [],
         "execution_count": None,
@@ -171,12 +179,23 @@ def test_a_figure_is_drawn_again(chapter):
     assert {path.name for path in written} == {
         f"figure-2.{ending}" for ending in ("svg", "pdf", "csv", "bib")
     }
-    assert ElementTree.parse(chapter / "out" / "figure-2.svg").getroot().tag.endswith("}svg")
+    root = ElementTree.parse(chapter / "out" / "figure-2.svg").getroot()
+    assert [e.text for e in root[:2]] == ["A line.", "It rises."]
     assert (chapter / "out" / "figure-2.pdf").read_bytes().startswith(b"%PDF-")
     assert (chapter / "out" / "figure-2.csv").read_text().splitlines()[1:] == [
         "1,,,line,1,3,",
         "1,,,line,2,4,",
     ]
+
+
+def test_a_figure_of_the_books_own_is_drawn_again(chapter):
+    path = chapter / "notebooks" / "01_one.ipynb"
+    path.write_text(path.read_text().replace("fig-choices-graphs", "fig-one-own"))
+    written = redraw.draw("fig-one-own", chapter / "out")
+    assert {path.suffix for path in written} == {".svg", ".pdf", ".csv", ".bib"}
+    text = (chapter / "out" / "fig-one-own.bib").read_text()
+    (entry,) = parse_string(text, "bibtex").entries.values()
+    assert entry.fields["url"] == citation.site("notebooks/01_one.html#fig-one-own")
 
 
 def test_outputs_are_plain_where_no_kit_is_made(chapter):

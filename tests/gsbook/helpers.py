@@ -84,7 +84,7 @@ def trained(configs, data=TINY, size=None, steps=None):
 def all_of(ensemble, e):
     """Everything that a run leaves: state, curve, figures."""
     return (
-        ensemble.state(e),
+        ensemble.states()[e],
         vars(ensemble.curves[e]),
         float(valid_bound(ensemble, 5)[e]),
         final_figures(ensemble, 5)[e],

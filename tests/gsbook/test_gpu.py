@@ -11,14 +11,16 @@ from helpers import without_times
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gsbook import gpu
 from gsbook.__main__ import main
+from gsbook.engine.checkpoints import Checkpoints
 from gsbook.engine.workers import Stopped
 from gsbook.experiments.table1.config import CELLS, COLUMNS, Config, parse_cell
 from gsbook.experiments.table1.plan import READINGS, TABLE1
 from gsbook.experiments.table1.train import Ensemble
+from gsbook.gpu import back, check, lanes, session
+from gsbook.gpu.command import run
 
-ROW = gpu.TOY.rows[0]
+ROW = session.TOY.rows[0]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,11 +72,11 @@ def test_the_watch_sees_a_copy():
 def stop_after(patch, calls):
     """Have the time be up when it was asked for so many times."""
     asked = iter(range(10**6))
-    patch.setattr(gpu.Session, "left", lambda self: 100.0 if next(asked) < calls else 0.0)
+    patch.setattr(session.Session, "left", lambda self: 100.0 if next(asked) < calls else 0.0)
 
 
 def records_in(out, tmp_path):
-    gpu.take(out, tmp_path / out.name / "records", tmp_path / out.name / "states")
+    back.take(out, tmp_path / out.name / "records", tmp_path / out.name / "states")
     return without_times(TABLE1.records(tmp_path / out.name / "records"))
 
 
@@ -86,20 +88,20 @@ def test_two_calls_give_what_one_gives(tmp_path, monkeypatch, capsys):
     assert "7 cells agree with the CPU" in said
     with monkeypatch.context() as patch:
         stop_after(patch, 16)
-        cells = gpu.run(parts, 9.0)["cells"]
+        cells = run(parts, 9.0)["cells"]
     outcomes = [cells[f"{ROW}-{name}"] for name in COLUMNS]
     assert "finished" in outcomes
     assert any(outcome.startswith("stopped at ") for outcome in outcomes)
     assert "waits" in outcomes
     # The second call with threads, as on a GPU.
-    monkeypatch.setattr(gpu.Lanes, "measure_lanes", lambda self: (3, 0.01))
-    report = gpu.run(parts, 9.0)
+    monkeypatch.setattr(lanes.Lanes, "measure_lanes", lambda self: (3, 0.01))
+    report = run(parts, 9.0)
     assert report["finished"] == [ROW]
     assert report["earlier"]["cells"] == cells
     assert cells[f"{ROW}-sf"] == "finished"
     assert f"{ROW}-sf" not in report["cells"]  # and not run again
     assert records_in(parts, tmp_path) == records_in(whole, tmp_path)
-    assert len(list(parts.iterdir())) <= gpu.FILES
+    assert len(list(parts.iterdir())) <= back.FILES
 
     assert main(["gpu", "--out", str(whole)]) == 0
     assert "nothing is left to do" in capsys.readouterr().out
@@ -107,21 +109,22 @@ def test_two_calls_give_what_one_gives(tmp_path, monkeypatch, capsys):
 
 def test_what_is_wrong_is_left_out(tmp_path, monkeypatch, capsys):
     """A cell whose steps are not the CPU's, and one that cannot be captured."""
-    right = gpu.trained
+    right = check.trained
 
-    def broken(session, cell, data, device, mode):
-        found = right(session, cell, data, device, "eager")
-        if device == session.device and cell.endswith("-st"):
+    def broken(call, cell, data, device, mode):
+        found = right(call, cell, data, device, "eager")
+        if device == call.device and cell.endswith("-st"):
             found["losses"] = found["losses"] * 1.1
-        if device == session.device and cell.endswith("-darn") and mode != "eager":
+        if device == call.device and cell.endswith("-darn") and mode != "eager":
             raise RuntimeError("operation not permitted when stream is capturing")
         return found
 
-    monkeypatch.setattr(gpu, "trained", broken)
-    monkeypatch.setattr(gpu, "noise_difference", lambda device: 0.0)
+    monkeypatch.setattr(check, "trained", broken)
+    monkeypatch.setattr(check, "noise_difference", lambda device: 0.0)
     data = {name: split for name, split in TABLE1.load_data(20)[0].items()}
-    session = gpu.Session(tmp_path, gpu.TOY, torch.device("cpu"), "captured", False, False, 1e9)
-    modes = gpu.check(session, data)
+    cpu = torch.device("cpu")
+    call = session.Session(tmp_path, session.TOY, cpu, "captured", False, False, until=1e9)
+    modes = check.check(call, data)
     assert modes.keys() == {f"{ROW}-{name}" for name in COLUMNS} - {f"{ROW}-st"}
     assert modes[f"{ROW}-darn"] == "eager"
     assert modes[f"{ROW}-sf"] == "captured"
@@ -129,52 +132,52 @@ def test_what_is_wrong_is_left_out(tmp_path, monkeypatch, capsys):
     assert f"WRONG {ROW}-st" in said
     assert f"SLOW {ROW}-darn" in said
 
-    monkeypatch.setattr(gpu, "product_error", lambda session: 3e-4)  # as TF32 would have
+    monkeypatch.setattr(check, "product_error", lambda call: 3e-4)  # as TF32 would have
     with pytest.raises(Stopped, match="nothing was trained"):
-        gpu.check(session, data)
+        check.check(call, data)
 
 
 def test_distance():
     a = {"w": torch.ones(3, dtype=torch.float64), "still": torch.zeros(2, dtype=torch.float64)}
-    assert gpu.distance(a, {k: v.clone() for k, v in a.items()}) == 0
-    assert gpu.distance(a, a | {"w": 1.1 * a["w"]}) == pytest.approx(0.1)
-    assert gpu.distance(a, a | {"still": a["still"] + 1}) > 1e5
-    assert gpu.distance(a, a | {"w": a["w"] * float("nan")}) == float("inf")
+    assert check.distance(a, {k: v.clone() for k, v in a.items()}) == 0
+    assert check.distance(a, a | {"w": 1.1 * a["w"]}) == pytest.approx(0.1)
+    assert check.distance(a, a | {"still": a["still"] + 1}) > 1e5
+    assert check.distance(a, a | {"w": a["w"] * float("nan")}) == float("inf")
 
 
 def test_few_files_come_back(tmp_path, monkeypatch):
-    store = gpu.Checkpoints(TABLE1, {}, tmp_path / "work" / "states")
+    store = Checkpoints(TABLE1, {}, tmp_path / "work" / "states")
     for i in range(20):
         path = store.folder / "a" / f"{i:02}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(10_000))
-    monkeypatch.setattr(gpu, "LARGEST", 25_000)
-    left_out = gpu.pack_states(tmp_path / "out", store)
+    monkeypatch.setattr(back, "LARGEST", 25_000)
+    left_out = back.pack_states(tmp_path / "out", store)
     assert len(left_out) == 20 - 2 * 7
     files = list((tmp_path / "out").iterdir())
     assert len(files) == 7
-    gpu.unpack(tmp_path / "out", tmp_path / "back")
+    back.unpack(tmp_path / "out", tmp_path / "back")
     assert len(list(tmp_path.glob("back/states/a/*"))) == 14
 
 
 def test_take_refuses(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"records\.tar does not exist"):
-        gpu.take(tmp_path, tmp_path / "records")
-    small = replace(gpu.TOY, steps=4, seeds=1, members=(1,))
+        back.take(tmp_path, tmp_path / "records")
+    small = replace(session.TOY, steps=4, seeds=1, members=(1,))
     out = tmp_path / "out"
-    monkeypatch.setattr(gpu, "COLUMNS", ("st",))
-    gpu.run(out, 9.0, scale=small)
+    monkeypatch.setattr(session, "COLUMNS", ("st",))
+    run(out, 9.0, scale=small)
     good = tmp_path / "good"
-    assert gpu.take(out, good, tmp_path / "states").startswith("1 runs are in")
-    assert "1 of them in place of an older one" in gpu.take(out, good, tmp_path / "states")
-    [run] = TABLE1.records(good).all()
+    assert back.take(out, good, tmp_path / "states").startswith("1 runs are in")
+    assert "1 of them in place of an older one" in back.take(out, good, tmp_path / "states")
+    [record] = TABLE1.records(good).all()
     other = TABLE1.records(tmp_path / "other")
-    other.add([run | {"data": run["data"] | {"sha256": {"train": "0" * 64}}}])
+    other.add([record | {"data": record["data"] | {"sha256": {"train": "0" * 64}}}])
     with pytest.raises(ValueError, match="was trained on other data, 'embedded-5000'"):
-        gpu.take(out, tmp_path / "other")
+        back.take(out, tmp_path / "other")
     monkeypatch.setattr("gsbook.records.code_of", lambda modules: {"gslib.models": "new"})
     with pytest.raises(ValueError, match=r"is of other code than the present, in gslib\.models"):
-        gpu.take(out, tmp_path / "fresh")
+        back.take(out, tmp_path / "fresh")
     assert not (tmp_path / "fresh").exists()
 
 
@@ -189,7 +192,9 @@ class Bare:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Bare())
 from gsbook.__main__ import parser
+from gsbook.data import describe
 parser().parse_args(["gpu", "--out", "x"])
+assert describe().startswith("gsbook.data: ")
 print("no more was needed")
 """
 

@@ -263,7 +263,7 @@ def test_tau_per_member():
         for e in range(2):
             alone = make(x[e])
             torch.testing.assert_close(
-                ell[e], alone.relaxed_logits(tau[e].item(), uniform=lambda t: u[e])
+                ell[e], alone.relaxed_logits(tau[e].item(), uniform=lambda t, u=u[e]: u)
             )
             torch.testing.assert_close(density[e], alone.relaxed_log_prob(ell[e], tau[e].item()))
 

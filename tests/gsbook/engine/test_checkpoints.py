@@ -54,7 +54,7 @@ def test_continued_from_a_checkpoint_equals_uninterrupted(tmp_path, cell):
         pass
     straight = trained(longer)
     for e in (0, 1):
-        assert differing(resumed.state(e), straight.state(e)) == []
+        assert differing(resumed.states()[e], straight.states()[e]) == []
         assert all_of(resumed, e)[1:] == all_of(straight, e)[1:]
         assert resumed.curves[e].step == [10, 20, 30, 40]
 
@@ -97,7 +97,7 @@ def test_checkpoints_beyond_or_off_the_runs_path_are_not_used(tmp_path):
     # 25 is no multiple of eval_every: a longer run has no point of its curve there.
     assert [store.step(config(steps=s)) for s in (25, 40, 20)] == [25, 0, 0]
     assert store.state(config(steps=40)) is None
-    assert differing(store.state(config(steps=25)), ensemble.state(0)) == []
+    assert differing(store.state(config(steps=25)), ensemble.states()[0]) == []
     assert store.step(config(steps=25, seed=1)) == 0
 
 

@@ -181,33 +181,37 @@ def test_without_a_shared_folder_no_state_is_left(machines, local, tmp_path):
         assert not TABLE1.records(tmp_path / "other").all()
 
 
-def test_other_code_is_refused(machines, tmp_path):
-    """A worker that comes first, and one that joins later, with another number in training."""
+def changed_copy(folder, module):
+    """The packages in a folder, with one more line in a module."""
     for package in ("gslib", "gsbook"):
-        shutil.copytree(ROOT / package, tmp_path / "old" / package)
-    changed = tmp_path / "old/gsbook/experiments/table1/train.py"
-    changed.write_text(changed.read_text() + "\nCHANGED = 1\n")
+        shutil.copytree(ROOT / package, folder / package)
+    path = folder / f"{module.replace('.', '/')}.py"
+    path.write_text(path.read_text() + "\nCHANGED = 1\n")
+    return folder
+
+
+def test_other_code_is_refused(machines, tmp_path):
+    """A worker whose jobs are others, one without us, and one that trains in another way."""
     (tmp_path / "bare/gsbook").mkdir(parents=True)
     (tmp_path / "bare/gsbook/__init__.py").write_text("import a_package_that_is_missing")
+    jobs, training = "gsbook.engine.workers", "gsbook.experiments.table1.train"
 
     machines.scheduler()
-    late = machines.worker(tmp_path / "old")
-    changed = r"has other code than this machine, in gsbook\.experiments\.table1\.train: "
-    with pytest.raises(Stopped, match=changed), machines.connect():
-        pass
-    late.kill()
-    late.wait()
+    other = machines.worker(changed_copy(tmp_path / "jobs", jobs))
+    with pytest.raises(Stopped, match=f"has other code than this machine, in {jobs}: "):
+        with machines.connect():
+            pass
+    other.kill()
+    other.wait()
     lacking = machines.worker(tmp_path / "bare")
     with pytest.raises(Stopped, match=r"cannot import .*a_package_that_is_missing"):
         with machines.connect():
             pass
     lacking.kill()
     lacking.wait()
-    good = machines.worker()
+    machines.worker(changed_copy(tmp_path / "training", training))
     with machines.connect() as executor:
-        good.kill()
-        machines.worker(tmp_path / "old")
-        with pytest.raises(Stopped, match=changed):
+        with pytest.raises(Stopped, match=f"has other code than this machine, in {training}: "):
             run(tmp_path / "records", executor)
     assert not TABLE1.records(tmp_path / "records").all()
 

@@ -9,6 +9,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from gsbook import files
 from gsbook.engine import kernels, step
+from gsbook.engine.noise import Noise, keys
 from gslib import Categorical
 from gslib._checks import unchecked
 from gslib.functional import stream
@@ -97,3 +98,14 @@ def test_what_is_dense_or_wide_stays():
     assert traced(dense, x, w, bias)[1] == 0
     bytes_as_double = lambda x, w, bias: torch.baddbmm(bias, x.double(), w)  # noqa: E731
     assert traced(bytes_as_double, x.byte(), w.double(), bias.double())[1] == 0
+
+
+@pytest.mark.parametrize("samples", [(), (3,), (2, 2)])
+@pytest.mark.parametrize("seeds", [[4], [4, 7, 0]])
+def test_noise_is_that_of_torchs_operations(seeds, samples):
+    shape, step = (*samples, len(seeds), 5, 33), torch.arange(len(seeds)) + 10**5
+    fast, plain = (Noise(keys("noise", seeds), step, ndim=3) for _ in range(2))
+    for _ in range(2):
+        found = fast(torch.zeros(shape))
+        assert found.dtype == torch.float32
+        assert torch.equal(found.double(), plain(torch.zeros(shape, dtype=torch.float64)))

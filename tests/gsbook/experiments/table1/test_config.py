@@ -54,6 +54,9 @@ def test_keys_are_unique_and_trajectories_forget_the_steps():
         "kl": "sampled",
         "data_bias": True,
         "darn_form": "printed",
+        "centre": True,
+        "normalise": "signal",
+        "slope_form": "soft",
     }
     assert set(others) == set(base.to_dict())
     changed = [Config(**base.to_dict() | {name: value}) for name, value in others.items()]

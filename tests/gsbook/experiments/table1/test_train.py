@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -9,11 +10,13 @@ import pytest
 import torch
 from helpers import NODE_SIZES, TINY, WIDE, all_of, config, differing, trained
 
+from gsbook.engine.noise import Noise, keys
 from gsbook.experiments.table1.config import COLUMNS, Config
 from gsbook.experiments.table1.evaluate import final_figures, valid_bound
 from gsbook.experiments.table1.train import Ensemble, load_data, train
 from gslib import ESTIMATORS, Bernoulli, Categorical, kl
 from gslib.baselines import Baseline
+from gslib.distributions import sharpened
 from gslib.functional import stream
 from gslib.models import DiscreteVAE, StochasticBinaryNetwork
 
@@ -21,9 +24,10 @@ MODELS, NODES = ("vae", "sbn"), ("bernoulli", "categorical")
 CELLS = list(product(MODELS, NODES, COLUMNS))
 
 
-def train_noise(seed):
-    generator = stream("noise", seed, 0)
-    return lambda like: torch.rand(like.shape, generator=generator)
+def noise_of_a_step(seed, step, node):
+    """The numbers that a member of this seed is given, for a model without an ensemble axis."""
+    noise = Noise(keys("noise", [seed]), step, ndim=3 if node == "bernoulli" else 4)
+    return lambda like: noise(like.unsqueeze(0)).squeeze(0)
 
 
 @pytest.mark.parametrize("estimator", ["st", "gumbel_softmax", "muprop", "sf"])
@@ -43,8 +47,9 @@ def test_members_train_as_torchs_sgd_would(model, node, estimator):
             "sf": Baseline(16 if model == "vae" else 8, seeds=[3]),
             "muprop": Baseline(moving_average=False),
         }
-        noise, losses = train_noise(3), []
+        losses = []
         for step in range(start):
+            noise = noise_of_a_step(3, step, node)
             order = torch.randperm(80, generator=stream("order", 3, step // 10))
             x = TINY["train"][order[step % 10 * 8 :][:8]].float()
             options = {}
@@ -64,23 +69,26 @@ def test_members_train_as_torchs_sgd_would(model, node, estimator):
             if estimator in baseline:
                 baseline[estimator].update()
         for k, v in lone.state_dict().items():
-            torch.testing.assert_close(ensemble.state(e)[f"model.{k}"], v, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(ensemble.states()[e][f"model.{k}"], v, rtol=1e-6, atol=1e-6)
         assert ensemble.curves[e].train == [pytest.approx(sum(losses) / start, abs=1e-3)]
         assert ensemble.curves[e].step == [start]
     assert not torch.allclose(
-        ensemble.state(0)["model." + k], ensemble.state(1)["model." + k]
+        ensemble.states()[0]["model." + k], ensemble.states()[1]["model." + k]
     )  # the rate matters
 
 
 def spy(monkeypatch, name):
-    """The batches and options that the trainer gives an estimator, step by step."""
-    calls, original = [], ESTIMATORS[name]
+    """The batches, options and slopes that an estimator is given, step by step."""
+    calls, row = [], ESTIMATORS[name]
 
     def estimator(program, *, uniform, **options):
-        calls.append((program.args[0].clone(), copy.deepcopy(options)))
-        return original(program, uniform=uniform, **options)
+        slope = program.func.__self__.slope
+        seen = options | ({} if slope is None else {"slope": slope})
+        calls.append((program.args[0].clone(), copy.deepcopy(seen)))
+        return (row.inner or row)(program, uniform=uniform, **options)
 
-    monkeypatch.setitem(ESTIMATORS, name, estimator)
+    changed = replace(row, function=estimator, inner=estimator if row.inner else None)
+    monkeypatch.setitem(ESTIMATORS, name, changed)
     return calls
 
 
@@ -110,11 +118,12 @@ def test_slope_grows_by_epoch_and_shapes_kl_and_evaluation(monkeypatch, node):
     assert ensemble.model.slope.tolist() == [2.0]
     x = TINY["test"].float().unsqueeze(0)
     logits = ensemble.model.encoder(x)
-    q = (
-        Bernoulli(logits, 2.0)
+    flat = (
+        Bernoulli(logits)
         if node == "bernoulli"
-        else Categorical(logits.unflatten(-1, NODE_SIZES[node]), 2.0)
+        else Categorical(logits.unflatten(-1, NODE_SIZES[node]))
     )
+    q = sharpened(flat, 2.0, ensemble.model.slope_form)
     divergence = kl(q, ensemble.model.prior()).sum(-1)
     z = q.sample()
     rest = ensemble.model.loss(x, lambda _: z) - divergence
@@ -177,8 +186,8 @@ def test_options_reach_model_and_estimator(monkeypatch):
     assert Ensemble([config(kl="sampled")], TINY, size=(4,)).model.sampled_kl
     assert not Ensemble([config()], TINY, size=(4,)).model.sampled_kl
     frozen = trained([config(learned_prior=False)])
-    assert not frozen.state(0)["model.prior_logits"].any()
-    assert trained([config()]).state(0)["model.prior_logits"].any()
+    assert not frozen.states()[0]["model.prior_logits"].any()
+    assert trained([config()]).states()[0]["model.prior_logits"].any()
     for form in ("sample", "printed"):
         calls = spy(monkeypatch, "darn")
         trained([config(estimator="darn", darn_form=form)])
@@ -212,9 +221,9 @@ def test_a_member_equals_its_lone_run(model, node, estimator):
         other = trained(part, WIDE, size)
         for i, c in enumerate(part):
             e = configs.index(c)
-            assert differing(mixed.state(e), other.state(i)) == []
+            assert differing(mixed.states()[e], other.states()[i]) == []
             assert all_of(mixed, e)[1:] == all_of(other, i)[1:]
-    assert differing(mixed.state(0), mixed.state(2)) != []
+    assert differing(mixed.states()[0], mixed.states()[2]) != []
 
 
 def test_a_bernoulli_vaes_prior_has_the_same_bits_anywhere_in_an_ensemble():

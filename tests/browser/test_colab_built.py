@@ -5,7 +5,7 @@ import re
 
 import pytest
 from bs4 import BeautifulSoup
-from test_browser import BOOK  # without a fresh built book, this skips what is here, too
+from built import BOOK  # without a fresh built book, this skips what is here, too
 from test_colab import EDITIONS, NOTEBOOKS, citation, colab, each_edition, notebooks, prose
 
 

@@ -1,0 +1,131 @@
+"""The status page: what each chapter took in this build, and the versions that it was tested with.
+
+    python book/tools/status.py     run every chapter as a test, and note the result (make tested)
+
+Results stand in results/tested.json, one entry for each pair of a Python and a torch. Only what was
+run is listed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+import pages
+from docutils import nodes
+from repository import ROOT
+
+FILE = ROOT / "results" / "tested.json"
+PAGE = "book/status"
+VERSIONS = ("torch", "numpy", "matplotlib", "pandas", "scipy")
+PLACE = "run time of "  # a literal that the run time of this build replaces
+
+
+def cells(name: str) -> int:
+    """Cells of code of a chapter that are not empty."""
+    notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    return sum(c["cell_type"] == "code" and bool("".join(c["source"]).strip())
+               for c in notebook["cells"])  # fmt: skip
+
+
+def sha256(name: str) -> str:
+    """Hash of a chapter, which says whether it is the one that was tested."""
+    return hashlib.sha256((ROOT / "notebooks" / f"{name}.ipynb").read_bytes()).hexdigest()
+
+
+def said(result: dict | None, name: str) -> str:
+    """12 s, passed; of a chapter that has changed since, that alone."""
+    if not result:
+        return "–"
+    if result["sha256"] != sha256(name):
+        return "changed since"
+    return f"{result['seconds']:.0f} s, {'passed' if result['passed'] else 'FAILED'}"
+
+
+def tested() -> list[dict]:
+    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
+
+
+def page() -> str:
+    """The two tables of the page, in Markdown."""
+    found = tested()
+    head = ["Chapter", "Cells of code", "This build"]
+    head += [f"Python {run['python']}, torch {run['versions']['torch']}" for run in found]
+    rows = []
+    for name in pages.chapters():
+        results = [said(run["chapters"].get(name), name) for run in found]
+        rows.append([pages.chapter_link(name), cells(name), f"`{PLACE}{name}`", *results])
+    environments = [
+        [run["python"], *(run["versions"][name] for name in VERSIONS), run["system"], run["date"]]
+        for run in found
+    ]
+    text = pages.table(head, rows)
+    if environments:
+        columns = ["Python", *VERSIONS, "System", "Date"]
+        text += "\n## The environments\n\n" + pages.table(columns, environments)
+    return text
+
+
+# --- in the book
+
+
+def fill(app, doctree, docname):
+    """Put in the run times of this build, which are known when all chapters have run."""
+    if docname != PAGE:
+        return
+    from myst_nb.sphinx_ext import NbMetadataCollector
+
+    for place in list(doctree.findall(nodes.literal)):
+        if place.astext().startswith(PLACE):
+            chapter = f"notebooks/{place.astext().removeprefix(PLACE)}"
+            ran = (NbMetadataCollector.get_exec_data(app.env, chapter) or {}).get("runtime")
+            place.replace_self(nodes.Text("–" if ran is None else f"{ran:.0f} s"))
+
+
+def setup(app):
+    app.connect("doctree-resolved", fill)
+    app.connect("env-updated", lambda app, env: [PAGE] if PAGE in env.found_docs else [])
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+# --- testing
+
+
+def run(name: str) -> dict:
+    """Run one chapter as a test: whether all its cells ran, and in how many seconds."""
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-cell-timeout=600"]
+    start = time.monotonic()
+    done = subprocess.run([*command, f"notebooks/{name}.ipynb"], cwd=ROOT, check=False)
+    seconds = round(time.monotonic() - start, 1)
+    return {"passed": done.returncode == 0, "seconds": seconds, "sha256": sha256(name)}
+
+
+def main() -> int:
+    entry = {
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in VERSIONS},
+        "system": f"{platform.system()} {platform.machine()}",
+        "budget": os.environ.get("GSLIB_BUDGET", "smoke"),
+        "date": datetime.date.today().isoformat(),
+        "chapters": {name: run(name) for name in pages.chapters()},
+    }
+    kept = [
+        old
+        for old in tested()
+        if (old["python"], old["versions"]["torch"])
+        != (entry["python"], entry["versions"]["torch"])
+    ]
+    text = json.dumps([*kept, entry], indent=1)
+    FILE.write_text(text + "\n", encoding="utf-8")
+    return 0 if all(chapter["passed"] for chapter in entry["chapters"].values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Every page of the built book in Chromium: errors, weight, accessibility, and whether it fits."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+from built import (
+    AXE_RULES,
+    BOOK,
+    CUT,
+    DESKTOP,
+    PHONE,
+    READ,
+    SMALL,
+    TOO_WIDE,
+    axe,
+    name,
+    open_page,
+    violations,
+)
+
+WEIGHT = 1_500_000  # bytes of a page before compression, the fonts of MathJax aside
+
+
+def weight(tab):
+    """Bytes of all that a page has loaded, but for the fonts of MathJax."""
+    urls = {url.split("?")[0] for url in tab.requests if url.startswith("file:")}
+    paths = [Path(unquote(urlparse(url).path)) for url in urls if "/chtml/fonts/" not in url]
+    return sum(path.stat().st_size for path in paths)
+
+
+@pytest.fixture(scope="module", params=READ, ids=name)
+def found(request, browser):
+    """All that there is to complain of on one page."""
+    tab = open_page(browser, request.param, viewport=PHONE)
+    tab.wait_for_timeout(100)  # tables become lists when the formulas in them are set
+    found = {"wide": tab.evaluate(TOO_WIDE), "small": tab.evaluate(SMALL)}
+    found["formulas"] = tab.locator(
+        "mjx-merror, mjx-container[tabindex='0']:not([display])"
+    ).count()
+    found["weight"] = weight(tab)
+    tab.set_viewport_size(DESKTOP)
+    tab.wait_for_timeout(300)
+    found["cut"] = tab.evaluate(CUT)
+    tab.set_viewport_size(PHONE)
+    axe(tab)
+    tab.wait_for_timeout(600)  # the theme waits for the end of the resizing
+    found["phone"] = violations(tab, "phone")
+    tab.set_viewport_size(DESKTOP)
+    found["light"] = violations(tab, "light")
+    tab.emulate_media(color_scheme="dark")
+    tab.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+    found["dark"] = violations(tab, "dark")
+    tab.context.close()
+    elsewhere = [
+        url for url in tab.requests if not url.startswith((BOOK.as_uri() + "/", "data:", "blob:"))
+    ]
+    return found | {"errors": tab.errors, "elsewhere": elsewhere}
+
+
+def test_loads_without_errors_and_only_from_the_book(found):
+    assert found["errors"] == []
+    assert found["elsewhere"] == []
+    assert found["weight"] < WEIGHT
+
+
+def test_is_accessible_in_both_themes_and_on_a_phone(found):
+    assert {theme: found[theme] for theme in AXE_RULES} == {theme: [] for theme in AXE_RULES}
+
+
+def test_fits_a_phone(found):
+    assert found["wide"] == []
+    assert found["small"] == []
+
+
+def test_nothing_is_cut_on_a_desktop(found):
+    assert found["cut"] == []
+
+
+def test_formulas_are_set_and_no_stops_of_the_keyboard(found):
+    assert found["formulas"] == 0
