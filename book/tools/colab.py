@@ -34,10 +34,10 @@ from notebooks import KERNEL, ROOT, address, colab
 FOLDER = ROOT / "notebooks" / "colab"
 
 NOTICE = """\
-This notebook is chapter {number} of the open book [{book}]({site}), made for Colab: all of the
-text, and all of the code. It is stored without outputs. Figures and numbers appear as you run its
+This notebook is {what} of the open book [{book}]({site}), made for Colab: all of the text, and
+all of the code. It is stored without outputs. Figures and numbers appear as you run its
 cells from top to bottom; *Runtime → Run all* runs them in one go. To read them without running
-anything, open [the chapter in the book]({page}). Solutions are folded: a click opens them.
+anything, open [its page in the book]({page}). Solutions are folded: a click opens them.
 
 {links}"""
 
@@ -102,14 +102,18 @@ def directive(token):
 
 
 class Labels:
-    """What labels lead to. As in the book, each kind is counted through a chapter."""
+    """What labels lead to, with the book's numbers: each kind is counted through a chapter.
 
-    def __init__(self, chapters):
-        self.chapters = list(chapters)
+    numbered: names of the numbered chapters. The book counts through all other pages together,
+    those that are no notebooks too, so figures of these notebooks have no number here.
+    """
+
+    def __init__(self, chapters, numbered):
+        self.chapters, self.numbered, others = list(chapters), list(numbered), {}
         self.titles = {name: text_of(cells[0])[1:].strip() for name, cells in chapters.items()}
         self.found = {}  # label -> (chapter, cell, kind, number, title)
         for name, cells in chapters.items():
-            self.chapter, self.count = name, {}
+            self.chapter, self.count = name, {} if name in self.numbered else others
             for cell in cells:
                 self.cell = cell["id"]
                 if cell["cell_type"] == "markdown":
@@ -118,11 +122,16 @@ class Labels:
                     self.add("Fig.", label)
 
     def number(self, chapter):
-        return self.chapters.index(chapter) + 1
+        """The number of a chapter, or 0."""
+        return self.numbered.index(chapter) + 1 if chapter in self.numbered else 0
 
     def add(self, kind, label, title=""):
         self.count[kind] = self.count.get(kind, 0) + 1
-        number = f"{self.number(self.chapter)}.{self.count[kind]}"
+        number = f"{self.count[kind]}"
+        if chapter := self.number(self.chapter):
+            number = f"{chapter}.{number}"
+        elif kind == "Fig.":
+            kind, number = "Figure", ""
         if label:
             self.found[label] = (self.chapter, self.cell, kind, number, title)
 
@@ -195,17 +204,20 @@ class Edition:
     def caption(self, label, caption, alt=""):
         _, _, kind, number, _ = self.find(label)
         words = f"\n\n{details('The figure in words', alt)}" if alt else ""
-        return f'<a id="{label}"></a>**{kind} {number}.** {caption}{words}'
+        numbered = f"{kind} {number}".strip()
+        return f'<a id="{label}"></a>**{numbered}.** {caption}{words}'
 
     def notice(self):
-        links, number = [], self.labels.number(self.chapter)
-        for k, name in enumerate(self.labels.chapters, 1):
-            if k == number:
+        links, order = [], self.labels.chapters
+        for k, name in enumerate(order):
+            number = self.labels.number(name)
+            if name == self.chapter:
                 links.append(self.link_to(name, "Open this notebook in Colab"))
-            elif abs(k - number) == 1:
-                links.append(f"Chapter {k}: {self.link_to(name)}")
+                what = f"chapter {number}" if number else "a page"
+            elif abs(k - order.index(self.chapter)) == 1:
+                links.append((f"Chapter {number}: " if number else "") + self.link_to(name))
         return NOTICE.format(
-            number=number,
+            what=what,
             book=citation.TITLE,
             site=self.page(""),
             page=self.page(f"notebooks/{self.chapter}"),
@@ -237,7 +249,7 @@ class Edition:
     def label(self, target, text):
         """A link to a label; ``text`` takes its kind, number and title."""
         chapter, cell, kind, number, title = self.find(target)
-        text = text.format(kind=kind, number=number, title=title)
+        text = text.format(kind=kind, number=number, title=title).strip()
         if chapter == self.chapter:
             return f"[{text}](#{target})"
         return self.link_to(chapter, text, f"#scrollTo={cell}")
@@ -306,11 +318,12 @@ class Edition:
             return ""
         if token.type == "myst_target":
             return f'<a id="{token.content}"></a>\n'
-        if token.type == "heading_open" and not inside and token.tag in ("h1", "h2"):
+        chapter = self.labels.number(self.chapter)
+        if chapter and token.type == "heading_open" and not inside and token.tag in ("h1", "h2"):
             marks, title = raw[0].split(maxsplit=1)
             self.section += token.tag == "h2"
             section = f"{self.section}." if token.tag == "h2" else ""
-            return f"{marks} {self.labels.number(self.chapter)}.{section} {self.inline(title)}"
+            return f"{marks} {chapter}.{section} {self.inline(title)}"
         if token.type in ("math_block", "math_block_label"):
             return self.formula(token.content, token.info, inside)
         if found := re.fullmatch(r'<div class="gs-[\w-]+">(.+)</div>\s*', token.content, re.S):
@@ -442,18 +455,28 @@ def details(summary, text):
     return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 
+def contents():
+    """(names of all notebooks in the table of contents, those of the numbered ones), in order."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    found = [
+        (Path(chapter["file"]).name, part.get("numbered"))
+        for part in toc["parts"]
+        for chapter in part["chapters"]
+        if chapter["file"].startswith("notebooks/")
+    ]
+    return [name for name, _ in found], [name for name, numbered in found if numbered]
+
+
 def editions(url, texts=None):
     """Name of an edition's file -> its text, for all chapters of a book at the address ``url``.
 
     texts: of the chapters, by name, where they are not as stored.
     """
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    listed = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    names = [Path(file).name for file in listed if file.startswith("notebooks/")]
+    names, numbered = contents()
     if texts is None:
         texts = {name: (ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8") for name in names}
     chapters = {name: json.loads(texts[name])["cells"] for name in names}
-    labels = Labels(chapters)
+    labels = Labels(chapters, numbered)
     return {f"{name}.ipynb": Edition(name, chapters[name], labels, url).text() for name in chapters}
 
 

@@ -191,8 +191,10 @@ def test_links_lead_somewhere(path):
 @each_edition
 def test_the_first_cell_after_the_title_says_what_this_is_and_where_the_book_is(path):
     title, notice, *_ = cells(path, "markdown")
-    number = NOTEBOOKS.index(ROOT / "notebooks" / path.name) + 1
-    assert title.startswith(f"# {number}. ")
+    chapter, *_ = cells(ROOT / "notebooks" / path.name, "markdown")
+    number = int(path.stem[:2])  # 00 stands before pages without a number
+    assert title == (chapter.replace("# ", f"# {number}. ", 1) if number else chapter)
+    assert (f"is chapter {number} of" if number else "is a page of") in notice
     assert f"({citation.site(f'notebooks/{path.stem}.html')})" in notice
     assert "without outputs" in notice
     assert f"({colab.colab(notebooks.address(), path.name)})" in notice
@@ -217,7 +219,9 @@ def test_captions_stand_under_figures_and_solutions_are_folded(path):
         )
         if name := cell["metadata"].get("mystnb", {}).get("figure", {}).get("name"):
             below = "".join(edition[at + 1]["source"])
-            assert below.startswith(f'<a id="{name}"></a>**Fig. ')
+            number = int(path.stem[:2])
+            figure = f"Fig. {number}." if number else "Figure."
+            assert below.startswith(f'<a id="{name}"></a>**{figure}')
             assert cell["metadata"]["mystnb"]["image"]["alt"] in below
     text = prose(path)
     assert text.count("<details>") == text.count("</details>") == text.count("<summary>")
@@ -255,7 +259,7 @@ OTHER = markdown(
 def edition(*texts):
     """The texts of the cells that stand for these cells, in the second of two chapters."""
     chapters = {"01_zero": OTHER, "02_one": markdown(*texts)}
-    labels = colab.Labels(chapters)
+    labels = colab.Labels(chapters, chapters)
     made = json.loads(
         colab.Edition("02_one", chapters["02_one"], labels, "https://github.com/a/b").text()
     )
@@ -396,3 +400,22 @@ def test_a_result_that_is_not_there_yet_is_an_error_that_says_what_to_do():
 
     with pytest.raises(KeyError, match="run the cells above"):
         say("{{no-such-result}}")
+
+
+def test_a_page_without_a_number_shifts_no_number_and_its_figures_have_none():
+    figure = "```{figure} a.svg\n:name: fig-a\n:alt: A.\n\nOne.\n```\n\nSee {numref}`fig-a`."
+    exercise = "```{exercise} Try\n:label: ex-a\n\nWhat?\n```\n\n## Why?"
+    chapters = {"00_page": markdown(figure, exercise), "01_one": markdown("$$ a $$ (eq-a)")}
+    labels = colab.Labels(chapters, ["01_one"])
+    texts = [
+        colab.Edition(name, cells, labels, "https://github.com/a/b").text()
+        for name, cells in chapters.items()
+    ]
+    page, chapter = (json.loads(text)["cells"] for text in texts)
+    assert "".join(page[0]["source"]) == "# One"
+    assert "**Figure.** One." in "".join(page[1]["source"])
+    assert "See [Figure](#fig-a)." in "".join(page[1]["source"])
+    assert "### Exercise 1 (Try)" in "".join(page[2]["source"])
+    assert "\n## Why?" in "".join(page[2]["source"])
+    assert "".join(chapter[0]["source"]) == "# 1. One"
+    assert r"\tag{1.1}" in "".join(chapter[1]["source"])

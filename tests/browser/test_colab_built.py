@@ -30,19 +30,21 @@ def test_numbers_titles_and_citations_are_those_of_the_built_book(path, page):
     for block in article.select("div.exercise[id], div.proof[id]:not([id=proof])"):
         if number := block.select_one(".admonition-title .caption-number"):
             found[block["id"]] = words(number)
-    labels = colab.Labels(
-        {p.stem: json.loads(p.read_text(encoding="utf-8"))["cells"] for p in NOTEBOOKS}
-    )
+    names, numbered = colab.contents()
+    if path.stem not in numbered:  # the book counts their figures through all such pages
+        found = {label: number for label, number in found.items() if "Fig." not in number}
+    read = {p.stem: json.loads(p.read_text(encoding="utf-8"))["cells"] for p in NOTEBOOKS}
+    labels = colab.Labels({name: read[name] for name in names}, numbered)
     ours = {
         label: f"({number})" if kind == "Equation" else f"{kind} {number}"
         for label, (chapter, _, kind, number, _) in labels.found.items()
-        if chapter == path.stem and kind
+        if chapter == path.stem and number
     }
-    assert len(ours) > 4
+    assert len(ours) > 4 or path.stem not in numbered
     assert ours == found
 
     text = prose(path)
-    titles = [re.sub(r"[*`]", "", title) for title in re.findall(r"^##? (\d.+)$", text, re.M)]
+    titles = [re.sub(r"[*`]", "", title) for title in re.findall(r"^##? (.+)$", text, re.M)]
     assert [re.sub(r"\$(.+?)\$", r"\(\1\)", title) for title in titles] == [
         words(heading) for heading in article.select("h1, h2")
     ]
