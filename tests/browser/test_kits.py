@@ -59,7 +59,7 @@ def test_a_figure_of_the_paper_has_its_files(figure):
         assert first in panels
         assert panels <= set(range(first, last + 1))
     elif figure != "figure-5b":  # a picture of digits; else nothing has run, or a drawing
-        assert kit.runs(FIGURES[figure][1]) == {}
+        assert FIGURES[figure][1].runs(pages.evidence()) == {}
 
 
 @of_the_paper
@@ -74,7 +74,7 @@ def test_a_figure_of_the_paper_has_its_kit_below_it(figure):
     for ending in ("svg", "pdf", "csv", "bib"):
         linked = re.search(rf'href="([^"]+/{kit.FOLDER}/[\w-]+\.{ending})"', block)
         assert bool(linked) == (BOOK / kit.FOLDER / f"{figure}.{ending}").exists(), ending
-    keys = {key for path, keys in kit.runs(claim).items() for key in keys}
+    keys = {key for path, keys in claim.runs(pages.evidence()).items() for key in keys}
     shown = {
         Path(path).stem + "_" + key
         for path, text in re.findall(r'<li><a href="([^"]+)">[^<]+</a>:(.*?)</li>', block)
@@ -90,7 +90,7 @@ def test_a_figure_of_the_books_own_has_its_kit(label):
     page = next(PAGES[path] for path in CHAPTERS if label in PAGES[path].ids)
     below = page.text[page.text.index(f'id="{label}"') :]
     block = re.search(r'</figure>\s*(<details class="figure-kit">.*?</details>)', below, re.DOTALL)
-    assert f"kit.py {label}" in re.sub("<[^>]+>", "", block[1])
+    assert f"redraw.py {label}" in re.sub("<[^>]+>", "", block[1])
     linked = re.findall(rf'href="[^"]+/{kit.FOLDER}/({label}\.\w+)"', block[1])
     assert {f"{label}.svg", f"{label}.bib"} <= set(linked)
     assert [file for file in linked if not (BOOK / kit.FOLDER / file).exists()] == []
@@ -115,7 +115,9 @@ def test_the_page_of_the_scoreboard_has_the_tables_as_data(table):
 
 
 def test_a_kit_opens_from_the_keyboard_and_is_accessible_when_open(browser):
-    figure = max(FIGURES, key=lambda figure: len(kit.runs(FIGURES[figure][1])))  # the longest block
+    figure = max(
+        FIGURES, key=lambda figure: len(FIGURES[figure][1].runs(pages.evidence()))
+    )  # the longest block
     tab = open_page(browser, next(path for path, page in PAGES.items() if figure in page.ids))
     block = tab.locator("details.figure-kit").first
     assert not block.locator("a").first.is_visible()
