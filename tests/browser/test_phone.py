@@ -90,7 +90,7 @@ def test_paper_shows_the_text_and_cuts_nothing(browser, path):
     assert not tab.locator(".bd-header-article, .bd-sidebar-primary").first.is_visible()
     assert not tab.locator(".figure-full + button:visible").count()
     cut = """() => [...document.querySelectorAll(".bd-article :is(pre, .figure-full, table)")]
-      .filter((box) => box.scrollWidth > box.clientWidth + 1)
+      .filter((box) => box.checkVisibility() && box.scrollWidth > box.clientWidth + 1)
       .filter((box) => getComputedStyle(box).overflowX != "visible")
       .map((box) => `${box.className} ${box.textContent.trim().slice(0, 60)}`)"""
     assert tab.evaluate(cut) == []
