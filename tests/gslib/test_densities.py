@@ -1,33 +1,16 @@
 """The relaxed densities: they integrate to one, and samples follow them."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
 import torch
+from nodes import LOGITS, N, logit_grid, tensor
 from scipy import stats
 
 from gslib import Bernoulli, Categorical
 
-N = 50_000
-DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-dtype_table = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-INF = math.inf
-
-
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
-
-
-LOGITS = tensor(0.3, -1.2, 0.8)
-
-
 # --- densities ------------------------------------------------------------------------------------
-
-
-def logit_grid(tau):
-    return torch.linspace(-45, 45, 200_001, dtype=torch.float64) / tau
 
 
 @pytest.mark.parametrize("tau", [0.1, 0.5, 1.0, 10.0])

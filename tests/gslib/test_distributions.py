@@ -9,24 +9,12 @@ import pytest
 import torch
 import torch.distributions as td
 from hypothesis import given
+from nodes import DTYPES, INF, LOGITS, N, dtype_table, tensor
 from scipy import stats
 
 from gslib import Bernoulli, Categorical, kl, relaxed_kl
 from gslib.distributions import sharpened
 from gslib.functional import noise_like
-
-N = 50_000
-DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-dtype_table = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-INF = math.inf
-
-
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
-
-
-LOGITS = tensor(0.3, -1.2, 0.8)
-
 
 # --- against torch.distributions, where that is sound ---------------------------------------------
 
