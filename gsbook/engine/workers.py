@@ -23,6 +23,7 @@ from gsbook.code import code_of
 from gsbook.engine.checkpoints import Checkpoints
 from gsbook.engine.experiment import EvaluationSize, Experiment, Stages, Trainer
 from gsbook.engine.machine import cores, environment, prepare_process
+from gsbook.engine.step import LONG
 from gsbook.records import Records
 
 SAVE_SECONDS = 60.0  # between two saves of a state: what a kill costs at most
@@ -184,7 +185,8 @@ def run_stages(
                 asked[i] = configs
                 missing = missing_runs(experiment, configs, test, records, size, about)
                 bar.update(sum(c.steps for c in configs if c not in missing))
-                for job in ensembles(experiment, missing, store, experiment.members[device]):
+                limit = members(experiment, device, configs)
+                for job in ensembles(experiment, missing, store, limit):
                     bar.update(sum(store.step(c) for c in job))
                     report = queue.put if queue else None
                     future = pool.submit(
@@ -296,7 +298,8 @@ def missing_runs(
     about: dict,
 ) -> list:
     """The configs without a finished record: of the present code, on these data, evaluated as the
-    plan wants it, with test figures where they are wanted.
+    plan wants it, with test figures where they are wanted. A run of a search, which only ranks,
+    may be of code that equals the present one in distribution.
 
     Raises:
         ValueError: the folder holds runs on other data, which no table may mix.
@@ -318,7 +321,7 @@ def missing_runs(
             run is not None
             and run["evaluation"] == asdict(size)
             and not (test and not run["test"])
-            and records.is_current(run, exactly=True)
+            and records.is_current(run, exactly=test)
         )
 
     return [c for c in configs if not is_finished(c)]
@@ -326,6 +329,12 @@ def missing_runs(
 
 def answers(configs: list, records: Records) -> list[dict]:
     return [records.runs_of(c.cell)[c.key] for c in configs]
+
+
+def members(experiment: Experiment, device: str, configs: list) -> int:
+    """How many runs may share an ensemble. On a core a compiled step is quickest for a lone run."""
+    alone = device == "cpu" and all(config.steps >= LONG for config in configs)
+    return 1 if alone else experiment.members[device]
 
 
 def ensembles(experiment: Experiment, configs: list, store: Checkpoints, limit: int) -> list[list]:
