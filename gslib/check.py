@@ -55,7 +55,8 @@ class ProgramReport:
         been seen.
         """
         if self.unbiased:
-            return f"unbiased within {self.threshold * self.standard_error / self.exact_norm:.1%}"
+            within = self.threshold * self.standard_error / self.exact_norm
+            return f"unbiased within {within:.{1 if within < 1 else 0}%}"  # at most 80 columns
         return f"biased by {self.bias / self.exact_norm:.1%}"
 
     def __str__(self) -> str:

@@ -28,11 +28,11 @@ class Estimator:
 
     function: Callable[..., Tensor]
     label: str  # the paper's name
-    schedule: Literal["tau", "slope"] | None = None  # the hyperparameter that training anneals
-    baseline: Literal["input", "signal"] | None = None  # what a learned baseline looks at, if any
-    options: tuple[str, ...] = ()  # further hyperparameters, each a choice with a default
-    change: Callable[..., Distribution] | None = None  # the node it samples: q, schedule -> q
-    inner: Callable[..., Tensor] | None = None  # for a model that has changed its nodes itself
+    schedule: Literal["tau", "slope"] | None = None  # what training anneals
+    baseline: Literal["input", "signal"] | None = None  # what a learned one looks at
+    options: tuple[str, ...] = ()  # further hyperparameters, each a choice
+    change: Callable[..., Distribution] | None = None  # of the node: q, schedule -> q
+    inner: Callable[..., Tensor] | None = None  # for a model that has changed its nodes
 
     def __call__(self, program: Program, **hyperparameters: Any) -> Tensor:
         return self.function(program, **hyperparameters)
@@ -53,7 +53,9 @@ ESTIMATORS = _Table(
     darn=Estimator(darn, "DARN", baseline="signal", options=("form",)),
     muprop=Estimator(muprop, "MuProp", baseline="signal"),
     st=Estimator(st, "ST"),
-    annealed_st=Estimator(annealed_st, "Annealed ST", schedule="slope", change=sharpened, inner=st),
+    annealed_st=Estimator(
+        annealed_st, "Annealed ST", schedule="slope", change=sharpened, inner=st
+    ),
     gumbel_softmax=Estimator(gumbel_softmax, "Gumbel-Softmax", schedule="tau"),
     st_gumbel_softmax=Estimator(st_gumbel_softmax, "ST Gumbel-Softmax", schedule="tau"),
     exact=Estimator(exact, "Exact"),

@@ -2,28 +2,26 @@
 
 import json
 import re
-import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
+import citation
+import concordance
+import kit
 import matplotlib.pyplot as plt
+import pages
 import pytest
+import redraw
 from pybtex.database import parse_string
+from repository import BRANCH, address
 
 from gsbook import ledger
 from gsbook.experiments.table1 import results as table1
 from gsbook.records import Records
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
 
-import citation  # noqa: E402
-import concordance  # noqa: E402
-import kit  # noqa: E402
-import pages  # noqa: E402
-import redraw  # noqa: E402
-from repository import BRANCH, address  # noqa: E402
 
 DRAWN = [
     (label, name, claim) for label, drawn in kit.kits().items() for name, claim in drawn.items()

@@ -2,17 +2,15 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
 light = pytest.importorskip("light", reason="needs the book's toolchain: pip install .[book]")
 
 import status  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_icons_are_pictures_in_the_page_and_an_unknown_one_is_warned_of(monkeypatch):

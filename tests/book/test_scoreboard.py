@@ -2,10 +2,11 @@
 
 import json
 import re
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import concordance
+import pages
 import pytest
 from table1_runs import record
 
@@ -16,10 +17,7 @@ from gsbook.records import Records
 from gsbook.verdicts import NOT_RUN
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
 
-import concordance  # noqa: E402
-import pages  # noqa: E402
 
 CLAIMS = ledger.load()
 
