@@ -18,7 +18,7 @@ import sys
 import time
 from importlib.metadata import version
 
-import pages
+import markup
 from docutils import nodes
 from repository import ROOT
 
@@ -59,17 +59,17 @@ def page() -> str:
     head = ["Chapter", "Cells of code", "This build"]
     head += [f"Python {run['python']}, torch {run['versions']['torch']}" for run in found]
     rows = []
-    for name in pages.chapters():
+    for name in markup.chapters():
         results = [said(run["chapters"].get(name), name) for run in found]
-        rows.append([pages.chapter_link(name), cells(name), f"`{PLACE}{name}`", *results])
+        rows.append([markup.chapter_link(name), cells(name), f"`{PLACE}{name}`", *results])
     environments = [
         [run["python"], *(run["versions"][name] for name in VERSIONS), run["system"], run["date"]]
         for run in found
     ]
-    text = pages.table(head, rows)
+    text = markup.table(head, rows)
     if environments:
         columns = ["Python", *VERSIONS, "System", "Date"]
-        text += "\n## The environments\n\n" + pages.table(columns, environments)
+        text += "\n## The environments\n\n" + markup.table(columns, environments)
     return text
 
 
@@ -114,7 +114,7 @@ def main() -> int:
         "system": f"{platform.system()} {platform.machine()}",
         "budget": os.environ.get("GSLIB_BUDGET", "smoke"),
         "date": datetime.date.today().isoformat(),
-        "chapters": {name: run(name) for name in pages.chapters()},
+        "chapters": {name: run(name) for name in markup.chapters()},
     }
     kept = [
         old

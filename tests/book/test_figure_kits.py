@@ -10,9 +10,9 @@ import citation
 import concordance
 import kit
 import matplotlib.pyplot as plt
-import pages
 import pytest
 import redraw
+import scoreboard
 from pybtex.database import parse_string
 from repository import BRANCH, address
 
@@ -68,7 +68,7 @@ def test_bibtex_of_a_figure(name, claim):
 )
 def test_the_runs_of_a_figure_are_those_that_it_draws(claim):
     cells = [cell for row in claim.rows for cell in table1.row(table1.results(), row)[1].values()]
-    named = claim.runs(pages.evidence())
+    named = claim.runs(scoreboard.evidence())
     drawn = {run["key"] for cell in cells for run in cell.runs.values()}
     assert {key for keys in named.values() for key in keys} == drawn
     for path, keys in named.items():

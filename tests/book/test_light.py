@@ -124,13 +124,13 @@ def test_status_lists_what_was_run_and_nothing_else(tmp_path, monkeypatch):
     assert "Python 3.99.0, torch 1.0" in page
     assert page.count("12 s, FAILED") == 1
     assert page.count("| changed since |") == 1
-    assert page.count("| –") == len(status.pages.chapters()) - 2
+    assert page.count("| –") == len(status.markup.chapters()) - 2
 
 
 def test_a_second_run_of_an_environment_replaces_the_first(tmp_path, monkeypatch):
     monkeypatch.setattr(status, "FILE", tmp_path / "tested.json")
     results = iter([{"passed": False, "seconds": 1.0}, {"passed": True, "seconds": 2.0}])
-    monkeypatch.setattr(status.pages, "chapters", lambda: {"01_learning_from_data": {}})
+    monkeypatch.setattr(status.markup, "chapters", lambda: {"01_learning_from_data": {}})
     monkeypatch.setattr(status, "run", lambda name: next(results))
     assert status.main() == 1
     assert status.main() == 0
