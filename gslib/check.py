@@ -113,7 +113,7 @@ def check(
         settings: hyperparameters, handed to the estimator, e.g. tau=0.5.
 
     Returns:
-        A `Report`: print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data
+        A `Report`; print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data
         frame.
 
     Every sample is one example of one large batch with its own copy of the parameters, so one run
