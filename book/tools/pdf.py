@@ -4,8 +4,8 @@ work inside it.
     python book/tools/pdf.py     (make pdf)
 
 The articles of _build/html become one page, _build/pdf/book.html: solutions are open, the set-up
-cells, folded code and what only works on a screen are left out, the theme is the light one. Chromium
-prints it to _build/html/gumbel-softmax-book.pdf, and the book then links to that.
+cells, folded code and what only works on a screen are left out, the theme is the light one.
+Chromium prints it to _build/html/gumbel-softmax-book.pdf, and the book then links to that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from repository import ROOT, address
 HTML = ROOT / "_build" / "html"
 STYLE = Path(__file__).with_suffix(".css")
 SCREEN_ONLY = (
-    ".headerlink, .tag_hide-input > details.hide, .copybtn, script, .tag_setup, .figure-kit, .gs-controls, .backrefs, "
+    ".headerlink, .tag_hide-input > details.hide, .copybtn, script, .tag_setup, .figure-kit, "
+    ".gs-controls, .backrefs, "
     "a[href^='https://colab.research.google.com/']"
 )
 FOOTER = (
