@@ -40,7 +40,7 @@ pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
 	$(BIN)/python -m pytest tests/browser
 
-# The editions for Colab are run by test_alone.py. A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
+# The editions for Colab are run by test_alone.py. A file is one worker's. Without reordering, that longest one is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 --ignore=notebooks/colab tests notebooks
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("gslib", "gsbook")
 # Of gslib: torch, and what Python brings.
 TAKEN_HOME = {"torch", "gslib", *sys.stdlib_module_names}

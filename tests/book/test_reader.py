@@ -11,7 +11,7 @@ import yaml
 from bs4 import BeautifulSoup
 from docutils import nodes
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 aids = pytest.importorskip("aids", reason="needs the book's toolchain: requirements.txt")
 glossary = pytest.importorskip("glossary")
 pdf = pytest.importorskip("pdf")
