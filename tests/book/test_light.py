@@ -1,6 +1,7 @@
 """Light pages: icons, a style sheet of what is used, the width of figures; the status page."""
 
 import json
+import platform
 import re
 from pathlib import Path
 
@@ -106,7 +107,9 @@ def test_a_picture_without_text_needs_no_width(tmp_path):
 
 def test_status_lists_what_was_run_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(status, "FILE", tmp_path / "tested.json")
-    assert "Python" not in status.page()
+    here = f"| this build | {platform.python_version()} |"
+    assert here in status.page()
+    assert "| test |" not in status.page()
     run = {
         "python": "3.99.0",
         "versions": dict.fromkeys(status.VERSIONS, "1.0"),
@@ -124,6 +127,8 @@ def test_status_lists_what_was_run_and_nothing_else(tmp_path, monkeypatch):
     (tmp_path / "tested.json").write_text(json.dumps([run]))
     page = status.page()
     assert "Python 3.99.0, torch 1.0" in page
+    assert "| test | 3.99.0 |" in page
+    assert here in page
     assert page.count("12 s, FAILED") == 1
     assert page.count("| changed since |") == 1
     assert page.count("| –") == len(status.markup.chapters()) - 2
