@@ -14,6 +14,10 @@ UNBIASED = {
     "muprop": {},
     "muprop, constant baseline": {"baseline": 0.7},
 }
+# Those that stack samples in one run of the program: its products have another shape.
+STACKED = ("rloo", "double_cv", "vimco")
+# Those whose value is the loss of one run, or that draw other noise between two nodes.
+SEVERAL = (*STACKED, "disarm", "gumbel_rao")
 # name -> hyperparameters; their expectation is known where the noise acts through the sample alone
 BIASED = {
     "darn": {},
@@ -22,6 +26,9 @@ BIASED = {
     "annealed_st": {"slope": 0.6},
     "gumbel_softmax": {"tau": 0.7},
     "st_gumbel_softmax": {"tau": 0.7},
+    "reinmax": {},
+    "gumbel_rao": {"tau": 0.7},
+    "gapped_st": {},
 }
 case_table = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 ensemble_table = pytest.mark.parametrize("ensemble", ENSEMBLES, ids=["lone", "ensemble"])
