@@ -139,7 +139,7 @@ def test_hyperparameters_of_any_name():
 def test_the_target_of_a_bound_is_the_bound():
     bound = gslib.check("vimco", samples=20_000, k=3).programs[0]
     assert bound.unbiased
-    assert bound.exact_norm < gslib.check("sf", samples=100).programs[0].exact_norm
+    assert bound.exact_norm > 1.02 * gslib.check("sf", samples=100).programs[0].exact_norm
     assert not gslib.check(
         partial(ESTIMATORS["vimco"].function, k=3), samples=20_000, node=lambda q: q
     ).unbiased  # of the program itself

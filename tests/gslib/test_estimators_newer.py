@@ -20,6 +20,7 @@ from programs import (
     z_scores,
 )
 
+import gslib
 from gslib import ESTIMATORS, Bernoulli, Categorical
 from gslib.coupling import antithetic, conditional
 from gslib.estimators import coupled, multi_sample
@@ -64,8 +65,11 @@ UNBIASED = {
 layered_table = pytest.mark.parametrize("case", LAYERED.values(), ids=LAYERED)
 
 
-def variance(name, case, **settings):
-    return per_sample(ESTIMATORS[name], case, SAMPLES, **settings)[1].var(0).sum().item()
+def variance(estimator, case, **settings):
+    """Of the gradient by the first parameter, which reaches the loss through a node alone."""
+    estimator = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+    _, gradients = per_sample(estimator, case, SAMPLES, **settings)
+    return gradients[:, : case.parameters[0].numel()].var(0).sum().item()
 
 
 # --- unbiased, by sampling; values ----------------------------------------------------------------
@@ -127,9 +131,9 @@ def losses_of(case, noises, batch=4):
     """The loss of one run for each of these lists of noise, one entry a node."""
     parameters = [p.expand(batch, *p.shape) for p in case.parameters]
     found = []
-    for noise in noises:
-        left = iter(noise)
-        found.append(case.build(*parameters)(lambda q: q.sample(uniform=lambda _: next(left))))
+    for left in map(iter, noises):
+        given = lambda _, left=left: next(left)  # noqa: E731
+        found.append(case.build(*parameters)(lambda q, u=given: q.sample(uniform=u)))
     return torch.stack(found)
 
 
@@ -191,7 +195,7 @@ def test_disarm_has_less_variance_than_arm():
     case = CASES["bernoulli"]
     _, gradients = per_sample(arm, case, SAMPLES)
     assert z_scores(gradients, brute_force(case)[1]).max() < 4
-    assert variance("disarm", case) < 0.95 * gradients.var(0).sum().item()
+    assert variance("disarm", case) < 0.9 * variance(arm, case)
 
 
 @case_table
@@ -201,9 +205,10 @@ def test_local_expectation_has_less_variance_than_what_stands_on_as_many_samples
 
 
 def test_local_expectation_is_exact_where_units_do_not_meet():
-    for node, theta in ((Bernoulli, THETA), (Categorical, W)):
+    for node, theta, axes in ((Bernoulli, THETA, (-1,)), (Categorical, W, (-2, -1))):
         case = Case(
-            [theta], lambda t, n=node: lambda sample: ((sample(n(t)) - 0.3) ** 3).flatten(1).sum(-1)
+            [theta],
+            lambda t, n=node, axes=axes: lambda sample: ((sample(n(t)) - 0.3) ** 3).sum(axes),
         )
         _, gradients = per_sample(ESTIMATORS["local_expectation"], case, 20)
         leaf = theta.clone().requires_grad_()
@@ -216,9 +221,13 @@ def test_local_expectation_is_exact_where_units_do_not_meet():
 
 
 def test_a_full_slope_of_two_samples_is_too_much():
-    case = CASES["bernoulli"]
-    whole, half = (variance("double_cv", case, alpha=a) for a in (1.0, 0.5))
-    assert half < variance("rloo", case) < whole
+    def typical(name, **settings):
+        report = gslib.check(name, samples=20_000, **settings)
+        spread = [p.variance for p in report.programs if "linear" not in p.program]
+        return torch.tensor(spread).log().mean()  # check's programs are less bent than ours
+
+    half, whole = (typical("double_cv", alpha=a) for a in (0.5, 1.0))
+    assert half < typical("rloo") < whole
 
 
 @pytest.mark.parametrize("name", ["rloo", "double_cv", "vimco"])
@@ -232,6 +241,7 @@ def test_one_sample_has_nothing_to_be_compared_with(name):
 LOGITS = tensor([0.5, 1.5, -1.0, 0.2], [3.0, -3.0, 0.0, 0.0])
 
 
+@torch.no_grad()
 def sticks(q, u, descending):
     """The pair and its weight, written down anew for one order of the sticks."""
     p, order = q.mean.sort(-1, descending=descending)
@@ -410,7 +420,7 @@ def test_one_draw_of_gumbel_rao_has_the_variance_of_st_gumbel_softmax():
 
 @pytest.mark.parametrize("win", [0, 1, 2])
 def test_the_gapped_logits_by_hand(win):
-    logits, gap = tensor([[1.0, 0.5, -2.0]]), 1.0
+    logits, gap = tensor([1.0, 0.5, -2.0]), 1.0
     u = torch.full((1, 3), 1e-9).double()
     u[0, win] = 1 - 1e-9
     moved = logits.clone()
