@@ -1,7 +1,7 @@
 """What every test of the estimators goes through: names, settings, and what is known of each."""
 
 import pytest
-from programs import CASES, Case, tensor
+from programs import CASES, Case, per_sample, tensor
 
 from gslib import ESTIMATORS, Bernoulli, Categorical
 from gslib.distributions import sharpened
@@ -43,6 +43,13 @@ def target_case(name, case):
     return (
         case.node(lambda q: sharpened(q, BIASED[name]["slope"])) if name == "annealed_st" else case
     )
+
+
+def variance(estimator, case, **settings):
+    """Of the gradient by the first parameter, which reaches the loss through a node alone."""
+    estimator = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+    _, gradients = per_sample(estimator, case, SAMPLES, **settings)
+    return gradients[:, : case.parameters[0].numel()].var(0).sum().item()
 
 
 def bernoulli(loss):
