@@ -70,6 +70,9 @@ def article(page: str, pages: set[str]) -> BeautifulSoup:
     body = soup.select_one("article.bd-article")
     for element in body.select(SCREEN_ONLY):
         element.decompose()
+    for section in body.find_all("section"):
+        if len(section.find_all(True, recursive=False)) == 1 and not section.h1:
+            section.decompose()  # held nothing but what only works on a screen
     for details in body.find_all("details"):
         details["open"] = ""
     for element in body.find_all(id=True):
