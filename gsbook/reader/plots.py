@@ -274,7 +274,7 @@ def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
     """
     import seaborn as sns
 
-    values = values.rename(index=LABELS) if hasattr(values, "rename") else np.asarray(values)
+    values = values.rename(index=LABELS) if hasattr(values, "columns") else np.asarray(values)
     shades = LinearSegmentedColormap.from_list("shades", _SHADES if center is None else _APART)
     look = {"annot": True, "fmt": fmt, "cmap": shades, "center": center, "cbar": False}
     look |= {

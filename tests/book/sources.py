@@ -16,6 +16,7 @@ BUILT = shutil.ignore_patterns(
     "_build",
     "build",
     "dist",
+    "mutants",
     "__pycache__",
     ".*_cache",
     ".hypothesis",
@@ -41,7 +42,7 @@ TEXT = {
 
 def source_files(root):
     made = re.compile(
-        r"\.venv|\.git|_?build|dist|__pycache__|\..*_cache|\.hypothesis|.*\.egg-info|\.ipynb_checkpoints"
+        r"\.venv|\.git|_?build|dist|mutants|__pycache__|\..*_cache|\.hypothesis|.*\.egg-info|\.ipynb_checkpoints"
     )
     for path in root.rglob("*"):
         if (
