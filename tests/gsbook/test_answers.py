@@ -179,6 +179,10 @@ MISTAKES = {
         "no index",
     ),
     "ex-own-3": ("(pi * nll).sum(-1)", "nll.mean(-1)", "weight"),
+    "ex-later-1": ("f - (f.sum(0) - f) / (len(f) - 1)", "f - f.mean(0)", "mean of all"),
+    "ex-later-2": ("max(p, 1 - p)", "min(p, 1 - p)", "one such pair"),
+    "ex-later-3": ("(s0 + s1) / 2", "(p * s1 + (1 - p) * s0)", "straight-through"),
+    "ex-later-4": ("pi + pairs.sum(0) - pairs.diagonal()", "1 - (1 - pi) ** 2", "with replacement"),
 }
 
 
