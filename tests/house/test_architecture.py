@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("gslib", "gsbook")
 # Of gslib: torch, and what Python brings.
 TAKEN_HOME = {"torch", "gslib", *sys.stdlib_module_names}
@@ -48,7 +48,7 @@ NEVER |= {
     }.items()
     for part in parts
 }
-GSLIB_CODE = 1367  # lines of code of gslib: one sitting
+GSLIB_CODE = 1408  # lines of code of gslib, estimators set at 88 columns: one sitting
 FILE_CODE = 250  # lines of code of a file
 FUNCTION_CODE = 60  # lines of code of a function, without its docstring
 
@@ -207,8 +207,4 @@ def test_files_and_functions_are_short(name):
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda p: p.stem)
 def test_files_of_tests_are_short(path):
     lines = path.read_text(encoding="utf-8").count("\n")
-    assert lines <= LONG_TESTS.get(path.name, 400), f"{lines} lines"
-
-
-# Being taken apart by topic.
-LONG_TESTS = {"test_book.py": 560, "test_browser.py": 900, "test_edges.py": 520}
+    assert lines <= 400, f"{lines} lines"
