@@ -82,8 +82,8 @@ def gradients(
     test images, each [E].
 
     bias: |mean - exact| / |exact|. cosine of the mean and the exact one. noise: standard deviation
-    of one draw / |exact|; of one image, a batch of B has 1 / sqrt(B) of it. The mean is over
-    `draws`, and its own error is taken out of the bias.
+    of one draw / |exact|; a mean of n draws has 1 / sqrt(n) of it. The mean is over `draws`, and
+    its own error is taken out of the bias.
     """
     members = range(len(ensemble.configs))
     draws = max(2, draws // max(1, ensemble.first.draws))  # Gumbel-Rao makes many of each
@@ -127,7 +127,7 @@ def local_expectation(
     `states` samples. The decoder is linear, so another class of a unit adds a difference of two of
     its rows.
 
-    Source: Titsias, Lázaro-Gredilla 2015, local expectation gradients.
+    Source: Titsias, Lázaro-Gredilla 2015 (arXiv:1503.01494), local expectation gradients.
     """
     model, q = ensemble.model, Categorical(logits)
     units, classes = model.size

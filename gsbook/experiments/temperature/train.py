@@ -46,7 +46,7 @@ def relaxed_twice(program: Program, *, tau: Number, uniform: Uniform = None) -> 
     """Gumbel-Softmax with the divergence of the *relaxed* posterior and prior at one temperature: a
     bound for the relaxed model. program: `loss` of a model and images.
 
-    Source: Maddison, Mnih, Teh 2017 (arXiv:1611.00712), appendix C, with one temperature for both.
+    Source: Maddison, Mnih, Teh 2017 (arXiv:1611.00712), where each of the two has its temperature.
 
     >>> model = DiscreteVAE(data=16, size=(2, 3))
     >>> relaxed_twice(partial(loss, model, torch.zeros(5, 16)), tau=0.5).shape
