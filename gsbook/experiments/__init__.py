@@ -12,8 +12,7 @@ from gsbook.experiments.table2.plan import TABLE2
 from gsbook.experiments.temperature.plan import TEMPERATURE
 
 EXPERIMENTS = {
-    row.name: row
-    for row in (TABLE1, TABLE2, CHOICES, READINGS, CAUSES_OF_TABLE2, TEMPERATURE)
+    row.name: row for row in (TABLE1, TABLE2, CHOICES, READINGS, CAUSES_OF_TABLE2, TEMPERATURE)
 }
 SPEED = "figure5a"  # nothing is trained to the end, steps are timed: see table2.speed
 

@@ -179,6 +179,9 @@ MISTAKES = {
         "no index",
     ),
     "ex-own-3": ("(pi * nll).sum(-1)", "nll.mean(-1)", "weight"),
+    "ex-temperature-error": ("noise**2 / n", "(noise / n) ** 2", "by n, not the standard"),
+    "ex-temperature-line": ("min(1.0, t / steps)", "t / steps", "goes on falling"),
+    "ex-temperature-local": ("(F - (pi * F).sum(-1, keepdim=True))", "F", "Subtract the mean"),
 }
 
 

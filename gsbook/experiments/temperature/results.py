@@ -75,7 +75,7 @@ def table(records: Records, *families: str, steps: int = STEPS):
     of `figures` over seeds, "seeds", "family" and "start". A setting without runs has seeds 0.
 
     >>> table(Records("none"), "constant").seeds.tolist()
-    [0, 0, 0, 0, 0, 0]
+    [0, 0, 0, 0, 0]
     """
     import pandas as pd
 

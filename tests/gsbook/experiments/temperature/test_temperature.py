@@ -75,7 +75,7 @@ def test_the_plan_is_families_then_the_best_for_longer():
         return {"diverged": None, "valid_bound": bound}
 
     stages = list(dry(plan(TEMPERATURE.cells[0], budget), made))
-    assert [len(configs) for configs, _ in stages] == [6, 3, 6, 3, 10]
+    assert [len(configs) for configs, _ in stages] == [5, 2, 5, 2, 10]
     assert all(test for _, test in stages)
     longer = stages[-1][0]
     assert {c.steps for c in longer} == {200_000}
