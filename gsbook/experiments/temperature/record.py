@@ -5,13 +5,15 @@ from __future__ import annotations
 from gsbook.experiments.temperature import evaluate, train
 from gsbook.experiments.temperature.config import Config
 from gsbook.records import Records, check_numbers, check_run, read_config
+from gslib.estimators import ESTIMATORS
 
 FIGURES = ("nll", "single", "loss", "loss_trained", "bias", "noise", "entropy", "live", "tau")
 
 
 def modules(config: Config) -> tuple[str, ...]:
-    """The modules that the numbers of a run stand on: training and evaluation."""
-    return train.__name__, evaluate.__name__
+    """The modules that a run's numbers stand on: training, evaluation, and Gumbel-Rao's own."""
+    own = (ESTIMATORS["gumbel_rao"].function.__module__,) if config.draws else ()
+    return train.__name__, evaluate.__name__, *own
 
 
 def records(folder) -> Records:

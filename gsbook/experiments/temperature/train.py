@@ -12,17 +12,8 @@ from gsbook.engine.step import Step, best_mode
 from gsbook.experiments.table1 import train as table1
 from gslib.distributions import Categorical
 from gslib.divergences import kl, relaxed_kl
-from gslib.estimators import gumbel_softmax, st_gumbel_softmax
-from gslib.functional import (
-    Number,
-    Uniform,
-    bernoulli_nll,
-    from_left,
-    noise_like,
-    one_hot,
-    straight_through,
-    zero_valued,
-)
+from gslib.estimators import ESTIMATORS, gumbel_softmax, st_gumbel_softmax
+from gslib.functional import Number, Uniform, bernoulli_nll, noise_like, straight_through
 from gslib.models import DiscreteVAE
 from gslib.program import Program, Sampler, run
 
@@ -80,31 +71,6 @@ def two_temperatures(
     return run(program, draw)
 
 
-def gumbel_rao(
-    program: Program, *, tau: Number, draws: int = 10, uniform: Uniform = None
-) -> Tensor:
-    """Straight-through Gumbel-Softmax, its gradient averaged over noise that gives the same sample.
-
-    Source: Paulus, Maddison, Krause 2021 (arXiv:2010.04838).
-
-    >>> q = Categorical(torch.zeros(4, 2, 3))
-    >>> gumbel_rao(lambda sample: sample(q)[..., 0].sum(-1), tau=0.5).shape
-    torch.Size([4])
-    """
-
-    def draw(q: Categorical) -> Tensor:
-        z = q.sample(uniform=uniform)
-        with torch.no_grad():  # Gumbel noise whose arg max is z
-            e = -noise_like(q.logits.expand(draws, *q.logits.shape), uniform).log()
-            top = (e * z).sum(-1, keepdim=True)
-            perturbed = torch.where(z > 0, -top.log(), -(e / q.mean + top).log())
-        perturbed = perturbed + zero_valued(q.logits)
-        soft = (perturbed / from_left(tau, q.logits)).softmax(-1).mean(0)
-        return straight_through(one_hot(z.argmax(-1, keepdim=True), z), soft)
-
-    return run(program, draw)
-
-
 class Ensemble(table1.Ensemble):
     """Table 1's trainer with these temperatures; members share all but seed, rate and steps.
 
@@ -153,7 +119,8 @@ class Ensemble(table1.Ensemble):
         """The same for a program in which no relaxed divergence stands."""
         shared = self.first
         if shared.draws:
-            return gumbel_rao(program, tau=tau, draws=shared.draws, uniform=uniform)
+            rao = ESTIMATORS["gumbel_rao"]
+            return rao(program, tau=tau, k=shared.draws, uniform=uniform)
         if shared.backward:
             options = dict(tau=tau, backward=shared.backward)
             return two_temperatures(program, **options, uniform=uniform)
