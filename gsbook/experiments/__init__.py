@@ -10,9 +10,11 @@ from gsbook.experiments.table1.plan import TABLE1
 from gsbook.experiments.table1.readings import READINGS
 from gsbook.experiments.table2.causes import CAUSES_OF_TABLE2
 from gsbook.experiments.table2.plan import TABLE2
+from gsbook.experiments.temperature.plan import TEMPERATURE
 
 EXPERIMENTS = {
-    row.name: row for row in (TABLE1, TABLE2, CHOICES, READINGS, LATER, CAUSES_OF_TABLE2)
+    row.name: row
+    for row in (TABLE1, TABLE2, CHOICES, READINGS, LATER, CAUSES_OF_TABLE2, TEMPERATURE)
 }
 SPEED = "figure5a"  # nothing is trained to the end, steps are timed: see table2.speed
 

@@ -183,6 +183,9 @@ MISTAKES = {
     "ex-later-2": ("max(p, 1 - p)", "min(p, 1 - p)", "one such pair"),
     "ex-later-3": ("(s0 + s1) / 2", "(p * s1 + (1 - p) * s0)", "straight-through"),
     "ex-later-4": ("pi + pairs.sum(0) - pairs.diagonal()", "1 - (1 - pi) ** 2", "with replacement"),
+    "ex-temperature-error": ("noise**2 / n", "(noise / n) ** 2", "by n, not the standard"),
+    "ex-temperature-line": ("min(1.0, t / steps)", "t / steps", "goes on falling"),
+    "ex-temperature-local": ("(F - (pi * F).sum(-1, keepdim=True))", "F", "Subtract the mean"),
 }
 
 

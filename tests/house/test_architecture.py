@@ -20,6 +20,8 @@ TAKEN_HOME = {"torch", "gslib", *sys.stdlib_module_names}
 # `python -m gslib run …` of the first edition passes on to gsbook, by name, for one edition.
 PASSES_ON = "gslib.__main__"
 # Who must not import what, by the beginning of their names.
+# Studies that train with Table 1's ensemble; no table knows them.
+STUDIES = ("gsbook.experiments.later", "gsbook.experiments.temperature")
 JUDGING = ("gsbook.claims", "gsbook.verdicts", "gsbook.ledger")
 NEVER = {
     "gslib": ("gsbook",),
@@ -30,9 +32,10 @@ NEVER = {
     "gsbook.intervals": ("gsbook",),
     "gsbook.reader": ("gsbook.engine", "gsbook.experiments", "gsbook.records", *JUDGING),
     "gsbook.experiments": ("gsbook.reader", "gsbook.ledger", "gsbook.answers"),
-    "gsbook.experiments.table1": ("gsbook.experiments.table2", "gsbook.experiments.later"),
-    "gsbook.experiments.table2": ("gsbook.experiments.table1", "gsbook.experiments.later"),
-    "gsbook.experiments.later": ("gsbook.experiments.table2",),
+    "gsbook.experiments.table1": ("gsbook.experiments.table2", *STUDIES),
+    "gsbook.experiments.table2": ("gsbook.experiments.table1", *STUDIES),
+    "gsbook.experiments.later": ("gsbook.experiments.table2", STUDIES[1]),
+    "gsbook.experiments.temperature": ("gsbook.experiments.table2", STUDIES[0]),
 }
 NEVER |= {
     f"gsbook.experiments.{table}.{part}": (
@@ -45,6 +48,7 @@ NEVER |= {
         "table1": ("config", "train", "evaluate"),
         "table2": ("config", "train"),
         "later": ("config", "train"),
+        "temperature": ("config", "train", "evaluate"),
     }.items()
     for part in parts
 }
