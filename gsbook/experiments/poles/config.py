@@ -42,7 +42,7 @@ class Team:
     code.
 
     >>> Team("equations", "gumbel_softmax", poles=16, lr=0.3).key
-    'equations-gumbel_softmax_poles=16_lr=0.3_seed=0_steps=60'
+    'equations-gumbel_softmax_poles=16_lr=0.3_seed=0_steps=40'
     """
 
     world: str  # one of `WORLDS`
@@ -50,7 +50,7 @@ class Team:
     poles: int  # N, each with a policy of its own
     lr: float  # of Adam
     seed: int = 0  # of starts, noise and the model of the world
-    steps: int = 60  # updates of the policies
+    steps: int = 40  # updates of the policies
     rollouts: int = 32  # of the whole team, in an update
     horizon: int = 100  # steps of the world in a rollout: two seconds
     tau: float = 1.0  # temperature, where the estimator has one

@@ -77,11 +77,16 @@ def rollout(
     policy: Tensor, state: Tensor, world: World, sample: Sampler, steps: int
 ) -> tuple[Tensor, Tensor]:
     """Act for some steps: the states that were met [T, ..., N, 4], and what each step led to cost
-    [T, ..., N]."""
+    [T, ..., N].
+
+    Axes that the first action brings in front, as several samples from one start do, stay.
+    """
     states, costs = [], []
     for _ in range(steps):
+        action = sample(choice(policy, state))
+        state = state.expand(*action.shape, 4)
         states.append(state)
-        state = world(state, sample(choice(policy, state)))
+        state = world(state, action)
         costs.append(cost(state))
     return torch.stack(states), torch.stack(costs)
 
