@@ -30,8 +30,9 @@ NEVER = {
     "gsbook.intervals": ("gsbook",),
     "gsbook.reader": ("gsbook.engine", "gsbook.experiments", "gsbook.records", *JUDGING),
     "gsbook.experiments": ("gsbook.reader", "gsbook.ledger", "gsbook.answers"),
-    "gsbook.experiments.table1": ("gsbook.experiments.table2",),
-    "gsbook.experiments.table2": ("gsbook.experiments.table1",),
+    "gsbook.experiments.table1": ("gsbook.experiments.table2", "gsbook.experiments.poles"),
+    "gsbook.experiments.table2": ("gsbook.experiments.table1", "gsbook.experiments.poles"),
+    "gsbook.experiments.poles": ("gsbook.experiments.table1", "gsbook.experiments.table2"),
 }
 NEVER |= {
     f"gsbook.experiments.{table}.{part}": (
@@ -43,6 +44,7 @@ NEVER |= {
     for table, parts in {
         "table1": ("config", "train", "evaluate"),
         "table2": ("config", "train"),
+        "poles": ("config", "world", "model", "train", "score"),
     }.items()
     for part in parts
 }

@@ -179,6 +179,14 @@ MISTAKES = {
         "no index",
     ),
     "ex-own-3": ("(pi * nll).sum(-1)", "nll.mean(-1)", "weight"),
+    "ex-poles-to-go": ("costs.flip(0).cumsum(0).flip(0)", "costs.cumsum(0)", "from then on"),
+    "ex-poles-others": ("(x.sum() - x) / (len(x) - 1)", "x.mean()", "has seen the action"),
+    "ex-poles-larger": ("/ 63", "/ 64", "63 others"),
+    "ex-poles-half": (
+        "p * world(state, 1.0) + (1 - p) * world(state, 0.0)",
+        "world(state, p)",
+        "relaxed action leads",
+    ),
 }
 
 
