@@ -11,14 +11,15 @@ from gsbook.engine.checkpoints import Checkpoints
 from gsbook.engine.experiment import EvaluationSize
 from gsbook.experiments.poles import score, train
 from gsbook.experiments.poles.config import METHODS, Team
-from gsbook.experiments.poles.plan import POLES
+from gsbook.experiments.poles.plan import POLES, evaluate
 from gsbook.experiments.poles.record import modules
 from gsbook.experiments.poles.train import TeamRun, gradients, load_data
 from gsbook.experiments.poles.world import LONGEST
 from gslib.estimators import ESTIMATORS
 
 RUNNABLE = [n for n, m in METHODS.items() if m.estimator is None or m.estimator in ESTIMATORS]
-TOY = replace(POLES, load_data=lambda images: load_data(2))
+SMALL = EvaluationSize(images=2)
+TOY = replace(POLES, evaluate=lambda run, size, test: evaluate(run, SMALL, test))
 
 
 def team(method="gumbel_softmax", world="equations", poles=2, **changes):
@@ -129,7 +130,7 @@ def test_a_run_taken_up_again_gives_the_same_record(tmp_path, method, world):
     whole = execute(tmp_path / "whole", once(configs), **options)
     half = [replace(c, steps=2) for c in configs]
     execute(tmp_path / "parts", once(half), **options)
-    store = Checkpoints(TOY, load_data(2)[1], tmp_path / "parts" / "checkpoints")
+    store = Checkpoints(TOY, load_data(None)[1], tmp_path / "parts" / "checkpoints")
     assert store.step(configs[0]) == 2, "the second part would start anew"
     parts = execute(tmp_path / "parts", once(configs), **options)
     assert all(record in without_times(parts) for record in without_times(whole))
@@ -186,4 +187,3 @@ def test_the_world_stands_for_the_data():
     assert data == {}
     assert about["images"] == 5
     assert len(about["sha256"]["train"]) == 64
-    assert EvaluationSize(images=5).images == about["images"]
