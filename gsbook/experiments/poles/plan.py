@@ -22,7 +22,7 @@ CELLS = tuple(
     for world in WORLDS
     for method in (METHODS if world == "equations" else LEARNED)
 )
-RATES = (0.1, 0.3, 1.0)
+RATES = (0.1, 0.3, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ BUDGETS = {
         seeds=20,
         size=EvaluationSize(images=200),
         poles=(1, 4, 16, 64, 256),
-        rates=(0.03, 0.1, 0.3, 1.0, 3.0),
+        rates=(0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
     ),
 }
 
@@ -72,7 +72,7 @@ def plan(cell: str, budget: Budget, _: Records | None = None) -> Stages:
 
     >>> configs, test = next(plan("equations-st", BUDGETS["laptop"]))
     >>> [config.lr for config in configs]
-    [0.1, 0.3, 1.0]
+    [0.1, 0.3, 1.0, 3.0]
     """
     world, method = cell.split("-")
     fixed = dict(steps=budget.steps, eval_every=budget.eval_every)

@@ -29,7 +29,8 @@ def made(config, score, mean_cost=0.5, test=True):
 
 
 def test_a_rate_is_chosen_for_each_size_and_repeated_over_seeds():
-    budget = replace(plan.BUDGETS["laptop"], poles=(1, 4), seeds=2, steps=20, rungs=((20, 1),))
+    small = dict(poles=(1, 4), rates=(0.1, 0.3, 1.0), seeds=2, steps=20, rungs=((20, 1),))
+    budget = replace(plan.BUDGETS["laptop"], **small)
     stages, asked, best = plan.plan("learned-st", budget), [], {1: 0.1, 4: 1.0}
     answer = None
     while True:
