@@ -22,9 +22,9 @@ EXERCISES["ex-poles-to-go"] = Exercise(
         "That is the whole cost at every step: right on average, and noisier than it need be.": lambda costs: (
             costs.sum(0).expand_as(costs)
         ),
-        "Time runs backwards in your answer: turn it round once more.": lambda costs: (
-            costs.flip(0).cumsum(0)
-        ),
+        "Time runs backwards in your answer: turn it round once more.": lambda costs: costs.flip(
+            0
+        ).cumsum(0),
         "That adds up over the rollouts. Time is the first axis.": lambda costs: (
             costs.flip(1).cumsum(1).flip(1)
         ),
@@ -78,8 +78,8 @@ EXERCISES["ex-poles-half"] = Exercise(
         "That is where the relaxed action leads: the mean only in a world that is a straight line in it.": lambda world, state, p: (
             world(state, p)
         ),
-        "That is where the likelier action leads.": lambda world, state, p: (
-            world(state, float(p > 0.5))
+        "That is where the likelier action leads.": lambda world, state, p: world(
+            state, float(p > 0.5)
         ),
         "The weights are exchanged: p belongs to the push to the right, action 1.": lambda world, state, p: (
             p * world(state, 0.0) + (1 - p) * world(state, 1.0)

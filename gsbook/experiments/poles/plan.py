@@ -22,7 +22,7 @@ CELLS = tuple(
     for world in WORLDS
     for method in (METHODS if world == "equations" else LEARNED)
 )
-RATES = (0.1, 0.3, 1.0, 3.0)
+RATES = (0.1, 0.3, 1.0)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def plan(cell: str, budget: Budget, _: Records | None = None) -> Stages:
 
     >>> configs, test = next(plan("equations-st", BUDGETS["laptop"]))
     >>> [config.lr for config in configs]
-    [0.1, 0.3, 1.0, 3.0]
+    [0.1, 0.3, 1.0]
     """
     world, method = cell.split("-")
     fixed = dict(steps=budget.steps, eval_every=budget.eval_every)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from statistics import fmean
 
 from gsbook.experiments.poles import record
 from gsbook.experiments.poles.config import METHODS
@@ -53,7 +54,8 @@ class TeamRuns:
 
 
 def team_runs(records: Records, world: str, method: str, poles: int) -> TeamRuns | None:
-    """The longest runs that have most seeds; None where there are none.
+    """The longest runs that have most seeds, at the rate with the lower cost in the world that they
+    were trained in; None where there are none.
 
     >>> team_runs(Records("none"), "equations", "st", 16) is None
     True
@@ -65,8 +67,10 @@ def team_runs(records: Records, world: str, method: str, poles: int) -> TeamRuns
             groups[config["steps"], config["lr"]][config["seed"]] = run
 
     def rank(item):
-        (steps, lr), runs = item
-        return len(runs) > 1, steps, len(runs), lr
+        (steps, _), runs = item
+        costs = [run["valid"]["mean_cost"] for run in runs.values()]
+        worst = math.inf if None in costs else fmean(costs)
+        return len(runs) > 1, steps, len(runs), -worst
 
     (steps, lr), runs = max(groups.items(), key=rank, default=((0, 0.0), {}))
     return TeamRuns(lr, steps, dict(sorted(runs.items()))) if runs else None
