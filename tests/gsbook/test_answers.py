@@ -186,6 +186,14 @@ MISTAKES = {
     "ex-temperature-error": ("noise**2 / n", "(noise / n) ** 2", "by n, not the standard"),
     "ex-temperature-line": ("min(1.0, t / steps)", "t / steps", "goes on falling"),
     "ex-temperature-local": ("(F - (pi * F).sum(-1, keepdim=True))", "F", "Subtract the mean"),
+    "ex-poles-to-go": ("costs.flip(0).cumsum(0).flip(0)", "costs.cumsum(0)", "from then on"),
+    "ex-poles-others": ("(x.sum() - x) / (len(x) - 1)", "x.mean()", "has seen the action"),
+    "ex-poles-larger": ("/ 63", "/ 64", "63 others"),
+    "ex-poles-half": (
+        "p * world(state, 1.0) + (1 - p) * world(state, 0.0)",
+        "world(state, p)",
+        "relaxed action leads",
+    ),
 }
 
 

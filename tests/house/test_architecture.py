@@ -21,7 +21,6 @@ TAKEN_HOME = {"torch", "gslib", *sys.stdlib_module_names}
 PASSES_ON = "gslib.__main__"
 # Who must not import what, by the beginning of their names.
 # Studies that train with Table 1's ensemble; no table knows them.
-STUDIES = ("gsbook.experiments.later", "gsbook.experiments.temperature")
 JUDGING = ("gsbook.claims", "gsbook.verdicts", "gsbook.ledger")
 NEVER = {
     "gslib": ("gsbook",),
@@ -32,10 +31,22 @@ NEVER = {
     "gsbook.intervals": ("gsbook",),
     "gsbook.reader": ("gsbook.engine", "gsbook.experiments", "gsbook.records", *JUDGING),
     "gsbook.experiments": ("gsbook.reader", "gsbook.ledger", "gsbook.answers"),
-    "gsbook.experiments.table1": ("gsbook.experiments.table2", *STUDIES),
-    "gsbook.experiments.table2": ("gsbook.experiments.table1", *STUDIES),
-    "gsbook.experiments.later": ("gsbook.experiments.table2", STUDIES[1]),
-    "gsbook.experiments.temperature": ("gsbook.experiments.table2", STUDIES[0]),
+}
+# Experiment -> the others that it may stand on.
+STANDS_ON: dict[str, tuple[str, ...]] = {
+    "table1": (),
+    "table2": (),
+    "later": ("table1",),
+    "temperature": ("table1",),
+    "mistakes": ("table1",),
+    "reading": (),
+    "poles": (),
+}
+NEVER |= {
+    f"gsbook.experiments.{name}": tuple(
+        f"gsbook.experiments.{other}" for other in STANDS_ON if other not in (name, *others)
+    )
+    for name, others in STANDS_ON.items()
 }
 NEVER |= {
     f"gsbook.experiments.{table}.{part}": (
@@ -47,6 +58,7 @@ NEVER |= {
     for table, parts in {
         "table1": ("config", "train", "evaluate"),
         "table2": ("config", "train"),
+        "poles": ("config", "world", "model", "train", "score"),
         "later": ("config", "train"),
         "temperature": ("config", "train", "evaluate"),
     }.items()
