@@ -37,7 +37,7 @@ BUDGETS = {
 
 
 def config(mistake: str, budget: Budget) -> Mistaken:
-    """The run of a mistake, at seed 0. The temperature falls from 1 to its floor of 1/2 over 69 % of
+    """The run of a mistake, at seed 0. tau falls from 1 to its floor of 1/2 over 69 % of
     the steps: the paper's r = 1e-4 and 1e-5 at the two larger budgets.
 
     >>> config("right", BUDGETS["laptop"]).tau(10_000)
