@@ -179,6 +179,10 @@ MISTAKES = {
         "no index",
     ),
     "ex-own-3": ("(pi * nll).sum(-1)", "nll.mean(-1)", "weight"),
+    "ex-right-1": ("p.softmax(-1)", "p", "wanted"),
+    "ex-right-2": ("N * (math.log(K) + 1 / K)", "N * math.log(K)", "subtracts"),
+    "ex-right-3": ("tau * (y[", "(y[", "divided by tau"),
+    "ex-right-4": ("1 - (1 - p) ** draws", "p * draws", "mean number"),
 }
 
 
