@@ -23,6 +23,8 @@ from gslib.models import SemiSupervisedVAE
 
 WIDEST = 10_000  # units of a layer: what a file may ask for before anything large is made
 
+AVERAGED = "average.module."
+
 
 def keep(
     cell: str, found: Records, *, checkpoints: Path | None = None, folder: Path | None = None
@@ -53,7 +55,9 @@ def keep(
             f"the saved state of {config.key} is not on this machine; delete its line from "
             f"{found.path(cell)} and run `{command(cell)}` to train it again"
         )
-    weights = {k.removeprefix("model."): v.half() for k, v in state.items() if "model." in k[:6]}
+    averaged = any(k.startswith(AVERAGED) for k in state)  # then these are what was evaluated
+    prefix = AVERAGED if averaged else "model."
+    weights = {k.removeprefix(prefix): v.half() for k, v in state.items() if k.startswith(prefix)}
     metadata = {"key": config.key, "config": json.dumps(config.to_dict())}
     if experiment is TABLE1:
         per_epoch = max(1, len(data["train"]) // config.batch)

@@ -30,9 +30,18 @@ NEVER = {
     "gsbook.intervals": ("gsbook",),
     "gsbook.reader": ("gsbook.engine", "gsbook.experiments", "gsbook.records", *JUDGING),
     "gsbook.experiments": ("gsbook.reader", "gsbook.ledger", "gsbook.answers"),
-    "gsbook.experiments.table1": ("gsbook.experiments.table2", "gsbook.experiments.mistakes"),
-    "gsbook.experiments.table2": ("gsbook.experiments.table1", "gsbook.experiments.mistakes"),
-    "gsbook.experiments.mistakes": ("gsbook.experiments.table2",),  # a line of table1's is changed
+    "gsbook.experiments.table1": (
+        "gsbook.experiments.table2",
+        "gsbook.experiments.later",
+        "gsbook.experiments.mistakes",
+    ),
+    "gsbook.experiments.table2": (
+        "gsbook.experiments.table1",
+        "gsbook.experiments.later",
+        "gsbook.experiments.mistakes",
+    ),
+    "gsbook.experiments.later": ("gsbook.experiments.table2", "gsbook.experiments.mistakes"),
+    "gsbook.experiments.mistakes": ("gsbook.experiments.table2", "gsbook.experiments.later"),
 }
 NEVER |= {
     f"gsbook.experiments.{table}.{part}": (
@@ -44,11 +53,12 @@ NEVER |= {
     for table, parts in {
         "table1": ("config", "train", "evaluate"),
         "table2": ("config", "train"),
+        "later": ("config", "train"),
         "mistakes": ("lines", "config", "train", "evaluate"),
     }.items()
     for part in parts
 }
-GSLIB_CODE = 1292  # lines of code of gslib: one sitting
+GSLIB_CODE = 1533  # lines of code of gslib: one sitting
 FILE_CODE = 250  # lines of code of a file
 FUNCTION_CODE = 60  # lines of code of a function, without its docstring
 
