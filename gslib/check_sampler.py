@@ -209,7 +209,7 @@ for _dtype in (torch.float32, torch.float64, *HALVES):
 def _wrong(scores: Any = None, wins: Any = lambda x, y: y, straight: bool = True) -> Sampler:
     def sampler(logits: Tensor, tau: float, hard: bool) -> Tensor:
         g = gumbel(noise_like(logits))
-        y = (scores(logits, g, tau) if scores else (logits + g) / tau).softmax(-1)
+        y = (scores(logits, g, tau) if scores else (logits + g) / tau).softmax(-1).to(logits)
         z = _hot(wins(logits, y))
         return y if not hard else straight_through(z, y) if straight else z
 
