@@ -194,6 +194,10 @@ MISTAKES = {
         "world(state, p)",
         "relaxed action leads",
     ),
+    "ex-right-1": ("p.softmax(-1)", "p", "wanted"),
+    "ex-right-2": ("N * (math.log(K) + 1 / K)", "N * math.log(K)", "subtracts"),
+    "ex-right-3": ("tau * (y[", "(y[", "divided by tau"),
+    "ex-right-4": ("1 - (1 - p) ** draws", "p * draws", "mean number"),
 }
 
 

@@ -20,7 +20,6 @@ TAKEN_HOME = {"torch", "gslib", *sys.stdlib_module_names}
 # `python -m gslib run …` of the first edition passes on to gsbook, by name, for one edition.
 PASSES_ON = "gslib.__main__"
 # Who must not import what, by the beginning of their names.
-# Studies that train with Table 1's ensemble; no table knows them.
 JUDGING = ("gsbook.claims", "gsbook.verdicts", "gsbook.ledger")
 NEVER = {
     "gslib": ("gsbook",),
@@ -61,10 +60,11 @@ NEVER |= {
         "poles": ("config", "world", "model", "train", "score"),
         "later": ("config", "train"),
         "temperature": ("config", "train", "evaluate"),
+        "mistakes": ("lines", "config", "train", "evaluate"),
     }.items()
     for part in parts
 }
-GSLIB_CODE = 1408  # lines of code of gslib, estimators set at 88 columns: one sitting
+GSLIB_CODE = 1533  # lines of code of gslib: one sitting
 FILE_CODE = 250  # lines of code of a file
 FUNCTION_CODE = 60  # lines of code of a function, without its docstring
 
