@@ -19,7 +19,7 @@ from gslib.estimators import ESTIMATORS
 from gslib.functional import stream
 from gslib.program import run
 
-CURVE_WORDS = 1000  # of validation, in the learning curves
+CURVE_WORDS = 500  # of validation, in the learning curves
 CHUNK = 500  # words that are evaluated at once
 
 
@@ -134,47 +134,49 @@ class ReadingRun:
 
     def record(self) -> None:
         curve, loss = self.curves[0], float(self._losses)
-        found = self.evaluate(part(self.data["valid"], CURVE_WORDS), decode=False)["nll"]
+        with torch.no_grad():
+            looks = self.model.looks(part(self.data["valid"], CURVE_WORDS))
+            found = float(self.nll(looks).mean())
         if self.diverged[0] is None and not math.isfinite(loss + found):
             self.diverged[0] = self.step
         curve.step.append(self.step)
         for name, value in (("train", loss), ("valid", found)):
             getattr(curve, name).append(round(value, 4) if math.isfinite(value) else None)
 
+    def nll(self, looks: Looks) -> Tensor:
+        """-log p of each sound, [R], for the model that the method trains: with the mean letter for
+        soft attention, else the sum over looks."""
+        if self.first.method == "soft":
+            return run(partial(self.model.loss, looks), lambda q: q.mean)
+        return self.model.nll(looks)
+
     @torch.no_grad()
-    def evaluate(self, split: Spelled, *, decode: bool = True) -> dict[str, float]:
+    def evaluate(self, split: Spelled) -> dict[str, float]:
         """Figures in nats per sound (the end of a word is one), all of them exact sums.
 
-        nll: -log p of the model that the method trains: with the mean letter for soft attention,
-        else the sum over looks. expected: the mean over looks of -log p(sound | look), which
-        samplers descend. mean: with the mean letter, whatever the method. entropy: of a look.
+        nll: -log p, as the method `nll` has it. expected: the mean over looks of -log p(sound |
+        look), which samplers descend. mean: with the mean letter, whatever the method. entropy: of a look.
         word_errors: per cent of words that are not read exactly as in the dictionary.
         """
         soft, totals, wrong = self.first.method == "soft", torch.zeros(5).double(), 0
         with unchecked():
-            for letters, sounds in zip(
-                split.letters.split(CHUNK), split.sounds.split(CHUNK), strict=True
-            ):
-                looks = self.model.looks(Spelled(letters, sounds))
+            for rows in torch.arange(len(split.letters), device=self.device).split(CHUNK):
+                batch = Spelled(split.letters[rows], split.sounds[rows])
+                looks = self.model.looks(batch)
                 program = partial(self.model.loss, looks)
                 terms = (
-                    self.model.nll(looks),
+                    self.nll(looks),
                     ESTIMATORS["exact"](program),
                     run(program, lambda q: q.mean),
-                    looks.node.entropy(),
+                    looks.node.entropy().squeeze(-1),
                     torch.ones_like(looks.sound),
                 )
                 totals += torch.stack([t.double().sum() for t in terms]).cpu()
-                if decode:
-                    wrong += int((self.model.read(letters, soft=soft)[0] != sounds).any(-1).sum())
-        marginal, expected, mean, entropy = (totals[:-1] / totals[-1]).tolist()
-        return {
-            "nll": mean if soft else marginal,
-            "expected": expected,
-            "mean": mean,
-            "entropy": entropy,
-            "word_errors": 100 * wrong / len(split.letters) if decode else math.nan,
-        }
+                said = self.model.read(batch.letters, soft=soft)[0]
+                wrong += int((said != batch.sounds).any(-1).sum())
+        nll, expected, mean, entropy = (totals[:-1] / totals[-1]).tolist()
+        errors = 100 * wrong / len(split.letters)
+        return dict(nll=nll, expected=expected, mean=mean, entropy=entropy, word_errors=errors)
 
     def states(self) -> list[dict[str, Tensor]]:
         """The run's tensors, of the one member: what a checkpoint holds."""
