@@ -154,9 +154,10 @@ class ReadingRun:
     def evaluate(self, split: Spelled) -> dict[str, float]:
         """Figures in nats per sound (the end of a word is one), all of them exact sums.
 
-        nll: -log p, as the method `nll` has it. expected: the mean over looks of -log p(sound |
-        look), which samplers descend. mean: with the mean letter, whatever the method. entropy: of a look.
-        word_errors: per cent of words that are not read exactly as in the dictionary.
+        nll: -log p, as the function of that name has it. expected: the mean over looks of
+        -log p(sound | look), which samplers descend. mean: with the mean letter, whatever the
+        method. entropy: of a look. word_errors: per cent of words that are not read exactly as in
+        the dictionary.
         """
         soft, totals, wrong = self.first.method == "soft", torch.zeros(5).double(), 0
         with unchecked():
