@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -38,10 +38,15 @@ def load_data(images: int | None = None) -> tuple[dict[str, Spelled], dict]:
         "sha256": {name: split.sha256 for name, split in found.items()},
         "images": images,
     }
-    data = {name: spell(split) for name, split in found.items()}
+    data = {name: _spelled(split) for name, split in found.items()}
     for name in ("valid", "test") if images is not None else ():
         data[name] = part(data[name], images)
     return data, about
+
+
+@cache  # a worker has many runs
+def _spelled(split: words.Words) -> Spelled:
+    return spell(split)
 
 
 def part(split: Spelled, size: int) -> Spelled:
