@@ -33,7 +33,7 @@ class Budget(search.Budget):
 
 BUDGETS = {
     "smoke": Budget(rungs=(), steps=20, seeds=1, size=EvaluationSize(images=100), rates=(2e-3,)),
-    "laptop": Budget(rungs=((500, 1),), steps=1_500, seeds=5),
+    "laptop": Budget(rungs=((300, 1),), steps=1_500, seeds=5),
     "paper": Budget(rungs=((5_000, 1),), steps=20_000, seeds=5),
 }
 
@@ -60,7 +60,7 @@ def plan(method: str, budget: Budget, _: Records | None = None) -> Stages:
 
     >>> configs, test = next(plan("soft", BUDGETS["laptop"]))
     >>> [config.steps for config in configs], test
-    ([500, 500, 500], False)
+    ([300, 300, 300], False)
     """
     tried = yield from search.halving(candidates(method, budget), budget, score)
     yield search.over_seeds(tried, budget.seeds), True
