@@ -4,7 +4,7 @@
 (() => {
   "use strict";
 
-  const LONGEST = 8, WORDS = ["phone", "knight", "cheese", "vision", "write", "gumbel"];
+  const LONGEST = 8, WORDS = ["menthol", "queen", "wren", "plague", "island", "yacht"]; // held out
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
   const range = (n) => [...Array(n).keys()];
@@ -109,7 +109,7 @@
             autocomplete="off" spellcheck="false"></label>
           <label>trained by <select>${Object.entries(data.models).map(option).join("")}</select></label>
         </div>
-        <div class="gs-controls gs-words" role="group" aria-label="words to try">${
+        <div class="gs-controls gs-words" role="group" aria-label="words that training never saw">${
           WORDS.map((word) => `<button type="button">${word}</button>`).join("")}</div>
         <p role="status" id="gs-aloud-say-${number}"></p>
         <div class="gs-looks"><table><caption>Where the network looks: per cent for each letter</caption>

@@ -19,7 +19,9 @@ LABELS = {
     )
     for name in METHODS
 }
-EXACT = ("marginal", "exact")  # methods that sum over all looks
+RELAXED = ("gumbel_softmax", "st_gumbel_softmax")
+SAMPLED = tuple(name for name in METHODS if name not in ("marginal", "exact", "soft"))
+CLOSE = 0.01  # nats per sound: what counts as equal, fixed before the runs were read
 
 
 def results() -> Records:
@@ -131,3 +133,47 @@ def differences(found: dict[str, MethodRuns], name: str, base: str) -> dict[str,
         for method, runs in found.items()
         if method != base
     }
+
+
+def standing(difference: Interval) -> str:
+    """What an interval of a difference in nats per sound allows to say about the first of the two.
+
+    >>> standing(Interval(0.2, 0.1, 0.3, 5)), standing(Interval(0.0, -0.1, 0.1, 5))
+    ('worse', 'undecided')
+    """
+    if max(abs(difference.low), abs(difference.high)) < CLOSE:
+        return "equal"
+    if difference.low > 0:
+        return "worse"
+    return "better" if difference.high < 0 else "undecided"
+
+
+def lesson(found: dict[str, MethodRuns], price: float) -> str:
+    """When to use a relaxation here and what it costs, in one sentence, from the records.
+
+    price: of a step that sums over all looks, as a multiple of one with a single look.
+
+    >>> lesson({}, 1.5)
+    'not run yet'
+    """
+    sampled = [name for name in SAMPLED if name in found]
+    if not {"exact", *RELAXED} <= found.keys():
+        return "not run yet"
+    best, relaxed = (
+        min(names, key=lambda name: found[name].mean("nll").mean) for names in (sampled, RELAXED)
+    )
+    to_exact = differences(found, "nll", "exact")[relaxed]
+    errors = differences(found, "word_errors", "exact")[relaxed]
+    take = f"{LABELS[relaxed]} is the relaxation to take"
+    if best != relaxed:
+        apart = differences(found, "nll", best)[relaxed]
+        how = {"equal": "just as good", "undecided": "not to be told apart from it"}
+        rival = how.get(standing(apart), "better")
+        take += f", though {LABELS[best]}, which needs no temperature, is {rival}"
+    return (
+        f"Relax only where the options are too many to try: here a step that tries them all costs "
+        f"{price:.1f} times the multiplications of one that looks once. When you cannot afford it, "
+        f"{take}; against the exact expectation it costs {to_exact.mean:+.3f} ± "
+        f"{to_exact.half_width:.3f} nats a sound ({standing(to_exact)}) and {errors.mean:+.1f} ± "
+        f"{errors.half_width:.1f} points of word errors."
+    )
