@@ -32,6 +32,7 @@ NEVER = {
     "gsbook.experiments": ("gsbook.reader", "gsbook.ledger", "gsbook.answers"),
     "gsbook.experiments.table1": ("gsbook.experiments.table2",),
     "gsbook.experiments.table2": ("gsbook.experiments.table1",),
+    "gsbook.experiments.reading": ("gsbook.experiments.table1", "gsbook.experiments.table2"),
 }
 NEVER |= {
     f"gsbook.experiments.{table}.{part}": (
@@ -43,6 +44,7 @@ NEVER |= {
     for table, parts in {
         "table1": ("config", "train", "evaluate"),
         "table2": ("config", "train"),
+        "reading": ("config", "model", "train"),
     }.items()
     for part in parts
 }
