@@ -13,7 +13,7 @@ from gsbook.experiments.reading.train import ReadingRun, load_data
 from gsbook.records import Records
 from gslib.estimators import ESTIMATORS
 
-RATES = (1e-3, 2e-3, 4e-3)
+RATES = (2e-3, 4e-3, 8e-3)
 # Of the estimators those that fit: DARN and MuProp expand the loss in a second run, which adds
 # nothing where every look can be tried; Annealed ST sharpens the attention itself.
 SAMPLERS = ("gumbel_softmax", "st_gumbel_softmax", "st", "reinmax", "sf", "rloo")
@@ -42,7 +42,7 @@ def candidates(method: str, budget: Budget) -> list[Reading]:
     """The configs among which the learning rate is chosen, at seed 0.
 
     >>> [config.lr for config in candidates("st", BUDGETS["laptop"])]
-    [0.001, 0.002, 0.004]
+    [0.002, 0.004, 0.008]
     """
     every = max(10, budget.steps // 30)
     settings = dict(steps=budget.steps, horizon=budget.steps, eval_every=every)
