@@ -28,6 +28,8 @@ PREFIXES = {"few-labels-": TABLE2, "reading-": READING}
 Kept = Config | FewLabels | Reading
 WIDEST = 10_000  # units of a layer: what a file may ask for before anything large is made
 
+AVERAGED = "average.module."
+
 
 def keep(
     cell: str, found: Records, *, checkpoints: Path | None = None, folder: Path | None = None
@@ -60,7 +62,9 @@ def keep(
             f"the saved state of {config.key} is not on this machine; delete its line from "
             f"{found.path(cell)} and run `{again}` to train it again"
         )
-    weights = {k.removeprefix("model."): v.half() for k, v in state.items() if "model." in k[:6]}
+    averaged = any(k.startswith(AVERAGED) for k in state)  # then these are what was evaluated
+    prefix = AVERAGED if averaged else "model."
+    weights = {k.removeprefix(prefix): v.half() for k, v in state.items() if k.startswith(prefix)}
     metadata = {"key": config.key, "config": json.dumps(config.to_dict())}
     metadata["sha256"] = checksum(config.key, weights)
     if experiment is TABLE1:

@@ -8,9 +8,12 @@ from gsbook.experiments.table1.choices import CHOICES
 from gsbook.experiments.table1.config import CELLS, ROWS
 from gsbook.experiments.table1.plan import TABLE1
 from gsbook.experiments.table1.readings import READINGS
+from gsbook.experiments.table2.causes import CAUSES_OF_TABLE2
 from gsbook.experiments.table2.plan import TABLE2
 
-EXPERIMENTS = {row.name: row for row in (TABLE1, TABLE2, CHOICES, READINGS, READING)}
+EXPERIMENTS = {
+    row.name: row for row in (TABLE1, TABLE2, CHOICES, READINGS, CAUSES_OF_TABLE2, READING)
+}
 SPEED = "figure5a"  # nothing is trained to the end, steps are timed: see table2.speed
 
 

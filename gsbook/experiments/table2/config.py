@@ -13,6 +13,7 @@ METHODS = {
     "st_gumbel_softmax": "st_gumbel_softmax",
     "supervised": None,
 }
+DECAYS = ("none", "linear")
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,14 @@ class FewLabels:
     style: int = 16
     channels: tuple[int, int, int] = (16, 32, 32)
     eval_every: int = 250  # steps between two points of the curve
+    decay: str = "none"  # of the rate: "linear" lets it fall to 0 at the last step
+    average: float = 0.0  # each step keeps this much of the averaged weights, which are judged
 
     def __post_init__(self):
+        if self.decay not in DECAYS:
+            raise ValueError(f"decay must be one of {', '.join(DECAYS)}, got {self.decay!r}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average must be from 0 to below 1, got {self.average}")
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
         for name in (
@@ -66,13 +73,15 @@ class FewLabels:
     @property
     def trajectory(self) -> str:
         """A name for everything but the number of steps: runs of one trajectory share their first
-        steps exactly."""
+        steps exactly. Where the rate falls to 0 at the last step, the number is part of it."""
         changed = [
             f"{f.name}={getattr(self, f.name)}"
             for f in fields(self)
             if f.name not in ("method", "steps")
             and (f.name in ("alpha", "seed") or getattr(self, f.name) != f.default)
         ]
+        if self.decay != "none":
+            changed.append(f"over={self.steps}")
         return "_".join([self.method, *changed]).replace(" ", "")
 
     @property
@@ -87,6 +96,14 @@ class FewLabels:
             self.tau_min,
             math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)),
         )
+
+    def rate(self, step: int) -> float:
+        """Adam's learning rate at a step.
+
+        >>> FewLabels("supervised", 1.0, steps=100, decay="linear").rate(75)
+        0.00075
+        """
+        return self.lr * (1 - step / self.steps) if self.decay == "linear" else self.lr
 
     def to_dict(self) -> dict:
         return {**asdict(self), "channels": list(self.channels)}

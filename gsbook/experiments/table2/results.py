@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gsbook.claims import stated
 from gsbook.experiments.table2 import record
-from gsbook.experiments.table2.config import METHODS
+from gsbook.experiments.table2.config import METHODS, FewLabels
 from gsbook.intervals import interval
 from gsbook.places import results_folder
 from gsbook.records import Records
@@ -27,8 +27,8 @@ def results() -> Records:
 
 @dataclass(frozen=True)
 class MethodRuns:
-    """What stands for a method in Table 2: its final runs by seed, at the alpha that validation
-    chose.
+    """What stands for a method in Table 2: its final runs by seed, at the settings that validation
+    chose, alpha among them.
 
     >>> MethodRuns("supervised", 1.0, 100, {0: {"test": {"accuracy": 71.5}}}).figure("accuracy")
     {0: 71.5}
@@ -46,8 +46,8 @@ class MethodRuns:
 
 
 def method_runs(records: Records, method: str) -> MethodRuns | None:
-    """The longest runs that have most seeds, at the alpha that is best on validation; None where
-    there are none.
+    """The longest runs that have most seeds, at the settings that are best on validation; None
+    where there are none.
 
     Runs on the embedded digits or with part of the images are none of the table's.
 
@@ -57,19 +57,22 @@ def method_runs(records: Records, method: str) -> MethodRuns | None:
     groups = defaultdict(dict)
     for run in records.runs_of(method).values():
         if run["test"] and run["data"]["source"] == "mnist" and run["data"]["images"] is None:
-            groups[run["config"]["steps"], run["config"]["alpha"]][run["config"]["seed"]] = run
+            config = FewLabels(**run["config"])  # fields younger than the run: their defaults
+            groups[replace(config, seed=0)][config.seed] = run
 
     def rank(item):
-        (steps, _), runs = item
+        settings, runs = item
         return (
             len(runs) > 1,
-            steps,
+            settings.steps,
             len(runs),
             statistics.fmean(r["valid"]["accuracy"] for r in runs.values()),
         )
 
-    (steps, alpha), runs = max(groups.items(), key=rank, default=((0, 0.0), {}))
-    return MethodRuns(method, alpha, steps, dict(sorted(runs.items()))) if runs else None
+    if not groups:
+        return None
+    settings, runs = max(groups.items(), key=rank)
+    return MethodRuns(method, settings.alpha, settings.steps, dict(sorted(runs.items())))
 
 
 FIGURES = {"elbo": ("ELBO", bound_verdict), "accuracy": ("accuracy", accuracy_verdict)}

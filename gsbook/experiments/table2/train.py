@@ -9,6 +9,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from gsbook import data as digits
 from gsbook.engine.run import Curve, advance, device_noise
@@ -108,9 +109,23 @@ class FewLabelsRun:
         supervised = METHODS[config.method] is None
         self.weights = list((self.model.class_network if supervised else self.model).parameters())
         self.optimizer = torch.optim.Adam(self.weights, lr=config.lr, foreach=True)
+        self.averaged = self._averaged() if config.average else None
         self.curves, self.diverged, self.seconds = [LabelCurve()], [None], 0.0
         self._losses = torch.zeros(1, device=self.device)
         self._orders: dict[str, tuple[int, Tensor]] = {}
+
+    def _averaged(self) -> AveragedModel:
+        # After n steps it keeps n / (n + 10) at most, or the first weights would stay for long.
+        def update(averaged: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
+            keep = min(self.first.average, float(count) / (float(count) + 10))
+            torch._foreach_lerp_(averaged, weights, 1 - keep)
+
+        return AveragedModel(self.model, multi_avg_fn=update)
+
+    @property
+    def judged(self) -> SemiSupervisedVAE:
+        """The model that is evaluated: with the averaged weights, where they are kept."""
+        return self.model if self.averaged is None else self.averaged.module
 
     def advance(self, steps: int) -> Iterator[int]:
         """Train up to the given number of steps in all; yields after each point of the curve."""
@@ -150,20 +165,15 @@ class FewLabelsRun:
             y,
         )
 
-    def _train_to(self, stop: int) -> None:
-        noise = self.noise("noise")
-        self._losses.zero_()
-        count = stop - self.step
-        while self.step < stop:
-            self._update(self._batch(), noise)
-            self.step += 1
-        self._losses /= count
-
     def _update(self, batch: tuple[Tensor, Tensor, Tensor], noise) -> None:
         loss = self.objective(batch, noise)
         self.optimizer.zero_grad()
         loss.backward()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.first.rate(self.step)
         self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
         self._losses += loss.detach()
 
     def objective(self, batch: tuple[Tensor, Tensor, Tensor], noise) -> Tensor:
@@ -216,8 +226,8 @@ class FewLabelsRun:
         with unchecked():
             for rows in picked.to(self.device).split(100):
                 x = binarise(split.images[rows], noise)
-                program = partial(self.model.unlabelled, x, uniform=noise)
-                hits = self.model.posterior(x).logits.squeeze(-2).argmax(-1) == split.labels[rows]
+                program = partial(self.judged.unlabelled, x, uniform=noise)
+                hits = self.judged.posterior(x).logits.squeeze(-2).argmax(-1) == split.labels[rows]
                 sums = (
                     ESTIMATORS["exact"](program),
                     program(lambda q: q.sample(uniform=noise)),
@@ -234,14 +244,18 @@ class FewLabelsRun:
         state = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for i, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in moments.items()}
+        if self.averaged is not None:
+            state |= {f"average.{k}": v for k, v in self.averaged.state_dict().items()}
         return [{k: v.contiguous().clone() for k, v in state.items()}]
 
     def load_states(self, states: list[dict[str, Tensor]], step: int) -> None:
         """Continue from a saved state."""
         (state,) = states
-        self.model.load_state_dict(
-            {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
-        )
+        parts = {"model.": self.model, "average.": self.averaged}
+        for prefix, module in parts.items():
+            if module is not None:
+                found = {k: v for k, v in state.items() if k.startswith(prefix)}
+                module.load_state_dict({k.removeprefix(prefix): v for k, v in found.items()})
         saved: dict[int, dict] = {}
         for name, value in state.items():
             if name.startswith("adam."):

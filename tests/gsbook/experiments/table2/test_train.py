@@ -21,6 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:GSLIB_DATA")
     [
         (lambda: FewLabels("st", 1.0), "method must be one of marginalisation, .*, got 'st'"),
         (lambda: FewLabels("supervised", 0.0), "alpha must be positive, got 0.0"),
+        (lambda: few_labels(decay="cosine"), "decay must be one of none, linear, got 'cosine'"),
+        (lambda: few_labels(average=1.0), "average must be from 0 to below 1, got 1.0"),
         (
             lambda: labelled_rows(torch.tensor([0, 0, 1]), 2, 0),
             "2 labelled images of each class are wanted, but a class has 1",
@@ -68,6 +70,43 @@ def test_a_run_taken_up_again_gives_the_same_record(tmp_path, method):
     assert record["code"] == code_of(modules(few_labels(method)))
     assert record["diverged"] is None
     assert len(record["curve"]["accuracy"]) == 2
+
+
+def test_a_run_that_averages_is_taken_up_again_with_its_average(tmp_path):
+    c = few_labels(average=0.9)
+    whole, part, again = (FewLabelsRun([c], LABELLED) for _ in range(3))
+    for point in (4, 8):  # noise is drawn anew at each point of the curve
+        whole.train_to(point)
+    part.train_to(4)
+    again.load_states(part.states(), 4)
+    again.train_to(8)
+    (one,), (two,) = whole.states(), again.states()
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_the_average_is_what_is_judged_and_lags_behind():
+    run = FewLabelsRun([few_labels(average=0.5)], LABELLED)
+    seen = []
+    for step in range(1, 5):
+        run.train_to(step)
+        seen.append(run.model.decoder[0].bias.detach().clone())
+    # each step keeps min(0.5, n / (n + 10)) of what was there, the first one nothing
+    expected = seen[0]
+    for count, weights in enumerate(seen[1:], 1):
+        expected = expected.lerp(weights, 1 - count / (count + 10))
+    torch.testing.assert_close(run.judged.decoder[0].bias, expected)
+    plain = FewLabelsRun([few_labels()], LABELLED)
+    assert plain.judged is plain.model
+
+
+def test_a_falling_rate_ends_at_nothing():
+    run = FewLabelsRun([few_labels(decay="linear", steps=4)], LABELLED)
+    rates = []
+    for step in range(1, 5):
+        run.train_to(step)
+        rates += [group["lr"] / run.first.lr for group in run.optimizer.param_groups]
+    assert rates == pytest.approx([1, 0.75, 0.5, 0.25])
 
 
 def test_methods_differ_in_their_unlabelled_term_alone():
@@ -128,7 +167,11 @@ def test_keys_tell_configs_apart():
         few_labels(steps=9),
         few_labels(style=3),
         few_labels("supervised"),
+        few_labels(average=0.9),
+        few_labels(decay="linear"),
     ]
+    falling = [few_labels(decay="linear", steps=n) for n in (4, 8)]
+    assert len({c.trajectory for c in falling}) == 2, "a run of 4 steps is no start of one of 8"
     assert len({c.key for c in variants}) == len(variants)
     assert FewLabels(**few_labels().to_dict()) == few_labels()
 
