@@ -82,13 +82,11 @@
         const said = this.soft ? speak(mixed(features)) : mixed(features.map(speak));
         last = said.indexOf(Math.max(...said));
         if (last === end) break;
-        found.push({sound: this.said[last], sure: said[last], look});
+        found.push({sound: this.said[last], look});
       }
       return found;
     }
   }
-
-  const percent = (p) => `${Math.round(100 * p)} %`;
 
   class Aloud {
     constructor(root, number) {
@@ -112,10 +110,10 @@
         <div class="gs-controls gs-words" role="group" aria-label="words that training never saw">${
           WORDS.map((word) => `<button type="button">${word}</button>`).join("")}</div>
         <p role="status" id="gs-aloud-say-${number}"></p>
-        <div class="gs-looks"><table><caption>Where the network looks: per cent for each letter</caption>
+        <div class="gs-looks"><table aria-label="Where the network looks: per cent for each letter">
           <thead></thead><tbody></tbody></table></div>
-        <p class="gs-note">One to ${LONGEST} letters a to z. The dot is the end of the word. Each row is a sound; its darkest
-          cell is the letter that the network most likely looks at.</p>`;
+        <p class="gs-note">One to ${LONGEST} letters a to z. The dot is the end of the word. Each row is a sound, with a word
+          in which it is heard; its darkest cell is the letter that the network most likely looks at.</p>`;
       const find = (query) => root.querySelector(query);
       this.word = find("input");
       this.method = find("select");
@@ -144,18 +142,18 @@
     }
 
     show(word, rows) {
-      const letters = [...word, "."], heard = (sound) => `${sound} as in ${this.data.heard[sound]}`;
+      const letters = [...word, "."];
       const cell = (p) => `<td style="--look:${p.toFixed(3)}"><span>${p >= 0.005 ? Math.round(100 * p) : ""}</span></td>`;
       this.head.innerHTML = `<tr><td></td>${letters.map((x) => `<th scope="col">${x}</th>`).join("")}</tr>`;
       this.body.innerHTML = range(LONGEST + 1).map((t) => {
         const row = rows[t];
         if (!row) return `<tr class="gs-empty" aria-hidden="true"><th>\u00a0</th>${"<td></td>".repeat(letters.length)}</tr>`;
-        return `<tr><th scope="row" title="${heard(row.sound)}">${row.sound}</th>${row.look.map(cell).join("")}</tr>`;
+        return `<tr><th scope="row"><b>${row.sound}</b> <small>${this.data.heard[row.sound]}</small></th>` +
+          `${row.look.map(cell).join("")}</tr>`;
       }).join("");
-      const at = (look) => look.indexOf(Math.max(...look)), place = (k) => (k === word.length ? "the end" : letters[k]);
-      const parts = rows.map(({sound, look}) => `${heard(sound)} at ${place(at(look))} (${percent(Math.max(...look))})`);
-      this.status.textContent = rows.length ? `“${word}” is read ${rows.map((row) => row.sound).join(" ")}: ${parts.join(", ")}.`
-        : `“${word}” is read as silence.`;
+      const at = ({look}) => look.indexOf(Math.max(...look)), place = (k) => (k === word.length ? "the end" : letters[k]);
+      this.status.textContent = !rows.length ? `“${word}” is read as silence.`
+        : `“${word}” is read ${rows.map((row) => row.sound).join(" ")}, with looks at ${rows.map((row) => place(at(row))).join(", ")}.`;
     }
   }
 

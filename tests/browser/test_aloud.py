@@ -27,7 +27,7 @@ def tab(browser, data):
 def shown(tab):
     """[(sound, [share of each look])] of the table."""
     look = "(cell) => Number(cell.style.getPropertyValue('--look'))"
-    row = f"[row.querySelector('th').textContent, [...row.querySelectorAll('td')].map({look})]"
+    row = f"[row.querySelector('b').textContent, [...row.querySelectorAll('td')].map({look})]"
     rows = tab.locator(".gs-aloud tbody tr:not(.gs-empty)")
     return rows.evaluate_all(f"rows => rows.map((row) => {row})")
 
