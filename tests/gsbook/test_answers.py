@@ -179,6 +179,14 @@ MISTAKES = {
         "no index",
     ),
     "ex-own-3": ("(pi * nll).sum(-1)", "nll.mean(-1)", "weight"),
+    "ex-aloud-likelihood": ("-(log_q - f)", "-(-f)", "not equally likely"),
+    "ex-aloud-mask": ("-torch.inf", "0.0", "exp(0) is 1"),
+    "ex-aloud-posterior": ("(log_q - f)", "(-f)", "before the sound"),
+    "ex-aloud-slope": (
+        "log_q.exp() - (log_q - f).softmax(-1)",
+        "(log_q - f).softmax(-1) - log_q.exp()",
+        "sign",
+    ),
 }
 
 
