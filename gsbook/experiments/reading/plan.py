@@ -11,13 +11,12 @@ from gsbook.experiments.reading import record
 from gsbook.experiments.reading.config import OWN, Reading
 from gsbook.experiments.reading.train import ReadingRun, load_data
 from gsbook.records import Records
-from gslib.estimators import ESTIMATORS
 
 RATES = (2e-3, 4e-3, 8e-3)
-# Of the estimators those that fit: DARN and MuProp expand the loss in a second run, which adds
-# nothing where every look can be tried; Annealed ST sharpens the attention itself.
-SAMPLERS = ("gumbel_softmax", "st_gumbel_softmax", "st", "reinmax", "sf", "rloo")
-METHODS = (OWN[0], "exact", OWN[1], *(name for name in SAMPLERS if name in ESTIMATORS))
+# One of each kind: relaxed, straight-through, score function with a learned baseline, with that of
+# a second look, and for the bound of two looks.
+SAMPLERS = ("gumbel_softmax", "st_gumbel_softmax", "st", "reinmax", "sf", "rloo", "vimco")
+METHODS = (OWN[0], "exact", OWN[1], *SAMPLERS)
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from gsbook.experiments.reading import record
-from gsbook.experiments.reading.plan import METHODS
+from gsbook.experiments.reading.plan import METHODS, SAMPLERS
 from gsbook.intervals import Interval, interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
 from gslib.estimators import ESTIMATORS
 
-LABELS = {
-    name: {"marginal": "Likelihood", "exact": "Expectation", "soft": "Soft attention"}.get(
-        name, ESTIMATORS[name].label if name in ESTIMATORS else name
-    )
-    for name in METHODS
-}
+LABELS = {name: ESTIMATORS[name].label for name in METHODS if name in ESTIMATORS}
+LABELS |= {"marginal": "Likelihood", "exact": "Expectation", "soft": "Soft attention"}
 RELAXED = ("gumbel_softmax", "st_gumbel_softmax")
-SAMPLED = tuple(name for name in METHODS if name not in ("marginal", "exact", "soft"))
 CLOSE = 0.01  # nats per sound: what counts as equal, fixed before the runs were read
 
 
@@ -156,7 +151,7 @@ def lesson(found: dict[str, MethodRuns], price: float) -> str:
     >>> lesson({}, 1.5)
     'not run yet'
     """
-    sampled = [name for name in SAMPLED if name in found]
+    sampled = [name for name in SAMPLERS if name in found]
     if not {"exact", *RELAXED} <= found.keys():
         return "not run yet"
     best, relaxed = (
