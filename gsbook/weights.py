@@ -43,8 +43,8 @@ def keep(
         ValueError: no such run is recorded. FileNotFoundError: its saved state is no longer on
         this machine; both tell what to run.
     """
-    experiment, prefix = of(cell)
-    cell = cell.removeprefix(prefix)
+    experiment, first = of(cell)
+    cell = cell.removeprefix(first)
     again = command(cell if experiment is TABLE1 else experiment.name)
     finals = [
         run
@@ -70,7 +70,7 @@ def keep(
     if experiment is TABLE1:
         per_epoch = max(1, len(data["train"]) // config.batch)
         metadata["slope"] = str(config.slope(config.steps, per_epoch))
-    path = weights_file(prefix + cell, folder or found.folder.parent / "weights")
+    path = weights_file(first + cell, folder or found.folder.parent / "weights")
     files.write(path, save(weights, metadata=metadata))
     return path
 

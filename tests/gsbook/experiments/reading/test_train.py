@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers import ABOUT, execute, once, without_times
 
-from gsbook import words
+from gsbook import weights, words
 from gsbook.code import code_of
 from gsbook.engine.checkpoints import Checkpoints
 from gsbook.engine.search import dry
@@ -128,6 +128,24 @@ def test_records_that_cannot_be_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             check(run | {"valid": run["valid"] | figures})
+
+
+def test_kept_weights_give_the_network_back(tmp_path, monkeypatch):
+    toy = experiment()
+    records = execute(tmp_path, once([small()]), experiment=toy, name="reading")
+    monkeypatch.setattr(weights, "READING", toy)
+    monkeypatch.setattr(weights, "PREFIXES", {"reading-": toy})
+    options = {"checkpoints": tmp_path / "checkpoints"}
+    path = weights.keep("reading-gumbel_softmax", records, **options)
+    assert path == tmp_path / "weights" / "reading-gumbel_softmax.safetensors"
+    model, config = weights.load_model(path)
+    assert config == small()
+    run = ReadingRun([small()], DATA)
+    list(run.advance(6))
+    ours, theirs = (net.nll(net.looks(DATA["test"])) for net in (model, run.model))
+    torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2)
+    with pytest.raises(ValueError, match="st has no finished final run .* run `python -m gsbook"):
+        weights.keep("reading-st", records, **options)
 
 
 def test_the_plan_searches_on_one_seed_and_goes_on_from_there():
