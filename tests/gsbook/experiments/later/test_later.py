@@ -135,16 +135,15 @@ def test_the_loss_of_a_bound_of_one_is_the_loss():
 
 @pytest.mark.skipif(bool(usable("compiled")), reason=usable("compiled"))
 @pytest.mark.parametrize(
-    ("name", "model", "changes"),
+    ("name", "model", "node", "changes"),
     [
-        ("disarm", "sbn", {}),
-        ("rebar", "vae", {}),
-        ("rloo", "sbn", {"samples": 3}),
-        ("st_gumbel_softmax", "vae", {"bound": 2, "kl": "sampled"}),
+        ("disarm", "sbn", "categorical", {}),
+        ("rebar", "vae", "bernoulli", {}),
+        ("st_gumbel_softmax", "vae", "bernoulli", {"bound": 2, "kl": "sampled"}),
     ],
 )
-def test_compiled_is_eager_to_rounding(name, model, changes):
-    case = [config(name, model, "categorical", **changes)]
+def test_compiled_is_eager_to_rounding(name, model, node, changes):
+    case = [config(name, model, node, **changes)]
     plain, compiled = (trained(case, mode=mode).states()[0] for mode in ("eager", "compiled"))
     for key, value in plain.items():
         torch.testing.assert_close(compiled[key], value, rtol=1e-3, atol=2e-5)
