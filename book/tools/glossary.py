@@ -73,6 +73,7 @@ EVERYDAY = {
     "separable",
     "shape",
     "split",
+    "state",
     "target",
     "token",
     "uniform",

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import latent
-import pages
+import markup
 
 
 def script(variable, data):
@@ -20,16 +20,16 @@ def configure(app, config):
     """Draw the still picture of the VAE before its page is read; its data wait for the folder of
     the pages."""
     app.latent = latent.latent(latent.kept())
-    path = pages.GENERATED / "latent.svg"
+    path = markup.GENERATED / "latent.svg"
     path.parent.mkdir(parents=True, exist_ok=True)  # of the picture that is drawn beside it
     latent.draw_latent(app.latent, path.with_suffix(".new.svg"))
-    pages.save(path, path.with_suffix(".new.svg").read_text(encoding="utf-8"))
+    markup.save(path, path.with_suffix(".new.svg").read_text(encoding="utf-8"))
     path.with_suffix(".new.svg").unlink()
 
 
 def write_data(app):
     if app.builder.format == "html":
-        pages.save(Path(app.outdir, "_static", "latent-data.js"), script("gsLatent", app.latent))
+        markup.save(Path(app.outdir, "_static", "latent-data.js"), script("gsLatent", app.latent))
 
 
 def add_scripts(app, page, template, context, doctree):

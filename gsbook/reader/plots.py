@@ -274,7 +274,7 @@ def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
     """
     import seaborn as sns
 
-    values = values.rename(index=LABELS) if hasattr(values, "rename") else np.asarray(values)
+    values = values.rename(index=LABELS) if hasattr(values, "columns") else np.asarray(values)
     shades = LinearSegmentedColormap.from_list("shades", _SHADES if center is None else _APART)
     look = {"annot": True, "fmt": fmt, "cmap": shades, "center": center, "cbar": False}
     look |= {
@@ -350,9 +350,21 @@ def table(frame, decimals=1):
     return HTML(html)
 
 
+def source_text(function):
+    """A function or method as it stands in its module, without its docstring."""
+    text = textwrap.dedent(inspect.getsource(function))
+    first, lines = ast.parse(text).body[0].body[0], text.splitlines()
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
+        del lines[first.lineno - 1 : first.end_lineno]
+    return "\n".join(lines)
+
+
 def source(*functions):
-    """Show functions or methods as they stand in their module, without their docstrings, as a
-    highlighted code block.
+    """Show functions or methods as a highlighted code block.
 
     The text comes from `inspect.getsource`, so that what a page shows is what runs.
 
@@ -361,16 +373,5 @@ def source(*functions):
     """
     from IPython.display import Markdown, display
 
-    blocks = []
-    for function in functions:
-        text = textwrap.dedent(inspect.getsource(function))
-        first, lines = ast.parse(text).body[0].body[0], text.splitlines()
-        if (
-            isinstance(first, ast.Expr)
-            and isinstance(first.value, ast.Constant)
-            and isinstance(first.value.value, str)
-        ):
-            del lines[first.lineno - 1 : first.end_lineno]
-        blocks.append("\n".join(lines))
-    code = "\n\n\n".join(blocks)
+    code = "\n\n\n".join(map(source_text, functions))
     display(Markdown(f"```python\n{code}\n```"))
