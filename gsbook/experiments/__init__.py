@@ -6,6 +6,7 @@ from gsbook.engine.experiment import Experiment
 from gsbook.experiments.later.plan import LATER
 from gsbook.experiments.mistakes.plan import MISTAKEN
 from gsbook.experiments.poles.plan import POLES
+from gsbook.experiments.reading.plan import READING
 from gsbook.experiments.table1.choices import CHOICES
 from gsbook.experiments.table1.config import CELLS, ROWS
 from gsbook.experiments.table1.plan import TABLE1
@@ -16,7 +17,7 @@ from gsbook.experiments.temperature.plan import TEMPERATURE
 
 ROWS_OF_ALL = (
     *(TABLE1, TABLE2, CHOICES, READINGS, CAUSES_OF_TABLE2),
-    *(LATER, TEMPERATURE, MISTAKEN, POLES),
+    *(LATER, TEMPERATURE, MISTAKEN, READING, POLES),
 )
 EXPERIMENTS = {row.name: row for row in ROWS_OF_ALL}
 SPEED = "figure5a"  # nothing is trained to the end, steps are timed: see table2.speed

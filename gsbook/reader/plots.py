@@ -290,6 +290,27 @@ def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
     return ax
 
 
+def alignment(word, sounds, looks, ax=None):
+    """Draw where a network looks as it reads a word: letters across, sounds down, a cell the darker
+    the likelier the look; returns the axes.
+
+    looks: [at least as many as sounds, at least as many as letters], probabilities; one more column
+    than the word has letters is the mark of its end. The likelier looks have their per cent.
+
+    >>> ax = alignment("at", ["AE", "T"], np.array([[0.9, 0.1], [0.25, 0.75]]))
+    >>> [text.get_text() for text in ax.texts]
+    ['90', '10', '25', '75']
+    """
+    import pandas as pd
+
+    looks = np.asarray(looks.detach().cpu() if hasattr(looks, "detach") else looks, dtype=float)
+    looks = looks[: len(sounds), : len(word) + 1]
+    letters = [*word, "."][: looks.shape[1]]
+    frame = pd.DataFrame(100 * looks, index=list(sounds), columns=letters)
+    written = np.array([[f"{x:.0f}" if x >= 9.5 else "" for x in row] for row in 100 * looks])
+    return heat_map(frame, ax, fmt="", annot=written, vmin=0, vmax=100, square=True)
+
+
 def seeds(values, ax=None, *, interval=None, label="nats"):
     """Draw distributions over seeds, one below the other: seeds as dots, mean and interval in
     black.

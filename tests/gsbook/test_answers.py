@@ -198,6 +198,14 @@ MISTAKES = {
     "ex-right-2": ("N * (math.log(K) + 1 / K)", "N * math.log(K)", "subtracts"),
     "ex-right-3": ("tau * (y[", "(y[", "divided by tau"),
     "ex-right-4": ("1 - (1 - p) ** draws", "p * draws", "mean number"),
+    "ex-aloud-likelihood": ("-(log_q - f)", "-(-f)", "not equally likely"),
+    "ex-aloud-mask": ("-torch.inf", "0.0", "exp(0) is 1"),
+    "ex-aloud-posterior": ("(log_q - f)", "(-f)", "before the sound"),
+    "ex-aloud-slope": (
+        "log_q.exp() - (log_q - f).softmax(-1)",
+        "(log_q - f).softmax(-1) - log_q.exp()",
+        "sign",
+    ),
 }
 
 

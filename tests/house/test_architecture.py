@@ -60,6 +60,7 @@ NEVER |= {
         "poles": ("config", "world", "model", "train", "score"),
         "later": ("config", "train"),
         "temperature": ("config", "train", "evaluate"),
+        "reading": ("config", "model", "train"),
         "mistakes": ("lines", "config", "train", "evaluate"),
     }.items()
     for part in parts
