@@ -20,7 +20,8 @@ from pathlib import Path
 import choices
 import concordance
 import yaml
-from repository import BRANCH, ROOT, address
+from repository import BRANCH, ROOT, SOURCE, address
+from words import say
 
 from gsbook import claims, ledger
 from gsbook.experiments.table1.results import scale_of
@@ -28,7 +29,7 @@ from gsbook.intervals import seed_correlation
 from gsbook.verdicts import NOT_RUN, equivalence_verdict, order_verdict
 from gslib.estimators import ESTIMATORS
 
-GENERATED = ROOT / "_build" / "generated"
+GENERATED = SOURCE / "_build" / "generated"
 STALE = "†"  # beside a number whose runs are of other code
 
 
@@ -81,31 +82,38 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def scoreboard() -> str:
-    parts = ["## Table 1, cell by cell\n", f"Numbers are in {claims.stated()['table1']['unit']}.\n"]
+    unit = say("Numbers are in {unit}.", unit=say(claims.stated()["table1"]["unit"]))
+    parts = [f"## {say('Table 1, cell by cell')}\n", f"{unit}\n"]
     for row, about in claims.stated()["table1"]["rows"].items():
         cells = [j for j in judged(ledger.Cell) if j.claim.row == row]
         parts += [
             f"(scoreboard-{row})=",
-            f"### {about['title']}\n",
+            f"### {say(about['title'])}\n",
             _scale(row, cells),
             _row(row, cells),
         ]
     about = ledger.Order, ledger.Speed, ledger.Growth, ledger.Closeness
-    parts += ["## What the text claims\n", _claims(judged(*about))]
+    parts += [f"## {say('What the text claims')}\n", _claims(judged(*about))]
     units = "; ".join(
-        f"{how['title']} in {how['unit']}" for how in claims.stated()["table2"]["figures"].values()
+        say("{what} in {unit}", what=say(how["title"]), unit=say(how["unit"]))
+        for how in claims.stated()["table2"]["figures"].values()
     )
-    parts += ["## Table 2\n", f"{units}.\n", _numbers(judged(ledger.Bound, ledger.Accuracy))]
-    parts += ["## Figures\n", _figures(judged(ledger.Figure))]
+    parts += [
+        f"## {say('Table 2')}\n",
+        f"{units}.\n",
+        _numbers(judged(ledger.Bound, ledger.Accuracy)),
+    ]
+    parts += [f"## {say('Figures')}\n", _figures(judged(ledger.Figure))]
     if any(j.stale for j in judge_all()):
-        parts += [f"{STALE} Runs of code that has changed since in what decides their numbers.\n"]
-    parts += ["## The rules, as the code states them\n", _rules(judge_all())]
+        since = say("Runs of code that has changed since in what decides their numbers.")
+        parts += [f"{STALE} {since}\n"]
+    parts += [f"## {say('The rules, as the code states them')}\n", _rules(judge_all())]
     return "\n".join(parts)
 
 
 def said(j: ledger.Judged) -> str:
     """The verdict with its sign, on one line."""
-    return f"{j.sign} {j.verdict}".replace(" ", "\u00a0")
+    return f"{j.sign} {say(j.verdict)}".replace(" ", "\u00a0")
 
 
 @cache
@@ -126,25 +134,30 @@ def judged(*kinds: type[ledger.Claim]) -> list[ledger.Judged]:
 
 def _scale(row: str, cells: list[ledger.Judged]) -> str:
     about = claims.stated()["table1"]
-    where = f"Chapter: {chapter_link(about['rows'][row]['chapter'])}."
+    where = say("Chapter: {link}.", link=chapter_link(about["rows"][row]["chapter"]))
     ran = [j for j in cells if j.ours]
     if not ran:
-        return f"No run of this row is finished yet. {where}\n"
+        return f"{say('No run of this row is finished yet.')} {where}\n"
     steps = ran[0].steps
-    parts = [f"Scale of the verdicts: {steps:,} training steps", f"{_seeds(ran)} per cell"]
+    parts = [
+        say("Scale of the verdicts: {steps} training steps", steps=f"{steps:,}"),
+        say("{seeds} per cell", seeds=_seeds(ran)),
+    ]
     if missing := sum(j.verdict == NOT_RUN for j in cells):
-        parts.append(f"{missing} of {len(cells)} cells not run yet at this scale")
+        parts.append(say("{n} of {all} cells not run yet at this scale", n=missing, all=len(cells)))
     shared = seed_correlation(cell.values for cell in evidence().row(row, steps).values())
     if not isnan(shared):
-        parts.append(f"correlation of the seeds between estimators {shared:+.2f}")
+        parts.append(say("correlation of the seeds between estimators {r}", r=f"{shared:+.2f}"))
     return f"{'; '.join(parts)}. {where}\n"
 
 
 def _seeds(ran: list[ledger.Judged]) -> str:
     seeds = sorted({j.ours.n for j in ran})
     if seeds == [1]:
-        return "one seed"
-    return f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+        return say("one seed")
+    if len(seeds) == 1:
+        return say("{n} seeds", n=seeds[0])
+    return say("{a} to {b} seeds", a=seeds[0], b=seeds[-1])
 
 
 def _row(row: str, cells: list[ledger.Judged]) -> str:
@@ -158,46 +171,50 @@ def _row(row: str, cells: list[ledger.Judged]) -> str:
         shown = [_ours(k) + (f" {k.sign}" if k is not j and k.ours else "") for k in beside]
         name = j.claim.claim.split(", ")[-1]
         rows.append([name, j.claim.value, *shown, *_outcome(j)])
-    columns = [f"Ours, {steps:,} steps" if steps else "Ours" for steps in scales]
-    return table(["Estimator", "Paper", *columns, "Difference", "Verdict", "By interval"], rows)
+    columns = [
+        say("Ours, {steps} steps", steps=f"{steps:,}") if steps else say("Ours") for steps in scales
+    ]
+    outcome = [say("Difference"), say("Verdict"), say("By interval")]
+    return table([say("Estimator"), say("Paper"), *columns, *outcome], rows)
 
 
 def _numbers(found: list[ledger.Judged]) -> str:
-    rows = [[j.claim.claim, j.claim.value, _ours(j), *_outcome(j)] for j in found]
-    head = ["Method and figure", "Paper", "Ours, 95 % interval", "Difference"]
-    return table([*head, "Verdict", "By interval"], rows)
+    rows = [[say(j.claim.claim), j.claim.value, _ours(j), *_outcome(j)] for j in found]
+    head = [say("Method and figure"), say("Paper"), say("Ours, 95 % interval"), say("Difference")]
+    return table([*head, say("Verdict"), say("By interval")], rows)
 
 
 def _ours(j: ledger.Judged) -> str:
     """Our number with its interval, linked to the records of its runs."""
     text = "–"
     if j.ours:
-        spread = f"± {j.ours.half_width:.1f}" if j.ours.n > 1 else "(one seed)"
+        spread = f"± {j.ours.half_width:.1f}" if j.ours.n > 1 else f"({say('one seed')})"
         records = f"{j.claim.records}/{j.claim.cell}.jsonl"
         text = f"[{j.ours.mean:.1f} {spread}]({address()}/blob/{BRANCH}/{records})"
     if j.stale:
         text += STALE
-    return f"{text} ({j.diverged} diverged)" if j.diverged else text
+    return f"{text} ({say('{n} diverged', n=j.diverged)})" if j.diverged else text
 
 
 def _outcome(j: ledger.Judged) -> list[str]:
     difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
-    return [difference, said(j), j.equivalence or "–"]
+    return [difference, said(j), say(j.equivalence) if j.equivalence else "–"]
 
 
 def _claims(found: list[ledger.Judged]) -> str:
     rows = []
     for j in found:
         broken = j.claim.against_itself()
-        own = "" if broken is None else "carries it"
+        own = "" if broken is None else say("carries it")
         if broken:
-            own = "does not carry it: " + "; ".join(broken)
+            own = say("does not carry it: ") + "; ".join(broken)
         ours = f"{j.ours.mean:.1f} {j.claim.unit}{STALE if j.stale else ''}" if j.ours else ""
-        text = ". ".join(filter(None, [j.claim.claim, j.claim.note.rstrip(".")]))
+        text = ". ".join(filter(None, [say(j.claim.claim), say(j.claim.note.rstrip("."))]))
         seen = "; ".join(filter(None, [ours, *j.details]))
         verdict = said(j) + (f" ({seen})" if seen else "")
-        rows.append([text, j.claim.location, own, verdict, chapter_link(j.claim.chapter)])
-    return table(["Claim", "Where", "The paper's own table", "Verdict", "Chapter"], rows)
+        rows.append([text, say(j.claim.location), own, verdict, chapter_link(j.claim.chapter)])
+    head = [say("Claim"), say("Where"), say("The paper's own table"), say("Verdict")]
+    return table([*head, say("Chapter")], rows)
 
 
 def _figures(found: list[ledger.Judged]) -> str:
@@ -205,10 +222,10 @@ def _figures(found: list[ledger.Judged]) -> str:
     for j in found:
         have = chapters().get(j.claim.chapter, {"labels": ()})["labels"]
         links = ", ".join(label_link(label) for label in j.claim.labels if label in have) or "–"
-        rows.append(
-            [j.claim.location, j.claim.claim, links, said(j), chapter_link(j.claim.chapter)]
-        )
-    return table(["Figure", "What it shows", "Ours", "Verdict", "Chapter"], rows)
+        what = [say(j.claim.location), say(j.claim.claim)]
+        rows.append([*what, links, said(j), chapter_link(j.claim.chapter)])
+    head = [say("Figure"), say("What it shows"), say("Ours"), say("Verdict"), say("Chapter")]
+    return table(head, rows)
 
 
 def _rules(found: list[ledger.Judged]) -> str:
@@ -239,19 +256,25 @@ def findings() -> str:
     best = [min(own, key=lambda j: j.ours.mean).claim.cell for own in ran.values()]
     lowest = sum(cell == f"{row}-gumbel_softmax" for row, cell in zip(ran, best, strict=True))
     if not ran:
-        return "No row of Table 1 has run yet.\n"
+        return say("No row of Table 1 has run yet.") + "\n"
     found = ledger.counts(cells)
     steps = sorted({j.steps for j in cells if j.ours})
-    span = f"{steps[0]:,}" + (f" to {steps[-1]:,}" if len(steps) > 1 else "")
-    n = sorted({j.ours.n for j in cells if j.ours})
-    seeds = f"{n[0]}{f' to {n[-1]}' if len(n) > 1 else ''} seed{'s' if n[-1] > 1 else ''}"
-    counted = [f"{n} {'is' if n == 1 else 'are'} {word}" for word, n in found.items() if n]
-    return (
+    span = f"{steps[0]:,}"
+    if len(steps) > 1:
+        span = say("{a} to {b}", a=span, b=f"{steps[-1]:,}")
+    counted = [
+        say("{n} is {verdict}", n=n, verdict=say(word)) if n == 1
+        else say("{n} are {verdict}", n=n, verdict=say(word))
+        for word, n in found.items() if n
+    ]  # fmt: skip
+    what = say(
         "**What was found:** relaxed Gumbel-Softmax has the lowest test loss of the seven "
-        f"estimators in {lowest} of {len(ran)} rows of the paper's Table 1. Of the {len(cells)} "
-        f"cells of that table, {', '.join(counted)}, after {span} training steps with {seeds} "
-        "each.\n"
-    )
+        "estimators in {lowest} of {rows} rows of the paper's Table 1. Of the {cells} cells of "
+        "that table, {counted}, after {steps} training steps with {seeds} each.",
+        lowest=lowest, rows=len(ran), cells=len(cells), counted=say(", ").join(counted), steps=span,
+        seeds=_seeds([j for j in cells if j.ours]),
+    )  # fmt: skip
+    return f"{what}\n"
 
 
 def _by_row() -> tuple[list[ledger.Judged], dict[str, list[ledger.Judged]]]:
@@ -264,21 +287,25 @@ def landing() -> str:
     """The cells of Table 1 in HTML: estimators down, so that a phone shows them all."""
     cells, rows = _by_row()
     titles = [about["title"] for about in claims.stated()["table1"]["rows"].values()]
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    head = "".join(f'<th scope="col">{escape(say(title))}</th>' for title in titles)
     body = ""
     for i, name in enumerate(claims.stated()["table1"]["columns"]):
         line = "".join(_cell(own[i]) for own in rows.values())
         body += f'<tr><th scope="row">{escape(ESTIMATORS[name].label)}</th>{line}</tr>\n'
     signs = {word: sign for sign, word in ledger.VERDICTS.values()}
-    key = ", ".join(
-        f"{signs[word]}\u00a0{count}\u00a0{word.replace(' ', chr(160))}"
+    key = say(", ").join(
+        f"{signs[word]}\u00a0{count}\u00a0{say(word).replace(' ', chr(160))}"
         for word, count in ledger.counts(cells).items()
         if count
     )
+    caption = say(
+        "The cells of Table 1: our mean test loss in nats, lower is better, and the verdict: "
+        "{key}.",
+        key=key,
+    )
     return (
-        '<table class="cells">\n<caption>The cells of Table 1: our mean test loss in nats, lower '
-        f"is better, and the verdict: {key}.</caption>\n<thead><tr><td></td>{head}</tr></thead>\n"
-        f"<tbody>{body}</tbody></table>\n"
+        f'<table class="cells">\n<caption>{caption}</caption>\n'
+        f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>{body}</tbody></table>\n"
     )
 
 
@@ -287,29 +314,33 @@ def _cell(j: ledger.Judged) -> str:
     number = f"{j.ours.mean:.1f}" if j.ours else ""
     return (
         f'<td class="{word.replace(" ", "-")}"><span aria-hidden="true">{j.sign}</span> {number} '
-        f'<span class="visually-hidden">{word}</span></td>'
+        f'<span class="visually-hidden">{say(word)}</span></td>'
     )
+
+
+KINDS = (  # of claims on the first page: a title, a remark, the kinds
+    ("Cells of Table 1", "", "cell"),
+    ("Bounds of Table 2",
+     "The paper does not give the sizes of these networks, so that better numbers need not mean a "
+     "better method.", "bound"),
+    ("Accuracies of Table 2", "", "accuracy"),
+    ("Ratios of speed", "They are of another machine than the paper's.", "speed"),
+    ("Statements in the text", "", "order", "par", "growth", "closeness"),
+    ("Figures", "A figure has no verdict of its own: it shows the runs of its cells.", "figure"),
+)  # fmt: skip
 
 
 def tallies() -> str:
     """How many claims came out how, each kind apart: a figure drawn is no number reproduced."""
-    return (
-        f"- {tally('Cells of Table 1', 'cell')}\n"
-        f"- {tally('Bounds of Table 2', 'bound')} The paper does not give the sizes of these "
-        "networks, so that better numbers need not mean a better method.\n"
-        f"- {tally('Accuracies of Table 2', 'accuracy')}\n"
-        f"- {tally('Ratios of speed', 'speed')} They are of another machine than the paper's.\n"
-        f"- {tally('Statements in the text', 'order', 'par', 'growth', 'closeness')}\n"
-        f"- {tally('Figures', 'figure')} A figure has no verdict of its own: it shows the runs of "
-        "its cells.\n"
-    )
+    lines = [f"- {tally(title, *kinds)} {say(remark)}" for title, remark, *kinds in KINDS]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def tally(title: str, *kinds: str) -> str:
     """Numbers: 36 (3 reproduced, 33 not run yet)."""
-    found = [j for j in judge_all() if j.claim.kind in kinds]
-    words = ", ".join(f"{count} {word}" for word, count in ledger.counts(found).items() if count)
-    return f"{title}: {len(found)} ({words})."
+    counted = ledger.counts([j for j in judge_all() if j.claim.kind in kinds])
+    words = say(", ").join(f"{n} {say(word)}" for word, n in counted.items() if n)
+    return say("{title}: {n} ({words}).", title=say(title), n=sum(counted.values()), words=words)
 
 
 # --- what a cluster is worth
