@@ -1,6 +1,7 @@
 """The translation of the book: its files in ja/, and how they join with the English pages.
 
     python book/tools/translation.py update PAGE…         let ja/PAGE.md follow the English page
+    python book/tools/translation.py update hints         let ja/hints.yml follow the exercises
     python book/tools/translation.py check [PAGE…]        list what is stale or different
     python book/tools/translation.py check --release      fail on what is stale, too
     python book/tools/translation.py confirm PAGE KEY…    these pieces say what the English says
@@ -513,7 +514,7 @@ def markdown(page: str, root: Path = ROOT) -> str:
     return below_title(text, page_note(page, found))
 
 
-# --- commands -------------------------------------------------------------------------------------
+# --- following the English ------------------------------------------------------------------------
 
 
 @cache
@@ -536,6 +537,54 @@ def updated(page: str, root: Path = ROOT) -> str:
         if key not in pieces or not JAPANESE.search(pieces[key].text):
             pieces[key] = Piece(now, known().get(now, text))
     return written({key: pieces[key] for key in originals})
+
+
+# --- hints ----------------------------------------------------------------------------------------
+
+HINTS = FOLDER / "hints.yml"
+ABOVE_HINTS = """\
+# 演習のヒント：英語の文と、その日本語。英語のままの行は未訳。
+# python book/tools/translation.py update hints が、新しいヒントを加え、なくなったものを除く。
+"""
+
+
+def wanted_hints() -> dict[str, list[str]]:
+    """Chapter -> the English hints of its exercises; what is said of any answer comes first."""
+    from gsbook.answers import CHAPTERS
+    from gsbook.reader import exercises
+
+    said = ("BLANK", "RIGHT", "STOPS", "NO_FUNCTION", "NOT_RIGHT")
+    found = {"any": [getattr(exercises, name) for name in said]}
+    for chapter in CHAPTERS:
+        hints = [hint for one in chapter.EXERCISES.values() for hint in one.wrong]
+        found[chapter.__name__.rsplit(".", 1)[-1]] = list(dict.fromkeys(hints))
+    return found
+
+
+def kept_hints() -> dict[str, str]:
+    return yaml.safe_load(HINTS.read_text(encoding="utf-8")) if HINTS.exists() else {}
+
+
+def updated_hints() -> str:
+    """The file of hints with those of today, a comment above each chapter's."""
+    kept, parts = kept_hints(), [ABOVE_HINTS]
+    for chapter, hints in wanted_hints().items():
+        lines = [f"{quoted(hint)}: {quoted(kept.get(hint, hint))}" for hint in hints]
+        parts.append("\n".join([f"# --- {chapter}", *lines]) + "\n")
+    return "\n".join(parts)
+
+
+def quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def missing_hints() -> list[str]:
+    kept = kept_hints()
+    hints = [hint for chapter in wanted_hints().values() for hint in chapter]
+    return [hint for hint in hints if not JAPANESE.search(kept.get(hint, ""))]
+
+
+# --- commands -------------------------------------------------------------------------------------
 
 
 def problems(wanted: list[str], root: Path = ROOT) -> tuple[list[str], int, int]:
@@ -568,6 +617,9 @@ def main(arguments: list[str]) -> int:
         return confirm(*given.names[:1], given.names[1:])
     started = [page for page in pages() if file_of(page).exists()]
     wanted = [name.removeprefix("ja/").removesuffix(".md") for name in given.names] or started
+    if wanted == ["hints"] and given.command == "update":
+        HINTS.write_text(updated_hints(), encoding="utf-8")
+        return 0
     if unknown := [page for page in wanted if page not in pages()]:
         parse.error(f"no page {', '.join(unknown)} in _toc.yml; there are {', '.join(pages())}")
     if given.command == "update":
@@ -577,7 +629,8 @@ def main(arguments: list[str]) -> int:
             print(f"{FOLDER.name}/{page}.md follows {page}")
         return 0
     lines, stale, missing = problems(wanted)
-    print("\n".join([*lines, f"{stale} stale, {missing} missing"]))
+    hints = len(missing_hints())
+    print("\n".join([*lines, f"{stale} stale, {missing} missing, {hints} hints in English"]))
     different = len(lines) > stale or any(";" in line for line in lines)
     return int(different or (given.release and bool(stale)))
 
