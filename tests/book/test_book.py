@@ -519,7 +519,7 @@ def test_requirements_pin_the_toolchain_and_leave_torch_free():
 
 
 def test_all_packages_are_installed():
-    """Those of both folders, each of which has an `__init__`, the records, and hints in Japanese."""
+    """Those of both folders, each of which has an `__init__`; the records; hints in Japanese."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     found = {
         str(path.parent.relative_to(ROOT)).replace("/", ".")
