@@ -170,7 +170,7 @@ def translated(page: str, folder: Path = FOLDER) -> dict[str, Piece]:
     path = file_of(page, folder)
     if not path.exists():
         return {}
-    return parsed(path.read_text(encoding="utf-8"), path.name)
+    return parsed(path.read_text(encoding="utf-8"), f"{folder.name}/{page}.md")
 
 
 def parsed(text: str, where: str) -> dict[str, Piece]:
@@ -591,7 +591,11 @@ def problems(wanted: list[str], root: Path = ROOT) -> tuple[list[str], int, int]
     """(lines on pieces that differ or have no place, number of stale ones, of missing ones)."""
     lines, stale, missing = [], 0, 0
     for page in (name for name in wanted if name not in ENGLISH):
-        found = states(page, root)
+        try:
+            found = states(page, root)
+        except ValueError as error:  # of a file that cannot be read
+            lines.append(str(error))
+            continue
         for key, state in found.items():
             missing += state.missing
             stale += state.stale
