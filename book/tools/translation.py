@@ -624,8 +624,9 @@ def main(arguments: list[str]) -> int:
     if wanted == ["hints"] and given.command == "update":
         HINTS.write_text(updated_hints(), encoding="utf-8")
         return 0
-    if unknown := [page for page in wanted if page not in pages()]:
-        parse.error(f"no page {', '.join(unknown)} in _toc.yml; there are {', '.join(pages())}")
+    there = [page for page in pages() if page not in ENGLISH]
+    if unknown := [page for page in wanted if page not in there]:
+        parse.error(f"no page to translate: {', '.join(unknown)}; there are {', '.join(there)}")
     if given.command == "update":
         for page in wanted:
             file_of(page).parent.mkdir(parents=True, exist_ok=True)
