@@ -90,10 +90,11 @@
   window.addEventListener("resize", offer);
 })();
 
-// To the other language, and there to the place that is at the top of the window.
+// To the other language, and there to the section that is read here.
 (() => {
   function place() {
-    const shown = [...document.querySelectorAll(".bd-article section[id]")].filter((s) => s.getBoundingClientRect().top < 120);
+    const sections = [...document.querySelectorAll(".bd-article section[id]")];
+    const shown = sections.filter((section) => section.getBoundingClientRect().top < window.innerHeight / 3);
     return shown.length > 1 ? `#${shown.at(-1).id}` : "";  // the first is the whole page
   }
 

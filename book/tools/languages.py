@@ -146,8 +146,9 @@ def mark_languages(app, page, template, context, doctree):
     context["body"] = body
 
 
-def configure(app, config):
-    """The words of the theme and of the extensions, where their own are missing or others."""
+def configure(app, *_):
+    """The words of the theme and of the extensions, where their own are missing or others. Some
+    bring theirs when the settings are read, some when the builder is there."""
     for name in CATALOGUES:
         if catalogue := sphinx.locale.translators.get(("general", name)):
             catalogue._catalog |= (
@@ -181,6 +182,7 @@ def setup(app):
         app.add_css_file("ja.css", priority=900)
         app.add_transform(SameAnchors)
         app.connect("config-inited", configure, priority=900)
+        app.connect("builder-inited", configure, priority=900)
         app.connect("builder-inited", write_words)
         app.connect("html-page-context", mark_languages)
         app.connect("doctree-read", note_times, priority=100)  # before the reader's aids
