@@ -181,7 +181,7 @@ def setup(app):
         app.add_js_file("words.js", priority=201)
         app.add_css_file("ja.css", priority=900)
         app.add_transform(SameAnchors)
-        app.connect("config-inited", configure, priority=900)
+        app.connect("config-inited", configure, priority=100)  # before titles of numbers are made
         app.connect("builder-inited", configure, priority=900)
         app.connect("builder-inited", write_words)
         app.connect("html-page-context", mark_languages)
