@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 export GSLIB_BUDGET ?= smoke
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book pdf browser test tested lint translated dist clean address
+.PHONY: help book pdf browser test tested mutants lint translated dist clean address
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,12 +42,18 @@ pdf: book ## print both editions to gumbel-softmax-book.pdf in their folders (ne
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
 	$(BIN)/python -m pytest tests/browser
 
-# The editions for Colab are run by test_alone.py. A file is one worker's. Without reordering, the longest one, test_alone.py, is the first to be taken.
+# The editions for Colab are run by test_alone.py. A file is one worker's. Without reordering, that longest one is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 --ignore=notebooks/colab tests notebooks
 
 tested: $(INSTALLED) ## run every chapter as a test, and note it in results/tested.json
 	$(BIN)/python book/tools/status.py
+
+# Hours of one core, and so no part of the gate: MUTANTS="gsbook.records*" takes a part. What survived is listed at the end.
+mutants: $(INSTALLED) ## change trainers, evaluation and records in small ways, and see whether the tests notice
+	$(BIN)/python -m pip install --quiet mutmut==3.8.1
+	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
 
 lint: $(INSTALLED) ## check the style of the code, and that notebooks are normalised and their editions for Colab up to date
 	$(BIN)/ruff check .
@@ -68,7 +74,7 @@ dist: $(INSTALLED) ## build wheel and source distribution into dist, and test bo
 	DIST=dist $(BIN)/python -m pytest tests/book/test_distribution.py
 
 clean: ## remove what was built; .venv stays
-	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf _build dist mutants .pytest_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 # The shell gets the address from the environment, where no quote or backquote in it means anything.

@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
     keep = commands.add_parser("keep", help="keep the small trained weights of a cell")
     keep.set_defaults(act=keep_weights)
-    keep.add_argument("cell", help="such as vae-categorical-gumbel_softmax")
+    keep.add_argument("cell", help="such as vae-categorical-gumbel_softmax or reading-st")
     folders(keep, "folder of the records (default: results/table1)")
 
     run = commands.add_parser("run", help="train, evaluate and record")
@@ -95,7 +95,9 @@ def positive(text: str) -> int:
 
 
 def keep_weights(options) -> int:
-    experiment, _ = target(options.cell) if options.cell not in TABLE2.cells else (TABLE2, None)
+    experiment, prefix = weights.of(options.cell)
+    if options.cell.removeprefix(prefix) not in experiment.cells:
+        target(options.cell)  # says what there is
     records = experiment.records(options.results or Path("results") / experiment.name)
     print(weights.keep(options.cell, records, checkpoints=options.checkpoints))
     return 0

@@ -11,9 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from gsbook import files
-from gsbook.engine.checkpoints import Checkpoints
+from gsbook.engine.checkpoints import Checkpoints, checksum
 from gsbook.engine.experiment import Experiment
-from gsbook.experiments import TABLE1, TABLE2
+from gsbook.experiments import READING, TABLE1, TABLE2
+from gsbook.experiments.reading.config import Reading
+from gsbook.experiments.reading.model import ReadingAloud
 from gsbook.experiments.table1.config import MODELS, Config
 from gsbook.experiments.table2.config import FewLabels
 from gsbook.places import command, results_folder
@@ -21,6 +23,9 @@ from gsbook.records import Records, read_config
 from gslib.estimators import ESTIMATORS
 from gslib.models import SemiSupervisedVAE
 
+# What a kept file's name begins with -> whose runs it holds; those of Table 1 have cells alone.
+PREFIXES = {"few-labels-": TABLE2, "reading-": READING}
+Kept = Config | FewLabels | Reading
 WIDEST = 10_000  # units of a layer: what a file may ask for before anything large is made
 
 AVERAGED = "average.module."
@@ -30,22 +35,24 @@ def keep(
     cell: str, found: Records, *, checkpoints: Path | None = None, folder: Path | None = None
 ) -> Path:
     """Write the weights of the cell's final run at seed 0, in half precision, with the key of its
-    record; returns the file.
+    record and their SHA-256; returns the file.
+
+    cell: of Table 1, a method of Table 2, or "reading-" and a method of reading aloud.
 
     Raises:
         ValueError: no such run is recorded. FileNotFoundError: its saved state is no longer on
         this machine; both tell what to run.
     """
-    experiment = TABLE2 if cell in TABLE2.cells else TABLE1
+    experiment, first = of(cell)
+    cell = cell.removeprefix(first)
+    again = command(cell if experiment is TABLE1 else experiment.name)
     finals = [
         run
         for run in found.runs_of(cell).values()
         if run["test"] and run["config"]["seed"] == 0 and not run["diverged"]
     ]
     if not finals:
-        raise ValueError(
-            f"{cell} has no finished final run in {found.folder}; run `{command(cell)}` first"
-        )
+        raise ValueError(f"{cell} has no finished final run in {found.folder}; run `{again}` first")
     run = max(finals, key=lambda r: (r["config"]["steps"], -goodness(experiment, r)))
     config = experiment.config(**run["config"])
     data, about = experiment.load_data(run["data"]["images"])
@@ -53,22 +60,37 @@ def keep(
     if state is None:
         raise FileNotFoundError(
             f"the saved state of {config.key} is not on this machine; delete its line from "
-            f"{found.path(cell)} and run `{command(cell)}` to train it again"
+            f"{found.path(cell)} and run `{again}` to train it again"
         )
     averaged = any(k.startswith(AVERAGED) for k in state)  # then these are what was evaluated
     prefix = AVERAGED if averaged else "model."
     weights = {k.removeprefix(prefix): v.half() for k, v in state.items() if k.startswith(prefix)}
     metadata = {"key": config.key, "config": json.dumps(config.to_dict())}
+    metadata["sha256"] = checksum(config.key, weights)
     if experiment is TABLE1:
         per_epoch = max(1, len(data["train"]) // config.batch)
         metadata["slope"] = str(config.slope(config.steps, per_epoch))
-    path = weights_file(cell, folder or found.folder.parent / "weights")
+    path = weights_file(first + cell, folder or found.folder.parent / "weights")
     files.write(path, save(weights, metadata=metadata))
     return path
 
 
+def of(cell: str) -> tuple[Experiment, str]:
+    """(experiment, prefix of its kept files) of what `keep` is asked for.
+
+    >>> of("reading-st")[0].name, of("supervised")[0].name, of("vae-bernoulli-st")[0].name
+    ('reading', 'table2', 'table1')
+    """
+    for prefix, experiment in PREFIXES.items():
+        if cell.startswith(prefix):
+            return experiment, prefix
+    return (TABLE2, "few-labels-") if cell in TABLE2.cells else (TABLE1, "")
+
+
 def goodness(experiment: Experiment, run: dict) -> float:
     """What of several finished runs decides, lower is better."""
+    if experiment is READING:
+        return run["valid"]["nll"]
     return -run["valid"]["accuracy"] if experiment is TABLE2 else run["valid_bound"]
 
 
@@ -78,11 +100,12 @@ def weights_file(cell: str, folder: Path | None = None) -> Path:
     >>> weights_file("vae-bernoulli-st").name
     'vae-bernoulli-st.safetensors'
     """
-    prefix = "few-labels-" if cell in TABLE2.cells else ""
-    return (folder or results_folder() / "weights") / f"{prefix}{cell}.safetensors"
+    prefix = of(cell)[1]
+    name = f"{prefix}{cell.removeprefix(prefix)}.safetensors"
+    return (folder or results_folder() / "weights") / name
 
 
-def load_model(path: str | Path) -> tuple[torch.nn.Module, Config | FewLabels]:
+def load_model(path: str | Path) -> tuple[torch.nn.Module, Kept]:
     """The trained model of a kept file, without an ensemble axis, and the config of its record.
 
     Raises:
@@ -98,10 +121,15 @@ def load_model(path: str | Path) -> tuple[torch.nn.Module, Config | FewLabels]:
             config, slope = config_of(metadata), float(metadata.get("slope", 1))
             if not 1 <= slope <= WIDEST:
                 raise ValueError(f"its slope is {slope:g}")
-            weights = {k: file.get_tensor(k).float() for k in file.keys()}
+            weights = {k: file.get_tensor(k) for k in file.keys()}
+        sha256 = checksum(config.key, weights)
+        weights = {k: value.float() for k, value in weights.items()}
         if not all(bool(value.isfinite().all()) for value in weights.values()):
             raise ValueError("a weight is not finite")
-        return build(config, weights, slope), config
+        model = build(config, weights, slope)
+        if metadata.get("sha256", sha256) != sha256:
+            raise ValueError("its SHA-256 is not the one that it was kept with")
+        return model, config
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} holds no weights that `python -m gsbook keep` wrote ({error}); restore it "
@@ -109,11 +137,11 @@ def load_model(path: str | Path) -> tuple[torch.nn.Module, Config | FewLabels]:
         ) from None
 
 
-def config_of(metadata: dict[str, str]) -> Config | FewLabels:
+def config_of(metadata: dict[str, str]) -> Kept:
     if not {"config", "key"} <= metadata.keys():
         raise ValueError("its metadata lack the config and the key of a record")
     settings = json.loads(metadata["config"])
-    kind = FewLabels if "method" in settings else Config
+    kind = Config if "method" not in settings else FewLabels if "alpha" in settings else Reading
     config = read_config(kind, settings)
     if config.key != metadata["key"]:
         raise ValueError(f"its key {metadata['key']} is not the one of its config, {config.key}")
@@ -122,10 +150,16 @@ def config_of(metadata: dict[str, str]) -> Config | FewLabels:
         and max(config.classes, config.style, *config.channels) > WIDEST
     ):
         raise ValueError(f"its model is wider than {WIDEST:,} units")
+    if isinstance(config, Reading) and max(config.embedding, config.width, config.hidden) > WIDEST:
+        raise ValueError(f"its model is wider than {WIDEST:,} units")
     return config
 
 
-def build(config: Config | FewLabels, weights: dict, slope: float) -> torch.nn.Module:
+def build(config: Kept, weights: dict, slope: float) -> torch.nn.Module:
+    if isinstance(config, Reading):
+        model = ReadingAloud(embedding=config.embedding, width=config.width, hidden=config.hidden)
+        fill(model, weights)
+        return model
     if isinstance(config, FewLabels):
         model = SemiSupervisedVAE(config.classes, style=config.style, channels=config.channels)
         fill(model, weights)

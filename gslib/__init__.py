@@ -6,6 +6,7 @@ from gslib import functional as functional
 from gslib import models as models
 from gslib.baselines import Baseline as Baseline
 from gslib.check import check as check
+from gslib.check_sampler import check_sampler as check_sampler
 from gslib.distributions import Bernoulli as Bernoulli
 from gslib.distributions import Categorical as Categorical
 from gslib.divergences import kl as kl

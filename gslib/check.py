@@ -57,7 +57,8 @@ class ProgramReport:
         been seen.
         """
         if self.unbiased:
-            return f"unbiased within {self.threshold * self.standard_error / self.exact_norm:.1%}"
+            within = self.threshold * self.standard_error / self.exact_norm
+            return f"unbiased within {within:.{1 if within < 1 else 0}%}"  # at most 80 columns
         return f"biased by {self.bias / self.exact_norm:.1%}"
 
     def __str__(self) -> str:
@@ -125,7 +126,7 @@ def check(
             those whose name is taken here, such as {"samples": 4}.
 
     Returns:
-        A `Report`: print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data
+        A `Report`; print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data
         frame.
 
     Every sample is one example of one large batch with its own copy of the parameters, so one run

@@ -73,14 +73,16 @@ def configure(app, config):
 
 def escape(app, what, name, obj, options, lines):
     """Docstrings are written to be read in a terminal: keep the stars and bars of [*E, D] and
-    p(x|z) as they are."""
-    directive = False
+    p(x|z) as they are, outside of directives and of code."""
+    block = example = False
     for i, line in enumerate(lines):
-        directive = line.startswith(".. ") or (directive and (not line or line.startswith(" ")))
-        if not directive:
+        block = line.startswith(".. ") or (block and (not line or line.startswith(" ")))
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        if not block and not example:
             parts = re.split(r"(:math:`[^`]*`|`[^`]*`)", line)
             parts[::2] = [re.sub(r"\*(?=[A-Z]\b|,)|\|", r"\\\g<0>", part) for part in parts[::2]]
             lines[i] = "".join(parts)
+        block = block or line.endswith("::")
     if what == "property":
         lines.insert(
             0, "\\ "

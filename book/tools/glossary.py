@@ -77,6 +77,7 @@ EVERYDAY = {
     "separable",
     "shape",
     "split",
+    "state",
     "target",
     "token",
     "uniform",

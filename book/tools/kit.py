@@ -16,7 +16,8 @@ from html import escape
 from pathlib import Path
 
 import citation
-import pages
+import markup
+import scoreboard
 import svgs
 import tables
 from docutils import nodes
@@ -188,7 +189,7 @@ def _data(claim: ledger.Figure, files: dict) -> str:
 
 
 def _records(claim: ledger.Figure) -> str:
-    found = claim.runs(pages.evidence())
+    found = claim.runs(scoreboard.evidence())
     train = "".join(f" <code>{escape(command(row))}</code>" for row in claim.rows)
     if not found:
         if train:
@@ -262,7 +263,7 @@ def configure(app, config):
         "figures": listing(),
         "tables": "\n".join(f"```{{raw}} html\n{table_block(name)}```\n" for name in tables.TITLES),
     }.items():
-        pages.save(pages.GENERATED / f"cite-{name}.md", text)
+        markup.save(markup.GENERATED / f"cite-{name}.md", text)
 
 
 def table_block(name: str) -> str:
@@ -295,11 +296,11 @@ def write_tables(app, exception):
 
 def listing() -> str:
     """The figures of the paper in Markdown, each with ours and the address that stays."""
-    have = frozenset().union(*(chapter["labels"] for chapter in pages.chapters().values()))
+    have = frozenset().union(*(chapter["labels"] for chapter in markup.chapters().values()))
     rows = []
     for label, drawn in kits().items():
         for name, claim in drawn.items():
-            there = [pages.label_link(label), f'<a href="../{name}.html">{name}.html</a>']
+            there = [markup.label_link(label), f'<a href="../{name}.html">{name}.html</a>']
             rows.append(
                 [
                     say(claim.location),
@@ -308,7 +309,7 @@ def listing() -> str:
                 ]
             )
     head = [say("Figure"), say("What it shows"), say("Ours"), say("Address")]
-    return pages.table(head, rows)
+    return markup.table(head, rows)
 
 
 def footer(app, page, template, context, doctree):

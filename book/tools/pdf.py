@@ -3,10 +3,10 @@ work inside it.
 
     python book/tools/pdf.py     (make pdf; of the Japanese edition with GSLIB_LANGUAGE=ja)
 
-The articles of _build/html become one page in _build/pdf: solutions are open, the set-up
-cells and what only works on a screen are left out, the theme is the light one. Chromium prints it
-to _build/html/gumbel-softmax-book.pdf, and the book then links to that. Japanese needs a font that
-has its letters, such as the Debian package fonts-noto-cjk.
+The articles of _build/html become one page in _build/pdf: solutions are open, the set-up cells,
+folded code and what only works on a screen are left out, the theme is the light one. Chromium
+prints it to _build/html/gumbel-softmax-book.pdf, and the book then links to that. Japanese needs a
+font that has its letters, such as the Debian package fonts-noto-cjk.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 import shutil
 import sys
 from html import escape
+from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import yaml
@@ -27,8 +28,10 @@ from words import say
 
 HTML = ROOT / "_build" / "html" / ("" if LANGUAGE == "en" else LANGUAGE)
 PAGE = ROOT / "_build" / "pdf" / f"book-{LANGUAGE}.html"
+STYLE = Path(__file__).with_suffix(".css")
 SCREEN_ONLY = (
-    ".headerlink, .copybtn, script, .tag_setup, .figure-kit, .gs-controls, .backrefs, "
+    ".headerlink, .tag_hide-input > details.hide, .copybtn, script, .tag_setup, .figure-kit, "
+    ".gs-controls, .backrefs, "
     "a[href^='https://colab.research.google.com/']"
 )
 FOOTER = (
@@ -70,6 +73,9 @@ def article(page: str, pages: set[str]) -> BeautifulSoup:
     body = soup.select_one("article.bd-article")
     for element in body.select(SCREEN_ONLY):
         element.decompose()
+    for section in body.find_all("section"):
+        if len(section.find_all(True, recursive=False)) == 1 and not section.h1:
+            section.decompose()  # held nothing but what only works on a screen
     for details in body.find_all("details"):
         details["open"] = ""
     for element in body.find_all(id=True):
@@ -105,6 +111,7 @@ def whole() -> str:
     mathjax = next(
         s.string for s in index.select("head script") if s.string and "window.MathJax" in s.string
     )
+    mathjax = mathjax.replace('"matchFontHeight": false', '"matchFontHeight": true')
     pages = {page for _, page in order()}
     contents, articles, last = [], [], ""
     for part, page in order():
@@ -122,6 +129,7 @@ def whole() -> str:
 <meta charset="utf-8">
 <title>{escape(config["title"])}</title>
 {"".join(f'<link rel="stylesheet" href="{there}/{style}">' for style in styles)}
+<style>{STYLE.read_text(encoding="utf-8")}</style>
 <script>{mathjax}</script><script defer src="{there}/_static/mathjax/startup.js"></script>
 </head><body><main class="bd-content">
 <section class="title-page"><img src="{there}/_static/logo.svg" alt="">

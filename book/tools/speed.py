@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from html import escape
 
+from markup import table
 from repository import ROOT
 
 FILE = ROOT / "results" / "benchmarks" / "training.json"
@@ -19,8 +20,8 @@ WAYS = {  # of the benchmark -> what the page calls them
 }
 
 
-def page(table) -> str:
-    """Markdown. table: (head, rows) -> a table in Markdown."""
+def page() -> str:
+    """Markdown."""
     if not FILE.exists():
         return "It is not measured yet: `python benchmarks/training.py` does it.\n"
     machines = json.loads(FILE.read_text(encoding="utf-8"))
@@ -32,12 +33,12 @@ def page(table) -> str:
             f"{escape(about['torch'])}, JAX {escape(str(about['jax']))}, {escape(about['date'])}. "
             "Processor time of one step of one run, on one core:\n"
         )
-        parts += [f"{kind.capitalize()} VAE\n\n{rows(one, table)}" for kind, one in nodes.items()]
+        parts += [f"{kind.capitalize()} VAE\n\n{rows(one)}" for kind, one in nodes.items()]
         parts += [evaluation(kind, one) for kind, one in nodes.items()]
     return "\n".join(parts)
 
 
-def rows(measured: dict, table) -> str:
+def rows(measured: dict) -> str:
     """The ways of one benchmark, slowest first as they were run, each with its ratio to JAX."""
     lines = []
     for row in measured["rows"]:

@@ -18,7 +18,7 @@ import sys
 import time
 from importlib.metadata import version
 
-import pages
+import markup
 from docutils import nodes
 from repository import ROOT
 
@@ -53,24 +53,33 @@ def tested() -> list[dict]:
     return json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
 
 
+def environment() -> dict:
+    """What this process runs in, and today's date."""
+    return {
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in VERSIONS},
+        "system": f"{platform.system()} {platform.machine()}",
+        "budget": os.environ.get("GSLIB_BUDGET", "smoke"),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
 def page() -> str:
     """The two tables of the page, in Markdown."""
     found = tested()
     head = ["Chapter", "Cells of code", "This build"]
     head += [f"Python {run['python']}, torch {run['versions']['torch']}" for run in found]
     rows = []
-    for name in pages.chapters():
+    for name in markup.chapters():
         results = [said(run["chapters"].get(name), name) for run in found]
-        rows.append([pages.chapter_link(name), cells(name), f"`{PLACE}{name}`", *results])
+        rows.append([markup.chapter_link(name), cells(name), f"`{PLACE}{name}`", *results])
     environments = [
-        [run["python"], *(run["versions"][name] for name in VERSIONS), run["system"], run["date"]]
-        for run in found
+        [where, e["python"], *(e["versions"][name] for name in VERSIONS), e["system"], e["date"]]
+        for where, e in [("this build", environment()), *(("test", run) for run in found)]
     ]
-    text = pages.table(head, rows)
-    if environments:
-        columns = ["Python", *VERSIONS, "System", "Date"]
-        text += "\n## The environments\n\n" + pages.table(columns, environments)
-    return text
+    columns = ["", "Python", *VERSIONS, "System", "Date"]
+    text = markup.table(head, rows)
+    return text + "\n## The environments\n\n" + markup.table(columns, environments)
 
 
 # --- in the book
@@ -108,14 +117,7 @@ def run(name: str) -> dict:
 
 
 def main() -> int:
-    entry = {
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in VERSIONS},
-        "system": f"{platform.system()} {platform.machine()}",
-        "budget": os.environ.get("GSLIB_BUDGET", "smoke"),
-        "date": datetime.date.today().isoformat(),
-        "chapters": {name: run(name) for name in pages.chapters()},
-    }
+    entry = environment() | {"chapters": {name: run(name) for name in markup.chapters()}}
     kept = [
         old
         for old in tested()

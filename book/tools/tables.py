@@ -6,7 +6,7 @@ import csv
 import io
 import math
 
-import pages
+import scoreboard
 
 from gsbook import ledger
 
@@ -31,12 +31,12 @@ def _text(head: list[str], rows) -> str:
 
 def _judged(table: str) -> list[ledger.Judged]:
     kinds = ("cell",) if table == "table-1" else ("bound", "accuracy")
-    return [j for j in pages.judge_all() if j.claim.kind in kinds]
+    return [j for j in scoreboard.judge_all() if j.claim.kind in kinds]
 
 
 def _runs(j: ledger.Judged) -> dict[int, dict]:
     """The runs, by seed, that a number of ours is made of."""
-    evidence, claim = pages.evidence(), j.claim
+    evidence, claim = scoreboard.evidence(), j.claim
     if isinstance(claim, ledger.Cell):
         found = evidence.cells[claim.cell].get(j.steps)
     else:

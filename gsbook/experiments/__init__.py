@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from gsbook.engine.experiment import Experiment
 from gsbook.experiments.later.plan import LATER
+from gsbook.experiments.mistakes.plan import MISTAKEN
+from gsbook.experiments.poles.plan import POLES
+from gsbook.experiments.reading.plan import READING
 from gsbook.experiments.table1.choices import CHOICES
 from gsbook.experiments.table1.config import CELLS, ROWS
 from gsbook.experiments.table1.plan import TABLE1
 from gsbook.experiments.table1.readings import READINGS
 from gsbook.experiments.table2.causes import CAUSES_OF_TABLE2
 from gsbook.experiments.table2.plan import TABLE2
+from gsbook.experiments.temperature.plan import TEMPERATURE
 
-EXPERIMENTS = {
-    row.name: row for row in (TABLE1, TABLE2, CHOICES, READINGS, LATER, CAUSES_OF_TABLE2)
-}
+ROWS_OF_ALL = (
+    *(TABLE1, TABLE2, CHOICES, READINGS, CAUSES_OF_TABLE2),
+    *(LATER, TEMPERATURE, MISTAKEN, READING, POLES),
+)
+EXPERIMENTS = {row.name: row for row in ROWS_OF_ALL}
 SPEED = "figure5a"  # nothing is trained to the end, steps are timed: see table2.speed
 
 

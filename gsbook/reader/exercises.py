@@ -51,7 +51,7 @@ def check(label: str, answer) -> Verdict:
         answer: what stands in place of the dots; a function where the exercise asks for one.
 
     Returns:
-        A `Verdict`: its message is a hint unless the answer is right.
+        A `Verdict`, whose message is a hint unless the answer is right.
 
     Raises:
         KeyError: there is no such exercise.

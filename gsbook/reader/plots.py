@@ -274,7 +274,7 @@ def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
     """
     import seaborn as sns
 
-    values = values.rename(index=LABELS) if hasattr(values, "rename") else np.asarray(values)
+    values = values.rename(index=LABELS) if hasattr(values, "columns") else np.asarray(values)
     shades = LinearSegmentedColormap.from_list("shades", _SHADES if center is None else _APART)
     look = {"annot": True, "fmt": fmt, "cmap": shades, "center": center, "cbar": False}
     look |= {
@@ -288,6 +288,27 @@ def heat_map(values, ax=None, *, center=None, fmt=".1f", **options):
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel="", ylabel="")
     return ax
+
+
+def alignment(word, sounds, looks, ax=None):
+    """Draw where a network looks as it reads a word: letters across, sounds down, a cell the darker
+    the likelier the look; returns the axes.
+
+    looks: [at least as many as sounds, at least as many as letters], probabilities; one more column
+    than the word has letters is the mark of its end. The likelier looks have their per cent.
+
+    >>> ax = alignment("at", ["AE", "T"], np.array([[0.9, 0.1], [0.25, 0.75]]))
+    >>> [text.get_text() for text in ax.texts]
+    ['90', '10', '25', '75']
+    """
+    import pandas as pd
+
+    looks = np.asarray(looks.detach().cpu() if hasattr(looks, "detach") else looks, dtype=float)
+    looks = looks[: len(sounds), : len(word) + 1]
+    letters = [*word, "."][: looks.shape[1]]
+    frame = pd.DataFrame(100 * looks, index=list(sounds), columns=letters)
+    written = np.array([[f"{x:.0f}" if x >= 9.5 else "" for x in row] for row in 100 * looks])
+    return heat_map(frame, ax, fmt="", annot=written, vmin=0, vmax=100, square=True)
 
 
 def seeds(values, ax=None, *, interval=None, label="nats"):
@@ -350,9 +371,21 @@ def table(frame, decimals=1):
     return HTML(html)
 
 
+def source_text(function):
+    """A function or method as it stands in its module, without its docstring."""
+    text = textwrap.dedent(inspect.getsource(function))
+    first, lines = ast.parse(text).body[0].body[0], text.splitlines()
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
+        del lines[first.lineno - 1 : first.end_lineno]
+    return "\n".join(lines)
+
+
 def source(*functions):
-    """Show functions or methods as they stand in their module, without their docstrings, as a
-    highlighted code block.
+    """Show functions or methods as a highlighted code block.
 
     The text comes from `inspect.getsource`, so that what a page shows is what runs.
 
@@ -361,16 +394,5 @@ def source(*functions):
     """
     from IPython.display import Markdown, display
 
-    blocks = []
-    for function in functions:
-        text = textwrap.dedent(inspect.getsource(function))
-        first, lines = ast.parse(text).body[0].body[0], text.splitlines()
-        if (
-            isinstance(first, ast.Expr)
-            and isinstance(first.value, ast.Constant)
-            and isinstance(first.value.value, str)
-        ):
-            del lines[first.lineno - 1 : first.end_lineno]
-        blocks.append("\n".join(lines))
-    code = "\n\n\n".join(blocks)
+    code = "\n\n\n".join(map(source_text, functions))
     display(Markdown(f"```python\n{code}\n```"))

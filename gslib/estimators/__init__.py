@@ -33,12 +33,12 @@ class Estimator:
 
     function: Callable[..., Tensor]
     label: str  # the paper's name
-    schedule: Literal["tau", "slope"] | None = None  # the hyperparameter that training anneals
-    baseline: Literal["input", "signal"] | None = None  # what a learned baseline looks at, if any
-    options: tuple[str, ...] = ()  # further hyperparameters, each a choice with a default
-    # The program whose loss it estimates, where it is another: (program, settings) -> program.
+    schedule: Literal["tau", "slope"] | None = None  # what training anneals
+    baseline: Literal["input", "signal"] | None = None  # what a learned one looks at
+    options: tuple[str, ...] = ()  # further hyperparameters, each a choice
+    # The program whose loss it estimates, where it is another: (program, settings) -> it.
     target: Callable[..., Program] | None = None
-    inner: Callable[..., Tensor] | None = None  # for a model that has changed its nodes itself
+    inner: Callable[..., Tensor] | None = None  # for a model that has changed its nodes
 
     def __call__(self, program: Program, **hyperparameters: Any) -> Tensor:
         return self.function(program, **hyperparameters)
@@ -63,7 +63,9 @@ ESTIMATORS = _Table(
     darn=Estimator(darn, "DARN", baseline="signal", options=("form",)),
     muprop=Estimator(muprop, "MuProp", baseline="signal"),
     st=Estimator(st, "ST"),
-    annealed_st=Estimator(annealed_st, "Annealed ST", schedule="slope", target=_sloped, inner=st),
+    annealed_st=Estimator(
+        annealed_st, "Annealed ST", schedule="slope", target=_sloped, inner=st
+    ),
     gumbel_softmax=Estimator(gumbel_softmax, "Gumbel-Softmax", schedule="tau"),
     st_gumbel_softmax=Estimator(st_gumbel_softmax, "ST Gumbel-Softmax", schedule="tau"),
     reinmax=Estimator(reinmax, "ReinMax"),

@@ -12,7 +12,9 @@ from gslib.functional import Uniform
 from gslib.program import Program, Trace, run
 
 
-def exact(program: Program, *, max_states: int = 4096, uniform: Uniform = None) -> Tensor:
+def exact(
+    program: Program, *, max_states: int = 4096, uniform: Uniform = None
+) -> Tensor:
     r"""Exact expectation: enumerate every joint state of all nodes and weight each loss by its
     probability.
 
@@ -42,13 +44,19 @@ def exact(program: Program, *, max_states: int = 4096, uniform: Uniform = None) 
     if total > max_states:
         given = f"{total} joint states, more than max_states = {max_states}"
         raise ValueError(f"{given}; use a smaller node, sample, or raise max_states")
-    columns = torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1).unbind(-1)
+    columns = (
+        torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1).unbind(-1)
+    )
     plan, trace = iter(zip(shapes, columns, strict=True)), Trace()
 
     def enumerate_node(q: Distribution) -> Tensor:
         (probe, _), column = next(plan)
         # A node below an enumerated one already carries the axis of states.
-        shape = q.logits.shape if q.logits.ndim > probe.logits.ndim else (total, *q.logits.shape)
+        shape = (
+            q.logits.shape
+            if q.logits.ndim > probe.logits.ndim
+            else (total, *q.logits.shape)
+        )
         states = q.states()[column.to(q.logits.device)]  # [S, N(, K)]
         between = (1,) * (len(shape) - states.ndim)
         return states.reshape(total, *between, *states.shape[1:]).expand(shape)

@@ -56,8 +56,13 @@ def vimco(program: Program, *, k: int = 2, uniform: Uniform = None) -> Tensor:
     tensor([0.1000, 0.1000])
     """
     f, log_q = _samples(program, k, uniform)
-    alone = torch.eye(k, dtype=torch.bool, device=f.device).view(k, k, *(1,) * (f.ndim - 1))
-    bound, without = _bound(f), _bound(torch.where(alone, _others(f).unsqueeze(1), f), 1)
+    alone = torch.eye(k, dtype=torch.bool, device=f.device).view(
+        k, k, *(1,) * (f.ndim - 1)
+    )
+    bound, without = (
+        _bound(f),
+        _bound(torch.where(alone, _others(f).unsqueeze(1), f), 1),
+    )
     return bound + zero_valued(((bound - without).detach() * log_q).sum(0))
 
 
@@ -126,7 +131,9 @@ def _samples(
 ) -> tuple[Tensor, Tensor]:
     """The losses of k samples and their log-probabilities, [k, ..., B] each."""
     if k < 2:
-        raise ValueError(f"k must be 2 or more, got {k}: a sample needs another to compare with")
+        raise ValueError(
+            f"k must be 2 or more, got {k}: a sample needs another to compare with"
+        )
     trace = Trace() if trace is None else trace
     f = run(program, stacked(lambda q: q.sample(uniform=uniform), k), trace)
     return f, trace.log_prob()

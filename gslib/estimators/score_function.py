@@ -11,7 +11,7 @@ from gslib.functional import Uniform, zero_valued
 from gslib.program import Program, Trace, run
 
 Tensors = list[Tensor]
-Rule = Callable[[Distribution, Tensor], Tensor]  # a node and its sample -> the point to expand at
+Rule = Callable[[Distribution, Tensor], Tensor]  # node, sample -> where to expand
 ORDER = "a program must call its sampler for the same nodes in every run"
 
 
@@ -72,9 +72,13 @@ def muprop(  # two runs
     if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f
     signals, slopes = _node_signals(f, program, lambda q, _: q.mean, trace)
-    residuals = [q.per_unit(s * q.mean).sum(-1) for (q, _), s in zip(trace, slopes, strict=True)]
+    residuals = [
+        q.per_unit(s * q.mean).sum(-1) for (q, _), s in zip(trace, slopes, strict=True)
+    ]
     log_probs = trace.log_prob_per_node()
-    return _surrogate(f, trace, signals, log_probs, baseline, torch.stack(residuals, -1))
+    return _surrogate(
+        f, trace, signals, log_probs, baseline, torch.stack(residuals, -1)
+    )
 
 
 def darn(
@@ -160,7 +164,9 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
     return (1 / scale - 1).squeeze(-1) * sum(terms) if terms else torch.zeros_like(f)
 
 
-def _node_signals(f: Tensor, program: Program, rule: Rule, trace: Trace) -> tuple[Tensor, Tensors]:
+def _node_signals(
+    f: Tensor, program: Program, rule: Rule, trace: Trace
+) -> tuple[Tensor, Tensors]:
     """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes], and the slopes
     f'_i(zbar).
 
@@ -173,7 +179,9 @@ def _node_signals(f: Tensor, program: Program, rule: Rule, trace: Trace) -> tupl
     return excess.unsqueeze(-1) - torch.stack(linear, -1), slopes
 
 
-def _expand(program: Program, rule: Rule, first: Trace) -> tuple[Tensor, Tensors, Tensors]:
+def _expand(
+    program: Program, rule: Rule, first: Trace
+) -> tuple[Tensor, Tensors, Tensors]:
     """Run the program on `rule`'s points; return its value, the points and the total derivative at
     each, all detached.
     """
@@ -189,7 +197,9 @@ def _expand(program: Program, rule: Rule, first: Trace) -> tuple[Tensor, Tensors
     with torch.enable_grad():
         f = run(program, point, trace)
         if len(trace) < len(samples):
-            raise ValueError(f"{ORDER}, got {len(trace)} of {len(samples)} in the second run")
+            raise ValueError(
+                f"{ORDER}, got {len(trace)} of {len(samples)} in the second run"
+            )
         points = [z for _, z in trace]
         # The first term is for a loss that depends on nothing.
         total = sum(0 * z.sum() for z in points) + f.sum()

@@ -1,9 +1,9 @@
 """The log of choices: every choice explained, its value from the code, its price from records."""
 
-import sys
 from dataclasses import fields
 from pathlib import Path
 
+import choices
 import jinja2
 import pytest
 from table1_runs import part, record
@@ -14,9 +14,6 @@ from gsbook.experiments.table1.readings import COMPARED as READINGS
 from gsbook.records import Records
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import choices  # noqa: E402
 
 
 @pytest.fixture

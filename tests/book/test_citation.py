@@ -9,16 +9,14 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
+import citation
+import kit
 import pytest
 import yaml
 from pybtex.database import parse_string
+from repository import address
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import citation  # noqa: E402
-import kit  # noqa: E402
-from repository import address  # noqa: E402
 
 
 def test_the_edition_stands_in_one_place(tmp_path):

@@ -2,18 +2,15 @@
 
 import json
 import re
-import sys
 
+import citation
+import colab
 import nbformat
 import pytest
 from markdown_it.renderer import RendererHTML
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
-from test_book import NOTEBOOKS, ROOT
-
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-import citation
-import colab
+from sources import NOTEBOOKS, ROOT
 
 import notebooks
 

@@ -1,17 +1,15 @@
 """The concordance: every name, test and label in it exists, and no equation is left out."""
 
 import json
-import sys
 from pathlib import Path
 
+import concordance
 import pytest
 
 from gsbook.claims import stated
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
 
-import concordance  # noqa: E402
 
 ITEMS = {entry["paper"]: entry for entry in concordance.entries()}
 

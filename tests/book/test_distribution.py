@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sources import BUILT, ROOT
 from test_alone import COLAB, environment, needed, run, show, variables
-from test_book import BUILT, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -2,28 +2,26 @@
 
 import json
 import re
-import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
+import citation
+import concordance
+import kit
 import matplotlib.pyplot as plt
 import pytest
+import redraw
+import scoreboard
 from pybtex.database import parse_string
+from repository import BRANCH, address
 
 from gsbook import ledger
 from gsbook.experiments.table1 import results as table1
 from gsbook.records import Records
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
 
-import citation  # noqa: E402
-import concordance  # noqa: E402
-import kit  # noqa: E402
-import pages  # noqa: E402
-import redraw  # noqa: E402
-from repository import BRANCH, address  # noqa: E402
 
 DRAWN = [
     (label, name, claim) for label, drawn in kit.kits().items() for name, claim in drawn.items()
@@ -70,7 +68,7 @@ def test_bibtex_of_a_figure(name, claim):
 )
 def test_the_runs_of_a_figure_are_those_that_it_draws(claim):
     cells = [cell for row in claim.rows for cell in table1.row(table1.results(), row)[1].values()]
-    named = claim.runs(pages.evidence())
+    named = claim.runs(scoreboard.evidence())
     drawn = {run["key"] for cell in cells for run in cell.runs.values()}
     assert {key for keys in named.values() for key in keys} == drawn
     for path, keys in named.items():

@@ -2,21 +2,18 @@
 
 import csv
 import io
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import svgs
+import tables
 
 from gsbook.reader import figure_data, plots
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import svgs  # noqa: E402
-import tables  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

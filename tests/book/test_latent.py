@@ -3,11 +3,12 @@
 import base64
 import json
 import re
-import sys
 from pathlib import Path
 
+import latent
 import pytest
 import torch
+from interactive import script
 from safetensors.torch import save_file
 
 from gsbook.__main__ import main
@@ -17,10 +18,6 @@ from gsbook.weights import load_model
 from gslib.models import DiscreteVAE
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import latent  # noqa: E402
-from interactive import script  # noqa: E402
 
 
 def read(script):

@@ -1,18 +1,17 @@
 """Light pages: icons, a style sheet of what is used, the width of figures; the status page."""
 
 import json
+import platform
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
 light = pytest.importorskip("light", reason="needs the book's toolchain: pip install .[book]")
 
 import status  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_icons_are_pictures_in_the_page_and_an_unknown_one_is_warned_of(monkeypatch):
@@ -65,6 +64,8 @@ a[href^="#x{}"] > b { content: "}{" }
 @media print { .used { left: 1px } .unused { left: 2px } }
 @font-face { font-family: "Font Awesome 6 Free"; src: url(x) }
 @keyframes turn { from { top: 0 } to { top: 1px } }
+.used::before { content: var(--pst-icon-github); right: 0 }
+.used::after { right: 0; content: "\\f107" }
 """
 
 
@@ -75,7 +76,7 @@ def test_rules_that_no_page_can_use_go_and_all_others_stay():
     assert ":is(.unused, p) .used:not(.unused){top: 0}" in kept
     assert "@media print{.used{left: 1px}" in kept
     assert "@keyframes turn{from { top: 0 } to { top: 1px }}" in kept
-    for gone in ("blue", "min-width", "left: 2px", "Font Awesome", "charset", "import"):
+    for gone in ("blue", "min-width", "left: 2px", "Font Awesome", "right: 0", "charset", "import"):
         assert gone not in kept
     assert light.purge(kept, {"used"}) == kept
     assert light.purge(CSS, {"used", "unused"}).count("unused") == CSS.count("unused")
@@ -106,7 +107,9 @@ def test_a_picture_without_text_needs_no_width(tmp_path):
 
 def test_status_lists_what_was_run_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(status, "FILE", tmp_path / "tested.json")
-    assert "Python" not in status.page()
+    here = f"| this build | {platform.python_version()} |"
+    assert here in status.page()
+    assert "| test |" not in status.page()
     run = {
         "python": "3.99.0",
         "versions": dict.fromkeys(status.VERSIONS, "1.0"),
@@ -124,15 +127,17 @@ def test_status_lists_what_was_run_and_nothing_else(tmp_path, monkeypatch):
     (tmp_path / "tested.json").write_text(json.dumps([run]))
     page = status.page()
     assert "Python 3.99.0, torch 1.0" in page
+    assert "| test | 3.99.0 |" in page
+    assert here in page
     assert page.count("12 s, FAILED") == 1
     assert page.count("| changed since |") == 1
-    assert page.count("| –") == len(status.pages.chapters()) - 2
+    assert page.count("| –") == len(status.markup.chapters()) - 2
 
 
 def test_a_second_run_of_an_environment_replaces_the_first(tmp_path, monkeypatch):
     monkeypatch.setattr(status, "FILE", tmp_path / "tested.json")
     results = iter([{"passed": False, "seconds": 1.0}, {"passed": True, "seconds": 2.0}])
-    monkeypatch.setattr(status.pages, "chapters", lambda: {"01_learning_from_data": {}})
+    monkeypatch.setattr(status.markup, "chapters", lambda: {"01_learning_from_data": {}})
     monkeypatch.setattr(status, "run", lambda name: next(results))
     assert status.main() == 1
     assert status.main() == 0

@@ -1,14 +1,11 @@
 """No result is typed in prose: it is glued from what was computed, or said to be the paper's."""
 
-import sys
 from pathlib import Path
 
+import prose
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import prose  # noqa: E402
 
 
 @pytest.mark.parametrize(

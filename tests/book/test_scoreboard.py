@@ -2,11 +2,14 @@
 
 import json
 import re
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import concordance
+import landing
+import pages
 import pytest
+import scoreboard
 from table1_runs import record
 
 from gsbook import ledger
@@ -16,10 +19,7 @@ from gsbook.records import Records
 from gsbook.verdicts import NOT_RUN
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
 
-import concordance  # noqa: E402
-import pages  # noqa: E402
 
 CLAIMS = ledger.load()
 
@@ -39,8 +39,8 @@ def recorded(tmp_path, monkeypatch):
 
 
 def clear():
-    pages.evidence.cache_clear()
-    pages.judge_all.cache_clear()
+    scoreboard.evidence.cache_clear()
+    scoreboard.judge_all.cache_clear()
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -61,7 +61,7 @@ def lines(text, start):
 
 def test_scoreboard_has_every_claim(recorded):
     recorded(record("vae-bernoulli", "sf", 0, 112.0))
-    text = pages.scoreboard()
+    text = scoreboard.page()
     assert "nan" not in text
     assert "inf" not in re.sub(r"[a-z]*inf[a-z]+|[a-z]+inf[a-z]*", "", text)
     for claim in CLAIMS:
@@ -73,7 +73,7 @@ def test_scoreboard_has_every_claim(recorded):
 
 def test_a_cell_has_both_verdicts_and_a_link_to_its_records(recorded):
     recorded(*(record("vae-bernoulli", "sf", seed, 112.0 + seed / 10) for seed in range(3)))
-    (line,) = (line for line in lines(pages.scoreboard(), "SF") if "112.2" in line)
+    (line,) = (line for line in lines(scoreboard.page(), "SF") if "112.2" in line)
     link = r"\[112\.1 ± 0\.2\]\(\S+/results/table1/vae-bernoulli-sf\.jsonl\)†"
     assert re.fullmatch(
         rf"\| SF \| 112\.2 \| {link} \| -0\.1 \| ✓ reproduced \| equivalent \|", line
@@ -82,9 +82,7 @@ def test_a_cell_has_both_verdicts_and_a_link_to_its_records(recorded):
 
 def test_a_diverged_cell_says_so(recorded):
     recorded(*(record("vae-categorical", "st", seed, None, valid=120.0) for seed in range(3)))
-    assert "| ST | 110.9 | –† (3 diverged) | – | ▼ diverged | – |" in lines(
-        pages.scoreboard(), "ST"
-    )
+    assert "| ST | 110.9 | –† (3 diverged) | – | ▼ diverged | – |" in lines(scoreboard.page(), "ST")
 
 
 def test_numbers_of_steps_stand_beside_each_other(recorded):
@@ -97,7 +95,7 @@ def test_numbers_of_steps_stand_beside_each_other(recorded):
                 for seed in (0, 1)
             )
         )
-    text = pages.scoreboard()
+    text = scoreboard.page()
     assert "Ours, 100,000 steps | Ours, 200,000 steps | Ours, 500,000 steps | Difference" in text
     (line,) = (line for line in lines(text, "ST") if "61.8" in line)
     assert re.findall(r"\[([\d.]+) ± 0\.0\]\S+ ([▲▼✓]?)", line) == [
@@ -111,17 +109,17 @@ def test_numbers_of_steps_stand_beside_each_other(recorded):
 
 def test_stale_runs_are_marked_and_current_ones_are_not(recorded, monkeypatch):
     recorded(record("vae-bernoulli", "sf", 0, 112.0))
-    assert "[112.0 (one seed)]" in pages.scoreboard()
-    assert f"\n{pages.STALE} Runs of code" in pages.scoreboard()
+    assert "[112.0 (one seed)]" in scoreboard.page()
+    assert f"\n{scoreboard.STALE} Runs of code" in scoreboard.page()
     monkeypatch.setattr(Records, "is_current", lambda self, run: True)
     clear()
-    assert pages.STALE not in pages.scoreboard()
+    assert scoreboard.STALE not in scoreboard.page()
 
 
 def test_the_seeds_correlation_is_printed(recorded):
     for name, sign in (("sf", 1), ("st", -1)):
         recorded(*(record("vae-bernoulli", name, s, 112.0 + sign * s) for s in range(3)))
-    assert "correlation of the seeds between estimators -1.00" in pages.scoreboard()
+    assert "correlation of the seeds between estimators -1.00" in scoreboard.page()
 
 
 def test_the_scoreboard_explains_every_sign():
@@ -133,7 +131,7 @@ def test_the_scoreboard_explains_every_sign():
 
 def test_the_first_page_has_every_cell_with_sign_and_word(recorded):
     recorded(record("vae-bernoulli", "sf", 0, 112.0))
-    table = ElementTree.fromstring(pages.landing())
+    table = ElementTree.fromstring(landing.cells())
     cells = table.findall("tbody/tr/td")
     words = [" ".join("".join(cell.itertext()).split()) for cell in cells]
     assert len(words) == 28
@@ -142,11 +140,11 @@ def test_the_first_page_has_every_cell_with_sign_and_word(recorded):
 
 
 def test_findings_count_the_rows_that_gumbel_softmax_wins(recorded):
-    assert "No row" in pages.findings()
+    assert "No row" in landing.findings()
     for k, name in enumerate(COLUMNS):
         best = 100.0 if name == "gumbel_softmax" else 105.0 + k
         recorded(*(record("vae-bernoulli", name, seed, best) for seed in range(3)))
-    said = pages.findings()
+    said = landing.findings()
     assert "lowest test loss of the seven estimators in 1 of 1 rows" in said
     assert "Of the 28 cells of that table" in said
     assert f"21 are {NOT_RUN}" in said

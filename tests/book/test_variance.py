@@ -1,17 +1,14 @@
 """The gradients of the interactive figure: recomputed with gslib, and held against the bench."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+import variance
 
 import gslib
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import variance  # noqa: E402
 
 
 def read(script):

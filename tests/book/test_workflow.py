@@ -1,16 +1,13 @@
 """The workflow that builds and publishes the book does what the gate does, and no more."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from repository import BRANCH
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-from repository import BRANCH  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -192,11 +192,19 @@ TOO_WIDE = """() => {
 }"""
 
 
-# Code and reports in boxes that are too small for them; what is folded is not laid out.
-CUT = """() => [...document.querySelectorAll(".bd-article pre, .bd-article .output")]
+# Code, reports and tables in boxes that are too small for them; what is folded is not laid out.
+CUT = """() => [...document.querySelectorAll(".bd-article :is(pre, .output, table)")]
+  .map((box) => box.closest(".pst-scrollable-table-container") ?? box)
   .filter((box) => box.scrollWidth > box.clientWidth + 1)
-  .map((box) => box.textContent.split("\\n").reduce((a, b) => a.length < b.length ? b : a))
+  .map((box) => box.textContent.trim().split("\\n").reduce((a, b) => a.length < b.length ? b : a))
   .map((line) => `${line.length}: ${line.trim().slice(0, 100)}`)"""
+
+# Letters of icon fonts, which are not there: they show as empty boxes.
+GLYPHS = """() => [...document.querySelectorAll("body *")].flatMap((element) =>
+  ["::before", "::after"].filter((part) => {
+    const style = getComputedStyle(element, part);
+    return style.display != "none" && /[\\uE000-\\uF8FF]/.test(style.content);
+  }).map((part) => `${element.tagName} ${element.className} ${part}`)).slice(0, 5)"""
 
 # Text of less than 9 px, exponents aside, and figures that shrink below what their own text needs.
 SMALL = """() => {

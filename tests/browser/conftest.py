@@ -1,12 +1,6 @@
 """One Chromium for all tests of the built book."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "tools"))
-
 from pdf import FLAGS, chromium
 
 NO_CHROMIUM = (

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import citation
 import kit
-import pages as tools
+import markup
 import pytest
+import scoreboard
 import svgs
 import tables
 from built import BOOK, CHAPTERS, PAGES, PHONE, TOO_WIDE, axe, open_page, violations
 from pybtex.database import parse_file
 
-LABELS = frozenset().union(*(chapter["labels"] for chapter in tools.chapters().values()))
+LABELS = frozenset().union(*(chapter["labels"] for chapter in markup.chapters().values()))
 FIGURES = {
     figure: (label, claim)
     for label, drawn in kit.kits().items()
@@ -59,7 +60,7 @@ def test_a_figure_of_the_paper_has_its_files(figure):
         assert first in panels
         assert panels <= set(range(first, last + 1))
     elif figure != "figure-5b":  # a picture of digits; else nothing has run, or a drawing
-        assert FIGURES[figure][1].runs(tools.evidence()) == {}
+        assert FIGURES[figure][1].runs(scoreboard.evidence()) == {}
 
 
 @of_the_paper
@@ -74,7 +75,7 @@ def test_a_figure_of_the_paper_has_its_kit_below_it(figure):
     for ending in ("svg", "pdf", "csv", "bib"):
         linked = re.search(rf'href="([^"]+/{kit.FOLDER}/[\w-]+\.{ending})"', block)
         assert bool(linked) == (BOOK / kit.FOLDER / f"{figure}.{ending}").exists(), ending
-    keys = {key for path, keys in claim.runs(tools.evidence()).items() for key in keys}
+    keys = {key for path, keys in claim.runs(scoreboard.evidence()).items() for key in keys}
     shown = {
         Path(path).stem + "_" + key
         for path, text in re.findall(r'<li><a href="([^"]+)">[^<]+</a>:(.*?)</li>', block)
@@ -116,7 +117,7 @@ def test_the_page_of_the_scoreboard_has_the_tables_as_data(table):
 
 def test_a_kit_opens_from_the_keyboard_and_is_accessible_when_open(browser):
     figure = max(
-        FIGURES, key=lambda figure: len(FIGURES[figure][1].runs(tools.evidence()))
+        FIGURES, key=lambda figure: len(FIGURES[figure][1].runs(scoreboard.evidence()))
     )  # the longest block
     tab = open_page(browser, next(path for path, page in PAGES.items() if figure in page.ids))
     block = tab.locator("details.figure-kit").first

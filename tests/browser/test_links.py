@@ -81,3 +81,14 @@ def test_every_page_names_the_edition():
         if '="Refresh"' not in page.text and edition not in page.text:
             silent.append(name(path))
     assert silent == []
+
+
+def test_figures_are_set_in_the_font_of_the_book():
+    """Text of a figure stays text: a letter of mathematical fonts would be an empty box."""
+    strange = {
+        f"{path.name}: {family}"
+        for path in (BOOK / "_images").glob("*.svg")
+        for family in re.findall(r"font(?:-family)?: ([^;\"]*)", path.read_text(encoding="utf-8"))
+        if "DejaVu Sans" not in family
+    }
+    assert sorted(strange) == []

@@ -9,6 +9,7 @@ from built import (
     BOOK,
     CUT,
     DESKTOP,
+    GLYPHS,
     PHONE,
     READ,
     SMALL,
@@ -42,6 +43,7 @@ def found(request, browser):
     tab.set_viewport_size(DESKTOP)
     tab.wait_for_timeout(300)
     found["cut"] = tab.evaluate(CUT)
+    found["glyphs"] = tab.evaluate(GLYPHS)
     tab.set_viewport_size(PHONE)
     axe(tab)
     tab.wait_for_timeout(600)  # the theme waits for the end of the resizing
@@ -75,6 +77,10 @@ def test_fits_a_phone(found):
 
 def test_nothing_is_cut_on_a_desktop(found):
     assert found["cut"] == []
+
+
+def test_no_letter_is_of_a_font_that_is_not_there(found):
+    assert found["glyphs"] == []
 
 
 def test_formulas_are_set_and_no_stops_of_the_keyboard(found):

@@ -179,6 +179,33 @@ MISTAKES = {
         "no index",
     ),
     "ex-own-3": ("(pi * nll).sum(-1)", "nll.mean(-1)", "weight"),
+    "ex-later-1": ("f - (f.sum(0) - f) / (len(f) - 1)", "f - f.mean(0)", "mean of all"),
+    "ex-later-2": ("max(p, 1 - p)", "min(p, 1 - p)", "one such pair"),
+    "ex-later-3": ("(s0 + s1) / 2", "(p * s1 + (1 - p) * s0)", "straight-through"),
+    "ex-later-4": ("pi + pairs.sum(0) - pairs.diagonal()", "1 - (1 - pi) ** 2", "with replacement"),
+    "ex-temperature-error": ("noise**2 / n", "(noise / n) ** 2", "by n, not the standard"),
+    "ex-temperature-line": ("min(1.0, t / steps)", "t / steps", "goes on falling"),
+    "ex-temperature-local": ("(F - (pi * F).sum(-1, keepdim=True))", "F", "Subtract the mean"),
+    "ex-poles-to-go": ("costs.flip(0).cumsum(0).flip(0)", "costs.cumsum(0)", "from then on"),
+    "ex-poles-others": ("(x.sum() - x) / (len(x) - 1)", "x.mean()", "has seen the action"),
+    "ex-poles-larger": ("/ 63", "/ 64", "63 others"),
+    "ex-poles-half": (
+        "p * world(state, 1.0) + (1 - p) * world(state, 0.0)",
+        "world(state, p)",
+        "relaxed action leads",
+    ),
+    "ex-right-1": ("p.softmax(-1)", "p", "wanted"),
+    "ex-right-2": ("N * (math.log(K) + 1 / K)", "N * math.log(K)", "subtracts"),
+    "ex-right-3": ("tau * (y[", "(y[", "divided by tau"),
+    "ex-right-4": ("1 - (1 - p) ** draws", "p * draws", "mean number"),
+    "ex-aloud-likelihood": ("-(log_q - f)", "-(-f)", "not equally likely"),
+    "ex-aloud-mask": ("-torch.inf", "0.0", "exp(0) is 1"),
+    "ex-aloud-posterior": ("(log_q - f)", "(-f)", "before the sound"),
+    "ex-aloud-slope": (
+        "log_q.exp() - (log_q - f).softmax(-1)",
+        "(log_q - f).softmax(-1) - log_q.exp()",
+        "sign",
+    ),
 }
 
 

@@ -82,6 +82,7 @@ def test_frame(records):
     frame = records.frame()
     assert list(frame["key"]) == ["a", "b"]
     assert list(frame["lr"]) == [0.1, 0.2]
+    assert not {"config", "test"} & set(frame)  # their entries are columns
     assert frame["nll"].iloc[0] == 2.5
     assert math.isnan(frame["nll"].iloc[1])
     assert frame["curve"].iloc[0] == {"step": [1]}
@@ -124,7 +125,8 @@ def test_a_damaged_line_is_named_with_its_remedy(records, line, reason):
         file.write(b"\n")
     with pytest.raises(
         ValueError,
-        match=rf"vae-bernoulli-st.jsonl line 2 is no record \(.*({reason}).*control, or delete",
+        match=rf"vae-bernoulli-st.jsonl line 2 is no record \(.*({reason}).*control, "
+        "or delete the line and run its config again$",
     ):
         records.all()
     with pytest.raises(ValueError, match="line 2 is no record"):

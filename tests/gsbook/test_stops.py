@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gsbook.engine.step import usable
+
 ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals and limits as POSIX has them"),
@@ -100,6 +102,28 @@ def test_killed_and_started_again_equals_uninterrupted(tmp_path, straight):
     killed.wait()
     assert not list(tmp_path.glob("results/*.jsonl")), "it ended first: give it more steps"
     assert finish(start(tmp_path), tmp_path) == straight
+
+
+COMPILED = "from gsbook.engine import step\nstep.LONG = 0\n"  # every Python of a test begins so
+
+
+@pytest.mark.skipif(bool(usable("compiled")), reason=usable("compiled"))
+def test_a_compiled_run_killed_and_started_again_equals_uninterrupted(tmp_path, straight):
+    (tmp_path / "sitecustomize.py").write_text(COMPILED)
+    made = tmp_path / "made"
+    variables = {
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
+        "TORCHINDUCTOR_CACHE_DIR": str(made),
+    }
+    runs = finish(start(tmp_path / "whole", **variables), tmp_path / "whole")
+    assert list(made.rglob("*.so")), "nothing was compiled"
+    assert [run["key"] for run in runs] == [run["key"] for run in straight]
+    killed = start(tmp_path / "killed", **variables)
+    until_saved(killed, tmp_path / "killed")
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not list(tmp_path.glob("killed/results/*.jsonl")), "it ended first: give it more steps"
+    assert finish(start(tmp_path / "killed", **variables), tmp_path / "killed") == runs
 
 
 @pytest.mark.parametrize("whom", ["the terminal's whole group", "the command alone"])

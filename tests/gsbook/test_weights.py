@@ -143,4 +143,5 @@ def test_all_kept_weights_of_the_book_load():
     assert paths
     for path in paths:
         _, found = weights.load_model(path)
-        assert weights.weights_file(found.cell, path.parent) == path
+        assert weights.weights_file(path.stem, path.parent) == path
+        assert path.stem.endswith(found.cell)

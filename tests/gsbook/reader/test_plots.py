@@ -79,6 +79,18 @@ def test_digits_names_the_shape_it_cannot_draw(shape):
         plots.digits(torch.zeros(shape))
 
 
+class Named(list):
+    """As tensors of torch 2.11 and before, which rename their axes."""
+
+    def rename(self, **names):
+        raise RuntimeError(names)
+
+
+def test_a_heat_map_takes_what_renames_no_rows():
+    ax = plots.heat_map(Named([[1.0, 2.0]]))
+    assert [text.get_text() for text in ax.texts] == ["1.0", "2.0"]
+
+
 def test_a_heat_map_writes_its_numbers_and_leaves_gaps_empty():
     frame = pd.DataFrame({"a": [1.0, np.nan], "b": [-2.0, 0.0]}, index=["st", "other"])
     ax = plots.heat_map(frame, center=0)

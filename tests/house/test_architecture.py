@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("gslib", "gsbook")
 # Of gslib: torch, and what Python brings.
 TAKEN_HOME = {"torch", "gslib", *sys.stdlib_module_names}
@@ -30,9 +30,22 @@ NEVER = {
     "gsbook.intervals": ("gsbook",),
     "gsbook.reader": ("gsbook.engine", "gsbook.experiments", "gsbook.records", *JUDGING),
     "gsbook.experiments": ("gsbook.reader", "gsbook.ledger", "gsbook.answers"),
-    "gsbook.experiments.table1": ("gsbook.experiments.table2", "gsbook.experiments.later"),
-    "gsbook.experiments.table2": ("gsbook.experiments.table1", "gsbook.experiments.later"),
-    "gsbook.experiments.later": ("gsbook.experiments.table2",),
+}
+# Experiment -> the others that it may stand on.
+STANDS_ON: dict[str, tuple[str, ...]] = {
+    "table1": (),
+    "table2": (),
+    "later": ("table1",),
+    "temperature": ("table1",),
+    "mistakes": ("table1",),
+    "reading": (),
+    "poles": (),
+}
+NEVER |= {
+    f"gsbook.experiments.{name}": tuple(
+        f"gsbook.experiments.{other}" for other in STANDS_ON if other not in (name, *others)
+    )
+    for name, others in STANDS_ON.items()
 }
 NEVER |= {
     f"gsbook.experiments.{table}.{part}": (
@@ -44,11 +57,15 @@ NEVER |= {
     for table, parts in {
         "table1": ("config", "train", "evaluate"),
         "table2": ("config", "train"),
+        "poles": ("config", "world", "model", "train", "score"),
         "later": ("config", "train"),
+        "temperature": ("config", "train", "evaluate"),
+        "reading": ("config", "model", "train"),
+        "mistakes": ("lines", "config", "train", "evaluate"),
     }.items()
     for part in parts
 }
-GSLIB_CODE = 1367  # lines of code of gslib: one sitting
+GSLIB_CODE = 1533  # lines of code of gslib: one sitting
 FILE_CODE = 250  # lines of code of a file
 FUNCTION_CODE = 60  # lines of code of a function, without its docstring
 
@@ -207,8 +224,4 @@ def test_files_and_functions_are_short(name):
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda p: p.stem)
 def test_files_of_tests_are_short(path):
     lines = path.read_text(encoding="utf-8").count("\n")
-    assert lines <= LONG_TESTS.get(path.name, 400), f"{lines} lines"
-
-
-# Being taken apart by topic.
-LONG_TESTS = {"test_book.py": 560, "test_browser.py": 900, "test_edges.py": 520}
+    assert lines <= 400, f"{lines} lines"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = r"""The number is {glue:text}`one:.1f`, see {eq}`eq-one` and {numref}`fig-one-1`, as {cite}`jang2017` said.
 
 $$

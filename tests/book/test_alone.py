@@ -21,7 +21,7 @@ import pytest
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from test_book import BUILT, ROOT, setup_cell
+from sources import BUILT, ROOT, setup_cell
 
 COLAB = ("torch", "torchvision", "numpy", "matplotlib", "ipykernel", "pip")
 OURS = "gumbel-softmax-book"

@@ -4,7 +4,6 @@ tests/book uses them."""
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ import yaml
 from bs4 import BeautifulSoup
 from docutils import nodes
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
+ROOT = Path(__file__).resolve().parents[2]
 aids = pytest.importorskip("aids", reason="needs the book's toolchain: requirements.txt")
 glossary = pytest.importorskip("glossary")
 pdf = pytest.importorskip("pdf")

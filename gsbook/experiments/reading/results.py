@@ -1,0 +1,174 @@
+"""Which recorded runs stand for a method of reading aloud."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+from gsbook.experiments.reading import record
+from gsbook.experiments.reading.plan import METHODS, SAMPLERS
+from gsbook.intervals import Interval, interval, welch
+from gsbook.places import results_folder
+from gsbook.records import Records
+from gslib.estimators import ESTIMATORS
+
+LABELS = {name: ESTIMATORS[name].label for name in METHODS if name in ESTIMATORS}
+LABELS |= {"marginal": "Likelihood", "exact": "Expectation", "soft": "Soft attention"}
+RELAXED = ("gumbel_softmax", "st_gumbel_softmax")
+CLOSE = 0.01  # nats per sound: what counts as equal, fixed before the runs were read
+
+
+def results() -> Records:
+    """The book's records of reading aloud.
+
+    >>> results().folder.name
+    'reading'
+    """
+    return Records(
+        results_folder() / "reading",
+        record.check,
+        lambda run: record.modules(record.Reading(**run["config"])),
+    )
+
+
+@dataclass(frozen=True)
+class MethodRuns:
+    """What stands for a method: its final runs by seed, at the rate that validation chose.
+
+    >>> MethodRuns("st", 2e-3, 100, {0: {"test": {"nll": 0.5}}}).figure("nll")
+    {0: 0.5}
+    """
+
+    method: str
+    lr: float
+    steps: int
+    runs: dict[int, dict]
+
+    def figure(self, name: str) -> dict[int, float]:
+        """A test figure by seed, see `ReadingRun.evaluate`."""
+        found = {seed: run["test"][name] for seed, run in self.runs.items()}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def mean(self, name: str) -> Interval:
+        """A test figure with its 95 % interval over seeds."""
+        return interval(list(self.figure(name).values()))
+
+    def curve(self, name: str) -> tuple[list[int], list[list[float]]]:
+        """Steps, and a curve for each seed: "train", the method's own loss, or "valid", the exact
+        one."""
+        curves = [run["curve"] for run in self.runs.values()]
+        return curves[0]["step"], [[math.nan if v is None else v for v in c[name]] for c in curves]
+
+
+def method_runs(records: Records, method: str) -> MethodRuns | None:
+    """The longest runs that have most seeds; None where there are none. Runs on part of the words
+    are not counted.
+
+    >>> method_runs(Records("none"), "soft") is None
+    True
+    """
+    groups: dict[tuple, dict[int, dict]] = defaultdict(dict)
+    for run in records.runs_of(method).values():
+        if run["test"] and run["data"]["images"] is None and run["diverged"] is None:
+            config = run["config"]
+            groups[config["steps"], config["lr"]][config["seed"]] = run
+
+    def rank(item):
+        (steps, _), runs = item
+        return len(runs) > 1, steps, len(runs)
+
+    (steps, lr), runs = max(groups.items(), key=rank, default=((0, 0.0), {}))
+    return MethodRuns(method, lr, steps, dict(sorted(runs.items()))) if runs else None
+
+
+def chosen(records: Records) -> dict[str, MethodRuns]:
+    """The methods that have finished runs, in the order of the plan.
+
+    >>> chosen(Records("none"))
+    {}
+    """
+    found = {method: method_runs(records, method) for method in METHODS}
+    return {method: runs for method, runs in found.items() if runs is not None}
+
+
+def comparison(found: dict[str, MethodRuns]):
+    """A pandas DataFrame, a line per method, best first: test figures with half widths of 95 %
+    intervals over seeds. nll in nats per sound, word_errors in per cent.
+
+    >>> comparison({}).empty
+    True
+    """
+    import pandas as pd
+
+    lines = {}
+    for runs in sorted(found.values(), key=lambda r: r.mean("nll").mean):
+        line = {}
+        for name in ("nll", "word_errors"):
+            ours = runs.mean(name)
+            line |= {name: ours.mean, f"± {name}": ours.half_width}
+        line |= {name: runs.mean(name).mean for name in ("expected", "mean", "entropy")}
+        minutes = [run["minutes"] for run in runs.runs.values()]
+        line |= {"lr": runs.lr, "seeds": len(runs.runs), "minutes": sum(minutes) / len(minutes)}
+        lines[LABELS[runs.method]] = line
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def differences(found: dict[str, MethodRuns], name: str, base: str) -> dict[str, Interval]:
+    """Method -> how much higher its test figure is than that of `base`, with Welch's interval.
+
+    >>> differences({}, "nll", "exact")
+    {}
+    """
+    if base not in found:
+        return {}
+    ours = list(found[base].figure(name).values())
+    return {
+        method: welch(list(runs.figure(name).values()), ours)
+        for method, runs in found.items()
+        if method != base
+    }
+
+
+def standing(difference: Interval) -> str:
+    """What an interval of a difference in nats per sound allows to say about the first of the two.
+
+    >>> standing(Interval(0.2, 0.1, 0.3, 5)), standing(Interval(0.0, -0.1, 0.1, 5))
+    ('worse', 'undecided')
+    """
+    if max(abs(difference.low), abs(difference.high)) < CLOSE:
+        return "equal"
+    if difference.low > 0:
+        return "worse"
+    return "better" if difference.high < 0 else "undecided"
+
+
+def lesson(found: dict[str, MethodRuns], price: float) -> str:
+    """When to use a relaxation here and what it costs, in one sentence, from the records.
+
+    price: of a step that sums over all looks, as a multiple of one with a single look.
+
+    >>> lesson({}, 1.5)
+    'not run yet'
+    """
+    sampled = [name for name in SAMPLERS if name in found]
+    if not {"exact", *RELAXED} <= found.keys():
+        return "not run yet"
+    best, relaxed = (
+        min(names, key=lambda name: found[name].mean("nll").mean) for names in (sampled, RELAXED)
+    )
+    to_exact = differences(found, "nll", "exact")[relaxed]
+    errors = differences(found, "word_errors", "exact")[relaxed]
+    take = f"{LABELS[relaxed]} is the relaxation to take"
+    if best != relaxed:
+        apart = differences(found, "nll", best)[relaxed]
+        how = {"equal": "just as good", "undecided": "not to be told apart from it"}
+        rival = how.get(standing(apart), "better")
+        take += f", though {LABELS[best]}, which needs no temperature, is {rival}"
+    return (
+        f"Relax only where the options are too many to try: here a step that tries them all costs "
+        f"{price:.1f} times the multiplications of one that looks once. When you cannot afford it, "
+        f"{take}; against the exact expectation it costs {to_exact.mean:+.3f} ± "
+        f"{to_exact.half_width:.3f} nats a sound ({standing(to_exact)}) and {errors.mean:+.1f} ± "
+        f"{errors.half_width:.1f} points of word errors."
+    )
