@@ -45,15 +45,16 @@ STUB = """\
 # --- the pages ------------------------------------------------------------------------------------
 
 
-def with_outputs(page: str, cache) -> tuple[str, float | None]:
-    """The text of a translated notebook with the outputs of the English one, and its run time.
-
-    Raises KeyError where the cache has no run of the English one.
-    """
+def with_outputs(page: str, whole: dict, cache) -> tuple[str, float | None]:
+    """The text of a translated notebook with the outputs of the English one, and its run time; none
+    where the cache has no run of that one."""
+    whole = nbformat.from_dict(whole)
     english = nbformat.read(ROOT / f"{page}.ipynb", as_version=4)
-    record = cache.match_cache_notebook(english)
+    try:
+        record = cache.match_cache_notebook(english)
+    except KeyError:
+        return nbformat.writes(whole) + "\n", None
     _, ran = cache.merge_match_into_notebook(english)
-    whole = nbformat.from_dict(translation.notebook(page))
     for cell, other in zip(whole.cells, ran.cells, strict=True):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = other.outputs, other.execution_count
@@ -68,20 +69,26 @@ def write(path: Path, text: str) -> None:
 
 
 def join() -> list[str]:
-    """Write the sources of all pages, and what Sphinx needs beside them; pages without a run."""
+    """Write the sources of all pages, and what Sphinx needs beside them; what could not be done."""
     folders = sorted((ROOT / "_build" / "cache").glob("*"))
-    cache = get_cache(str(folders[-1])) if folders else None
-    times, without, wanted = {}, [], set()
+    if not folders:
+        raise FileNotFoundError("there are no outputs: build the English book first (make book)")
+    cache = get_cache(str(folders[-1]))
+    times, complaints, wanted = {}, [], set()
     for page in translation.pages():
-        if (ROOT / f"{page}.ipynb").exists():
-            path = SOURCE / f"{page}.ipynb"
-            try:
-                text, times[page] = with_outputs(page, cache)
-            except (AttributeError, KeyError):  # no cache, or no run in it
-                text = nbformat.writes(nbformat.from_dict(translation.notebook(page))) + "\n"
-                without.append(page)
-        else:
-            path, text = SOURCE / f"{page}.md", translation.markdown(page)
+        chapter = (ROOT / f"{page}.ipynb").exists()
+        make = translation.notebook if chapter else translation.markdown
+        try:
+            text = make(page)
+        except Exception as error:
+            complaints.append(f"ja/{page}.md: {error}; the page stays English")
+            source = (ROOT / f"{page}.{'ipynb' if chapter else 'md'}").read_text(encoding="utf-8")
+            text = json.loads(source) if chapter else source
+        if chapter:
+            text, times[page] = with_outputs(page, text, cache)
+            if times[page] is None:
+                complaints.append(f"{page}: no outputs, since the English build has not run it")
+        path = SOURCE / f"{page}.{'ipynb' if chapter else 'md'}"
         write(path, text)
         wanted.add(path)
     for path in [*SOURCE.glob("book/*.md"), *SOURCE.glob("notebooks/*.ipynb")]:
@@ -93,7 +100,7 @@ def join() -> list[str]:
     write(SOURCE / "times.json", json.dumps(times, indent=1))
     write(SOURCE / "_config.yml", yaml.safe_dump(config(), allow_unicode=True))
     write(SOURCE / "_toc.yml", yaml.safe_dump(contents(), allow_unicode=True, sort_keys=False))
-    return without
+    return complaints
 
 
 def config() -> dict:
@@ -161,7 +168,7 @@ def stubs() -> None:
 
 def build() -> list[str]:
     """Make the edition; what there is to complain of."""
-    complaints = [f"{page}: no outputs, since the English build did not run it" for page in join()]
+    complaints = join()
     ended, warnings = render()
     if ended:
         publish(SOURCE / "_build" / "html")
@@ -173,13 +180,14 @@ def build() -> list[str]:
 def main(arguments: list[str]) -> int:
     if not (ROOT / "ja").is_dir():
         return 0
+    lines, stale, missing = [], 0, 0
     try:
         complaints = build()
+        lines, stale, missing = translation.problems(translation.pages())
     except Exception as error:  # the English book stands, whatever a translation holds
         complaints = [f"{type(error).__name__}: {error}"]
     stubs()
-    lines, stale, missing = translation.problems(translation.pages())
-    print("\n".join([*complaints, *lines]))
+    print(*complaints, *lines, sep="\n")
     if complaints:
         print("The Japanese edition is NOT as it should be: see above.", file=sys.stderr)
     print(f"The Japanese edition is at {HTML}/index.html: {stale} stale, {missing} missing pieces")

@@ -364,7 +364,7 @@ def grid() -> str:
     steps = [cell["ms"] for cell in found["cells"].values()]
     way = "compiled" if found["mode"] == "compiled" else "not compiled"
     return (
-        f"{found['runs']} runs of {found['steps']:,} steps, {found['members']} to a job, and their "
+        f"{found['runs']} runs of {found['steps']:,} steps, one to a job, and their "
         f"evaluation on all images, on workers of one core ({found['machine']['device']}, "
         f"{found['machine']['capability']}). A step of one run takes {min(steps):.1f} to "
         f"{max(steps):.1f} ms there ({way}). Jobs go to whoever is free, the longest first; "

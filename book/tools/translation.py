@@ -1,6 +1,7 @@
 """The translation of the book: its files in ja/, and how they join with the English pages.
 
     python book/tools/translation.py update PAGE…         let ja/PAGE.md follow the English page
+    python book/tools/translation.py update hints         let ja/hints.yml follow the exercises
     python book/tools/translation.py check [PAGE…]        list what is stale or different
     python book/tools/translation.py check --release      fail on what is stale, too
     python book/tools/translation.py confirm PAGE KEY…    these pieces say what the English says
@@ -35,7 +36,10 @@ from pathlib import Path
 
 import yaml
 from colab import ROLE, TARGET, directive, parser, shown, text_of
-from repository import ROOT
+from repository import ROOT, address
+from words import say
+
+from notebooks import colab
 
 FOLDER = ROOT / "ja"
 HEADER = re.compile(r"^<!-- (\S+) ([0-9a-f]{8}) -->\n", re.MULTILINE)
@@ -384,6 +388,11 @@ NOTE = """\
 :class: warning stale
 {text}
 ```"""
+PAGE_NOTE = """\
+```{{note}}
+:class: untranslated
+{text}
+```"""
 OLD = (
     "この箇所の英語版は、翻訳の後で書き改められました。以下は改訂前の訳です。"
     "最新の内容は、ページ上部の「English」から開く英語版の同じ箇所をご覧ください。"
@@ -392,6 +401,7 @@ CHANGED = (
     "この箇所は英語版の改訂に翻訳がまだ追いついていません。以下では英語の本文をそのまま示します。"
 )
 OLD_CAPTION = "（英語版はこの説明の翻訳後に改訂されました。）"
+BUTTON = "[Colabで開く]({url})"
 UNTRANSLATED = "このページの翻訳はまだありません。以下は英語版の本文です。"
 PARTLY = "このページの翻訳は途中です。まだ訳されていない箇所は英語のまま示します。"
 STAYS = "このページは英語のみで提供しています。"
@@ -404,27 +414,33 @@ def noted(text: str, words: str) -> str:
     return f"{head[0].rstrip()}\n\n{note}\n\n{text[head.end() :]}" if head else f"{note}\n\n{text}"
 
 
+LETTER = r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]"
+STOP = r"[、。」）：！？]"  # after it, a line may go on with a formula or a Latin word, too
+MARKS = r"\s*([-+*] |\d+\. |#|>|\||`{3,}|:{3,}|\$\$|:[\w-]+:|\([\w-]+\)=|<!--|$)"
+FENCE = re.compile(r"\s*(`{3,}|~{3,}|:{3,})(.*)")
+# Directives whose lines are no text.
+NO_TEXT = r"\{(math|raw|code|code-block|code-cell|bibliography|include|glossary)\}"
+
+
 def one_line(text: str) -> str:
     """Lines that end and begin with Japanese become one: no browser drops the space between."""
     out: list[str] = []
-    fence = ""
+    open_fences: list[tuple[str, bool]] = []  # its marks, and whether it holds no text
     for line in text.split("\n"):
-        mark = re.match(r"\s*(`{3,}|~{3,}|:{3,})", line)
         last = out[-1] if out else ""
-        glue = (
-            not mark
-            and re.search(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]$", last)
-            and re.match(r"\s*[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]", line)
-            and not re.match(r"\s*(#|`{3,}|:{3,}|\||<!--|:[\w-]+:)", last)
-        )
-        if mark and not fence and "{" not in line:
-            fence = mark[1]  # of code: nothing in it is text
-        elif mark and fence and line.strip() == fence:
-            fence = ""
-        if glue and not fence:
+        goes_on = re.search(LETTER + "$", last) and re.match(r"\s*" + LETTER, line)
+        goes_on = goes_on or (re.search(STOP + "$", last) and not re.match(MARKS, line))
+        literal = bool(open_fences) and open_fences[-1][1]
+        if goes_on and not literal and not re.match(r"\s*(#|`{3,}|:{3,}|\||<!--|:[\w-]+:)", last):
             out[-1] = last + line.lstrip()
-        else:
-            out.append(line)
+            continue
+        out.append(line)
+        if fence := FENCE.fullmatch(line):
+            if open_fences and not fence[2].strip() and fence[1] == open_fences[-1][0]:
+                open_fences.pop()
+            elif not literal:
+                code = not fence[2].startswith("{") or bool(re.match(NO_TEXT, fence[2]))
+                open_fences.append((fence[1], code))
     return "\n".join(out)
 
 
@@ -453,20 +469,29 @@ def page_note(page: str, found: dict[str, State]) -> str:
 
 
 def below_title(text: str, words: str) -> str:
-    note = f"```{{note}}\n:class: untranslated\n{words}\n```"
     head = re.match(r"# .*", text)
-    return f"{head[0]}\n\n{note}\n{text[head.end() :]}" if words and head else text
+    if not words or not head:
+        return text
+    return f"{head[0]}\n\n{PAGE_NOTE.format(text=words)}\n{text[head.end() :]}"
 
 
-def notebook(page: str, root: Path = ROOT) -> dict:
+def notebook(page: str, root: Path = ROOT, url: str = "") -> dict:
     """A chapter with the translated texts in the places of the English ones, without outputs."""
     whole = copy.deepcopy(json.loads((root / f"{page}.ipynb").read_text(encoding="utf-8")))
     found = states(page, root)
-    for i, cell in enumerate(whole["cells"]):
+    for cell in whole["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        if "colab" in tags and file_of(page, root / FOLDER.name).exists():
+            cell["source"] = [
+                BUTTON.format(url=colab(url or address(), f"ja/{Path(page).name}.ipynb"))
+            ]
+        if "colab" in tags and (words := page_note(page, found)):
+            cell["source"] = [*cell["source"], "\n\n" + PAGE_NOTE.format(text=words)]
+        if "setup" in tags:
+            shown_as = cell["metadata"]["mystnb"]
+            shown_as |= {key: say(text, "ja") for key, text in shown_as.items()}
         if cell["id"] in found:
-            text = joined(found[cell["id"]])
-            text = below_title(text, page_note(page, found)) if i == 0 else text
-            cell["source"] = text.splitlines(keepends=True)
+            cell["source"] = joined(found[cell["id"]]).splitlines(keepends=True)
         label, caption, alt = shown(cell)
         if label and caption:
             cell["metadata"]["mystnb"]["figure"]["caption"] = joined(found[f"{label}:caption"])
@@ -489,7 +514,7 @@ def markdown(page: str, root: Path = ROOT) -> str:
     return below_title(text, page_note(page, found))
 
 
-# --- commands -------------------------------------------------------------------------------------
+# --- following the English ------------------------------------------------------------------------
 
 
 @cache
@@ -514,10 +539,58 @@ def updated(page: str, root: Path = ROOT) -> str:
     return written({key: pieces[key] for key in originals})
 
 
+# --- hints ----------------------------------------------------------------------------------------
+
+HINTS = FOLDER / "hints.yml"
+ABOVE_HINTS = """\
+# 演習のヒント：英語の文と、その日本語。英語のままの行は未訳。
+# python book/tools/translation.py update hints が、新しいヒントを加え、なくなったものを除く。
+"""
+
+
+def wanted_hints() -> dict[str, list[str]]:
+    """Chapter -> the English hints of its exercises; what is said of any answer comes first."""
+    from gsbook.answers import CHAPTERS
+    from gsbook.reader import exercises
+
+    said = ("BLANK", "RIGHT", "STOPS", "NO_FUNCTION", "NOT_RIGHT")
+    found = {"any": [getattr(exercises, name) for name in said]}
+    for chapter in CHAPTERS:
+        hints = [hint for one in chapter.EXERCISES.values() for hint in one.wrong]
+        found[chapter.__name__.rsplit(".", 1)[-1]] = list(dict.fromkeys(hints))
+    return found
+
+
+def kept_hints() -> dict[str, str]:
+    return yaml.safe_load(HINTS.read_text(encoding="utf-8")) if HINTS.exists() else {}
+
+
+def updated_hints() -> str:
+    """The file of hints with those of today, a comment above each chapter's."""
+    kept, parts = kept_hints(), [ABOVE_HINTS]
+    for chapter, hints in wanted_hints().items():
+        lines = [f"{quoted(hint)}: {quoted(kept.get(hint, hint))}" for hint in hints]
+        parts.append("\n".join([f"# --- {chapter}", *lines]) + "\n")
+    return "\n".join(parts)
+
+
+def quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def missing_hints() -> list[str]:
+    kept = kept_hints()
+    hints = [hint for chapter in wanted_hints().values() for hint in chapter]
+    return [hint for hint in hints if not JAPANESE.search(kept.get(hint, ""))]
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
 def problems(wanted: list[str], root: Path = ROOT) -> tuple[list[str], int, int]:
     """(lines on pieces that differ or have no place, number of stale ones, of missing ones)."""
     lines, stale, missing = [], 0, 0
-    for page in wanted:
+    for page in (name for name in wanted if name not in ENGLISH):
         found = states(page, root)
         for key, state in found.items():
             missing += state.missing
@@ -544,6 +617,9 @@ def main(arguments: list[str]) -> int:
         return confirm(*given.names[:1], given.names[1:])
     started = [page for page in pages() if file_of(page).exists()]
     wanted = [name.removeprefix("ja/").removesuffix(".md") for name in given.names] or started
+    if wanted == ["hints"] and given.command == "update":
+        HINTS.write_text(updated_hints(), encoding="utf-8")
+        return 0
     if unknown := [page for page in wanted if page not in pages()]:
         parse.error(f"no page {', '.join(unknown)} in _toc.yml; there are {', '.join(pages())}")
     if given.command == "update":
@@ -553,7 +629,8 @@ def main(arguments: list[str]) -> int:
             print(f"{FOLDER.name}/{page}.md follows {page}")
         return 0
     lines, stale, missing = problems(wanted)
-    print("\n".join([*lines, f"{stale} stale, {missing} missing"]))
+    hints = len(missing_hints())
+    print("\n".join([*lines, f"{stale} stale, {missing} missing, {hints} hints in English"]))
     different = len(lines) > stale or any(";" in line for line in lines)
     return int(different or (given.release and bool(stale)))
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +114,21 @@ def test_search_and_sensitivity_keep_to_one_scale_and_leave_out_diverged(records
     assert set(results.search(records, f"{ROW}-st")) == {(1e-4, 0.0), (3e-3, 0.0), (1e-2, 0.0)}
     assert results.sensitivity(records, f"{ROW}-st") == {1e-4: 140.0, 3e-3: 120.0}
     assert results.sensitivity(records, f"{ROW}-darn") == {}
+
+
+def test_a_search_is_of_the_reading_whose_runs_are_longest(tmp_path):
+    found = record.records(tmp_path)
+    old, new = {}, {"normalise": "signal"}
+    for settings, bound in ((old, 120.0), (new, 110.0)):
+        tried = [
+            Config("vae", "bernoulli", "sf", lr=lr, steps=20_000, **settings) for lr in (1e-3, 3e-3)
+        ]
+        found.add([made(c, bound) for c in tried])
+    final = [Config("vae", "bernoulli", "sf", lr=3e-3, steps=n) for n in (100_000, 500_000)]
+    found.add([made(final[0], 100.0, 99.0)])
+    assert results.sensitivity(found, f"{ROW}-sf") == {1e-3: 120.0, 3e-3: 120.0}
+    found.add([made(replace(final[1], **new), 100.0, 99.0)])
+    assert results.sensitivity(found, f"{ROW}-sf") == {1e-3: 110.0, 3e-3: 110.0}
 
 
 def test_figures_and_curves_of_a_cell(records):
