@@ -35,8 +35,9 @@ book: $(INSTALLED) ## run every notebook that changed, and render the book to _b
 	@mv _build/building _build/built
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
 
-pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs Chromium)
+pdf: book ## print both editions to gumbel-softmax-book.pdf in their folders (needs Chromium, and fonts-noto-cjk)
 	$(BIN)/python book/tools/pdf.py
+	GSLIB_LANGUAGE=ja $(BIN)/python book/tools/pdf.py
 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
 	$(BIN)/python -m pytest tests/browser

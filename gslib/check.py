@@ -22,6 +22,8 @@ Function = Callable[..., Tensor]
 Named = str | Function  # an estimator, or its name
 Settings = dict[str, Any]
 Node = Callable[[Distribution], Distribution] | None
+Target = Callable[[Program], Program]
+Programs = dict[str, tuple[list[Tensor], Build]]
 Outcome = tuple[Tensor, Tensor]  # values, gradients
 ROUNDING = 1e-10  # an error this small, relative to the gradient, is rounding and no bias
 
@@ -98,7 +100,15 @@ class Report:
 
 
 def check(
-    estimator: Named, *, samples: int = 100_000, seed: int = 0, node: Node = None, **settings: Any
+    estimator: Named,
+    /,
+    *,
+    samples: int = 100_000,
+    seed: int = 0,
+    node: Node = None,
+    programs: Programs | None = None,
+    settings: Settings | None = None,
+    **hyperparameters: Any,
 ) -> Report:
     """Grade an estimator on small programs whose exact gradient enumeration gives.
 
@@ -107,9 +117,12 @@ def check(
         samples: examples per program; the standard errors shrink with its square root.
         seed: of the noise. The global random state is put back afterwards.
         node: for an estimator that changes the node it samples: the change, q -> q. The exact
-            gradient is then that of the changed program. For `annealed_st` it is
-            sharpened(q, slope) without being asked.
-        settings: hyperparameters, handed to the estimator, e.g. tau=0.5.
+            gradient is then that of the changed program. A row's own target is taken without
+            being asked: the slope of `annealed_st`, the k-sample bound of `vimco`.
+        programs: name -> (parameters, build) as `gslib.programs.PROGRAMS` holds them, instead of
+            those: build(*parameters), with any leading axes, gives the program.
+        hyperparameters: handed to the estimator, e.g. tau=0.5; settings: a dict of the same, for
+            those whose name is taken here, such as {"samples": 4}.
 
     Returns:
         A `Report`: print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data
@@ -129,26 +142,28 @@ def check(
     >>> check("sf", samples=5_000).unbiased, check("st", samples=5_000).unbiased
     (True, False)
     """
-    name, settings, run, change = _resolve(estimator, settings)
-    change, rows = node or change, []
+    name, settings, run, target = _resolve(estimator, {**(settings or {}), **hyperparameters})
+    if node is not None:
+        target = lambda program: lambda sample: program(lambda q: sample(node(q)))  # noqa: E731
+    rows = []
     if not isinstance(samples, int) or samples < 2:
         raise ValueError(f"samples must be 2 or more, got {samples}; use 1,000 or more")
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
-        for program, (parameters, build) in PROGRAMS.items():
-            target = _gradients(functools.partial(_oracle, change), build, parameters, 1)
-            rows.append((program, target, _gradients(run, build, parameters, samples)))
-    comparisons = sum(target[1].numel() for _, target, _ in rows)
+        for program, (parameters, build) in (PROGRAMS if programs is None else programs).items():
+            truth = _gradients(functools.partial(_oracle, target), build, parameters, 1)
+            rows.append((program, truth, _gradients(run, build, parameters, samples)))
+    comparisons = sum(truth[1].numel() for _, truth, _ in rows)
     tail = torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
     threshold = -torch.special.ndtri(tail).item()
     called = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
-    programs = tuple(_grade(name, exact, found, threshold) for name, exact, found in rows)
-    return Report(called, samples, threshold, programs)
+    graded = tuple(_grade(name, truth, found, threshold) for name, truth, found in rows)
+    return Report(called, samples, threshold, graded)
 
 
-def _resolve(estimator: Named, settings: Settings) -> tuple[str, Settings, Function, Node]:
-    """Name, settings, the function of a program alone, and how it changes the nodes that it
-    samples.
+def _resolve(estimator: Named, settings: Settings) -> tuple[str, Settings, Function, Target]:
+    """Name, settings, the function of a program alone, and what makes of a program the one whose
+    loss it estimates.
     """
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]
@@ -162,16 +177,16 @@ def _resolve(estimator: Named, settings: Settings) -> tuple[str, Settings, Funct
     name = getattr(function, "__name__", type(function).__name__)
     if uniform is not None and uniform.default is inspect.Parameter.empty:
         run = functools.partial(run, uniform=torch.rand_like)
+    target: Target = lambda program: program  # noqa: E731
     for row in ESTIMATORS.values():
-        if row.function is function and row.change is not None:
-            changed = {key: value for key, value in settings.items() if key == row.schedule}
-            return name, settings, run, functools.partial(row.change, **changed)
-    return name, settings, run, None
+        if row.function is function and row.target is not None:
+            own = settings.keys() & inspect.signature(row.target).parameters
+            target = functools.partial(row.target, **{key: settings[key] for key in own})
+    return name, settings, run, target
 
 
-def _oracle(change: Node, program: Program) -> Tensor:
-    changed = (lambda sample: program(lambda q: sample(change(q)))) if change else program
-    return exact(changed, max_states=10**6)
+def _oracle(target: Target, program: Program) -> Tensor:
+    return exact(target(program), max_states=10**6)
 
 
 def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> ProgramReport:

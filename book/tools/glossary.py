@@ -180,6 +180,7 @@ def name_of(page: str) -> str:
 def lead_back(doctree) -> None:
     """After each entry the chapter that explains it, as a link to the very place."""
     home, marked = homes(), {entry_of(phrase) for _, phrase in in_bold()}
+    before, after = (" ", ".") if LANGUAGE == "en" else ("（", "）")
     for item in doctree.findall(nodes.definition_list_item):
         term = entry_of(item[0].astext())
         if page := home.get(term):
@@ -194,7 +195,9 @@ def lead_back(doctree) -> None:
                 refdoc=PAGE,
                 refwarn=True,
             )
-            list(item.findall(nodes.paragraph))[-1].extend([nodes.Text(" "), link, nodes.Text(".")])
+            list(item.findall(nodes.paragraph))[-1].extend(
+                [nodes.Text(before), link, nodes.Text(after)]
+            )
 
 
 NOT_TEXT = (

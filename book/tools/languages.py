@@ -10,6 +10,7 @@ from pathlib import Path
 
 import citation
 import sphinx.locale
+import translation
 import words
 from myst_nb.sphinx_ext import NbMetadataCollector
 from repository import LANGUAGE, ROOT, SOURCE
@@ -130,6 +131,20 @@ class Neighbours(search.SearchLanguage):
 
 # --- the Japanese edition -------------------------------------------------------------------------
 
+LATIN = re.compile(r"<em>([^<\u3040-\u30ff\u3400-\u9fff]*)</em>")
+IN_ENGLISH = (translation.UNTRANSLATED, translation.STAYS)
+
+
+def mark_languages(app, page, template, context, doctree):
+    """Latin words keep their italics, and pages that are in English say so to screen readers."""
+    body = LATIN.sub(r'<em class="latin">\1</em>', context.get("body", ""))
+    if any(words in body for words in IN_ENGLISH):
+        body = body.replace("<section ", '<section lang="en" ', 1)
+        body = re.sub(
+            r'<div class="untranslated', '<div lang="ja" class="untranslated', body, count=1
+        )
+    context["body"] = body
+
 
 def configure(app, config):
     """The words of the theme and of the extensions, where their own are missing or others."""
@@ -167,6 +182,7 @@ def setup(app):
         app.add_transform(SameAnchors)
         app.connect("config-inited", configure, priority=900)
         app.connect("builder-inited", write_words)
+        app.connect("html-page-context", mark_languages)
         app.connect("doctree-read", note_times, priority=100)  # before the reader's aids
         app.add_search_language(Neighbours)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gsbook.engine.experiment import Experiment
+from gsbook.experiments.later.plan import LATER
 from gsbook.experiments.table1.choices import CHOICES
 from gsbook.experiments.table1.config import CELLS, ROWS
 from gsbook.experiments.table1.plan import TABLE1
@@ -10,25 +11,31 @@ from gsbook.experiments.table1.readings import READINGS
 from gsbook.experiments.table2.causes import CAUSES_OF_TABLE2
 from gsbook.experiments.table2.plan import TABLE2
 
-EXPERIMENTS = {row.name: row for row in (TABLE1, TABLE2, CHOICES, READINGS, CAUSES_OF_TABLE2)}
+EXPERIMENTS = {
+    row.name: row for row in (TABLE1, TABLE2, CHOICES, READINGS, LATER, CAUSES_OF_TABLE2)
+}
 SPEED = "figure5a"  # nothing is trained to the end, steps are timed: see table2.speed
 
 
 def target(name: str, only: list[str] | None = None) -> tuple[Experiment, list[str]]:
     """(experiment, cells) that a word on the command line stands for: a table or figure, a row
-    ("vae-categorical") or a cell ("vae-categorical-sf"). only: estimators.
+    ("vae-categorical") or a cell ("vae-categorical-sf"), of another experiment than Table 1 with
+    its name before it ("later:vae-categorical"). only: estimators.
 
     >>> target("vae-bernoulli", ["sf", "st"])[1]
     ['vae-bernoulli-sf', 'vae-bernoulli-st']
     """
     figures = {"figure3": "sbn", "figure4": "vae"}
-    experiment = EXPERIMENTS.get(name, TABLE1)
-    start = figures.get(name, name)
+    whole, _, part = name.partition(":")
+    experiment = EXPERIMENTS.get(whole, TABLE1)
+    start = part or figures.get(name, name)
     cells = [
         cell
         for cell in experiment.cells
         if name in EXPERIMENTS or cell == start or cell.startswith(f"{start}-")
     ]
+    if part and whole not in EXPERIMENTS:
+        cells = []
     if not cells:
         known = ", ".join([*EXPERIMENTS, *figures, SPEED])
         raise ValueError(

@@ -10,10 +10,15 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from gslib.distributions import Distribution, sharpened
+from gslib.distributions import sharpened
+from gslib.estimators.coupled import disarm, local_expectation, rebar
 from gslib.estimators.exact import exact
+from gslib.estimators.gumbel_rao import gapped_st, gumbel_rao
+from gslib.estimators.multi_sample import double_cv, multi_sample, rloo, vimco
 from gslib.estimators.pathwise import annealed_st, gumbel_softmax, st, st_gumbel_softmax
+from gslib.estimators.reinmax import reinmax
 from gslib.estimators.score_function import darn, muprop, sf
+from gslib.functional import Number
 from gslib.program import Program
 
 
@@ -31,7 +36,8 @@ class Estimator:
     schedule: Literal["tau", "slope"] | None = None  # the hyperparameter that training anneals
     baseline: Literal["input", "signal"] | None = None  # what a learned baseline looks at, if any
     options: tuple[str, ...] = ()  # further hyperparameters, each a choice with a default
-    change: Callable[..., Distribution] | None = None  # the node it samples: q, schedule -> q
+    # The program whose loss it estimates, where it is another: (program, settings) -> program.
+    target: Callable[..., Program] | None = None
     inner: Callable[..., Tensor] | None = None  # for a model that has changed its nodes itself
 
     def __call__(self, program: Program, **hyperparameters: Any) -> Tensor:
@@ -48,14 +54,27 @@ class _Table(dict[str, Estimator]):
         raise KeyError(f"unknown estimator {name!r}; choose one of {', '.join(self)}")
 
 
+def _sloped(program: Program, slope: Number = 1.0) -> Program:
+    return lambda sample: program(lambda q: sample(sharpened(q, slope)))
+
+
 ESTIMATORS = _Table(
     sf=Estimator(sf, "SF", baseline="input"),
     darn=Estimator(darn, "DARN", baseline="signal", options=("form",)),
     muprop=Estimator(muprop, "MuProp", baseline="signal"),
     st=Estimator(st, "ST"),
-    annealed_st=Estimator(annealed_st, "Annealed ST", schedule="slope", change=sharpened, inner=st),
+    annealed_st=Estimator(annealed_st, "Annealed ST", schedule="slope", target=_sloped, inner=st),
     gumbel_softmax=Estimator(gumbel_softmax, "Gumbel-Softmax", schedule="tau"),
     st_gumbel_softmax=Estimator(st_gumbel_softmax, "ST Gumbel-Softmax", schedule="tau"),
+    reinmax=Estimator(reinmax, "ReinMax"),
+    gumbel_rao=Estimator(gumbel_rao, "Gumbel-Rao"),
+    gapped_st=Estimator(gapped_st, "Gapped ST"),
+    rloo=Estimator(rloo, "RLOO"),
+    double_cv=Estimator(double_cv, "Double CV"),
+    disarm=Estimator(disarm, "DisARM"),
+    rebar=Estimator(rebar, "REBAR"),
+    vimco=Estimator(vimco, "VIMCO", target=multi_sample),
+    local_expectation=Estimator(local_expectation, "Local expectation"),
     exact=Estimator(exact, "Exact"),
 )
 

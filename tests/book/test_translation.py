@@ -39,7 +39,8 @@ x = 1
 ```"""
 JAPANESE = r"""## 題
 
-{cite}`jang2017` のコインは**確率**（probability）$p$ をもちます。{numref}`fig-a` と {eq}`eq-a` を見てください。
+{cite}`jang2017` のコインは**確率**（probability）$p$ をもちます。
+{numref}`fig-a` と {eq}`eq-a` を見てください。
 値は {glue:text}`n:.1f` です。
 
 $$ y = x^2 $$ (eq-a)
@@ -290,10 +291,9 @@ def test_what_holds_no_words_needs_no_translation():
 
 
 def test_lines_of_japanese_become_one_and_all_others_stay():
-    text = "日本語、\nその続き。\n$x$ と\nEnglish\n\n- 項目。\n- 次\n\n## 題\n本文。\n\n```\nあ。\nい\n```\n"
-    assert translation.one_line(text) == (
-        "日本語、その続き。$x$ と\nEnglish\n\n- 項目。\n- 次\n\n## 題\n本文。\n\n```\nあ。\nい\n```\n"
-    )
+    code = "\n\n- 項目。\n- 次\n\n## 題\n本文。\n\n```\nあ。\nい\n```\n"
+    text = translation.one_line("日本語、\nその続き。\n$x$ と\nEnglish" + code)
+    assert text == "日本語、その続き。$x$ と\nEnglish" + code
     box = "```{note}\n:class: tip\nあ。\nい。\n```\n\nう。\nえ。"
     assert translation.one_line(box) == "```{note}\n:class: tip\nあ。い。\n```\n\nう。え。"
 

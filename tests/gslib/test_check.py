@@ -28,12 +28,31 @@ EXACT_ON = {  # estimator -> the programs on which theory says that it is unbias
     },
     "gumbel_softmax": set(),
     "st_gumbel_softmax": set(),
+    "reinmax": {
+        *(
+            "bernoulli, linear",
+            "bernoulli, separable quadratic",
+            "bernoulli, quadratic",
+            "bernoulli, parameter in loss",
+        ),
+        *("categorical, linear", "categorical, quadratic", "categorical, bilinear"),
+    },
+    "gumbel_rao": set(),
+    "gapped_st": set(),
+    "rloo": set(PROGRAMS),
+    "double_cv": set(PROGRAMS),
+    "disarm": set(PROGRAMS),
+    "rebar": set(PROGRAMS),
+    "vimco": set(PROGRAMS),
+    "local_expectation": set(PROGRAMS),
 }
+SETTINGS = {"gumbel_rao": {"tau": 1.0}}
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_verdicts_are_those_of_theory(name):
-    report = gslib.check(name, samples=5_000 if name == "exact" else 100_000)
+    samples = 5_000 if name == "exact" else 100_000
+    report = gslib.check(name, samples=samples, **SETTINGS.get(name, {}))
     assert {p.program for p in report.programs if p.unbiased} == EXACT_ON[name]
     assert report.unbiased == (EXACT_ON[name] == set(PROGRAMS))
 
@@ -90,6 +109,40 @@ def test_the_readers_own_estimator():
         return ESTIMATORS["sf"](program, uniform=uniform)
 
     assert gslib.check(needs_noise, samples=20_000).unbiased
+
+
+def test_programs_of_ones_own():
+    theta = torch.tensor([0.3, -0.4], dtype=torch.float64)
+    own = {"mine": ([theta], lambda t: lambda sample: sample(gslib.Bernoulli(t)).prod(-1))}
+    (product,) = gslib.check("st", samples=20_000, programs=own).programs
+    assert product.program == "mine"
+    assert product.unbiased  # linear in each unit
+    p, q = theta.sigmoid().tolist()
+    by_hand = p * q * ((1 - p) ** 2 + (1 - q) ** 2) ** 0.5
+    assert product.exact_norm == pytest.approx(by_hand)
+
+
+def test_hyperparameters_of_any_name():
+    def several(program, *, samples, seed=0, uniform=None):
+        return ESTIMATORS["rloo"](program, k=samples + seed, uniform=uniform)
+
+    report = gslib.check(several, samples=2_000, settings={"samples": 3, "seed": 1})
+    assert report.estimator == "several(samples=3, seed=1)"
+    assert report.samples == 2_000
+    assert report.programs == gslib.check("rloo", samples=2_000, k=4).programs
+    named = gslib.check(
+        lambda program, estimator: several(program, samples=2), estimator="x", samples=100
+    )
+    assert named.estimator == "<lambda>(estimator=x)"
+
+
+def test_the_target_of_a_bound_is_the_bound():
+    bound = gslib.check("vimco", samples=20_000, k=3).programs[0]
+    assert bound.unbiased
+    assert bound.exact_norm > 1.02 * gslib.check("sf", samples=100).programs[0].exact_norm
+    assert not gslib.check(
+        partial(ESTIMATORS["vimco"].function, k=3), samples=20_000, node=lambda q: q
+    ).unbiased  # of the program itself
 
 
 def test_an_unbiased_estimator_rarely_fails():

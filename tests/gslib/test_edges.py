@@ -97,7 +97,7 @@ def test_bernoulli_nll_of_empty_batches(shape):
 @pytest.mark.parametrize(
     ("wrong", "shape"),
     [
-        (lambda z: z.sum(-1, keepdim=True), r"\(4, 1\)"),
+        (lambda z: z.sum(-1, keepdim=True), r"\((2, )?4, 1\)"),
         (lambda z: z.sum(-1).mean(), r"\(\)"),
         (lambda z: z.sum(-1).expand(2, 1, *z.shape[:-1]), r"\(2, 1, "),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from estimator_table import case_table, ensemble_table
+from estimator_table import SEVERAL, case_table, ensemble_table
 from programs import CASES, per_sample
 
 from gslib import ESTIMATORS, Bernoulli
@@ -13,7 +13,7 @@ from gslib.distributions import sharpened
 
 @case_table
 @ensemble_table
-@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "exact"])
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name not in ("exact", *SEVERAL)])
 def test_the_value_is_the_loss_of_the_sample(name, case, ensemble):
     def seeded():
         generator = torch.Generator().manual_seed(3)

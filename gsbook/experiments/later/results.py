@@ -1,0 +1,154 @@
+"""The estimators after 2017 beside each other: at equal steps, and at equal cost."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from gsbook.experiments.later import record
+from gsbook.experiments.later.config import COLUMNS, Config
+from gsbook.experiments.table1.evaluate import SAMPLES
+from gsbook.intervals import interval
+from gsbook.places import results_folder
+from gsbook.records import Records
+from gslib.estimators import ESTIMATORS
+
+FIGURES = {1: "single", 10: "nll_10", 100: "nll_100", 1000: "nll"}  # m -> the figure's name
+SOURCE = "larochelle-murray"
+
+
+@dataclass(frozen=True)
+class Line:
+    """An estimator with its settings at one number of steps: its tested runs by seed.
+
+    >>> Line("DisARM", 100, {0: {"evaluations": 2, "minutes": 1.5, "test": {"nll": 110.5}}}).cost
+    200
+    """
+
+    label: str
+    steps: int
+    runs: dict[int, dict]
+
+    @property
+    def evaluations(self) -> int:
+        """Of the program for each example, in a step."""
+        return next(iter(self.runs.values()))["evaluations"]
+
+    @property
+    def cost(self) -> int:
+        """Evaluations of the program for each example of a batch, in all steps."""
+        return self.steps * self.evaluations
+
+    @property
+    def minutes(self) -> float:
+        """Of a core, for a run with its evaluation."""
+        return fmean(run["minutes"] for run in self.runs.values())
+
+    def values(self, m: int = 1000) -> dict[int, float]:
+        """The negated m-sample bound on test images in nats, by seed; diverged runs left out."""
+        found = {seed: run["test"].get(FIGURES[m]) for seed, run in self.runs.items()}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def curve(self, name: str = "test") -> tuple[list[int], list[list[float]]]:
+        """(evaluations of the program so far, single-sample losses [seeds, points])."""
+        curves = [run["curve"] for run in self.runs.values()]
+        at = [step * self.evaluations for step in curves[0]["step"]]
+        return at, [[math.nan if v is None else v for v in c[name]] for c in curves]
+
+
+def results(folder: str = "later") -> Records:
+    """The book's records of the estimators after 2017.
+
+    >>> results().folder.name
+    'later'
+    """
+    return record.records(results_folder() / folder)
+
+
+def label(config: Config) -> str:
+    """What a line is called: the estimator, its number of samples, its loss.
+
+    >>> label(Config("vae", "bernoulli", "rloo", lr=1e-3, samples=4))
+    'RLOO, k = 4'
+    """
+    parts = [ESTIMATORS[config.estimator].label]
+    parts += [f"k = {config.samples}"] if config.samples else []
+    parts += [f"on the bound of {config.bound}"] if config.bound > 1 else []
+    return ", ".join(parts)
+
+
+def final(run: dict) -> bool:
+    """Whether a record was tested on all images of the paper's digits with 1000 samples."""
+    evaluation = run["evaluation"]
+    whole = evaluation["images"] is None and evaluation["samples"] == SAMPLES
+    return run["test"] is not None and run["data"]["source"] == SOURCE and whole
+
+
+def lines(records: Records, row: str) -> list[Line]:
+    """Every line of a row such as "vae-categorical", at every number of steps; of several rates
+    and settings under one label, those with most seeds, of these the best on validation."""
+    found = defaultdict(lambda: defaultdict(dict))
+    for name in (*COLUMNS, "vimco"):
+        for run in records.runs_of(f"{row}-{name}").values():
+            if final(run):
+                config = Config(**run["config"])
+                settings = replace(config, seed=0, eval_every=1)
+                found[label(config), config.steps][settings][config.seed] = run
+    return [
+        Line(name, steps, min(groups.values(), key=_rank))
+        for (name, steps), groups in found.items()
+    ]
+
+
+def _rank(group: dict[int, dict]) -> tuple[int, float]:
+    bounds = [run["valid_bound"] for run in group.values()]
+    return -len(group), math.inf if None in bounds else fmean(bounds)
+
+
+def at_equal_steps(records: Records, row: str, steps: int | None = None) -> list[Line]:
+    """The lines of a row at one number of steps, by default the largest that any has."""
+    found = lines(records, row)
+    steps = steps or max((line.steps for line in found), default=0)
+    return [line for line in found if line.steps == steps]
+
+
+def at_equal_cost(records: Records, row: str, steps: int | None = None) -> list[Line]:
+    """The lines of a row where each has cost as many evaluations of the program as an estimator of
+    one evaluation has in `steps`; a line stands where it cost no more, and the most.
+
+    steps: by default the largest number that any line has.
+    """
+    found = lines(records, row)
+    cost = steps or max((line.steps for line in found), default=0)
+    last: dict[str, Line] = {}
+    for line in sorted(found, key=lambda line: line.cost):
+        if line.cost <= cost:
+            last[line.label] = line
+    return list(last.values())
+
+
+def comparison(found: Iterable[Line]):
+    """Lines as a pandas DataFrame, best m = 1000 first: steps, evaluations a step, minutes, the
+    mean of each m with the half width of its 95 % interval over seeds, seeds and diverged runs.
+
+    >>> list(comparison([]).columns)[:3]
+    ['steps', 'evaluations', 'minutes']
+    """
+    import pandas as pd
+
+    columns = ["steps", "evaluations", "minutes"]
+    columns += [name for m in FIGURES for name in (f"m = {m}", f"± {m}")] + ["seeds", "diverged"]
+    rows = {}
+    for line in found:
+        numbers = [line.steps, line.evaluations, line.minutes]
+        for m in FIGURES:
+            values = list(line.values(m).values())
+            ours = interval(values) if values else None
+            numbers += [ours.mean, ours.half_width] if ours else [math.nan, math.nan]
+        left = len(line.values())
+        rows[line.label] = [*numbers, left, len(line.runs) - left]
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return frame.sort_values("m = 1000")
