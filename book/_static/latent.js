@@ -59,9 +59,9 @@
     constructor(root, number) {
       const data = window.gsLatent;
       if (!data) {
-        const [train, keep] = ["run vae-categorical-gumbel_softmax --budget laptop", "keep vae-categorical-gumbel_softmax"];
         root.innerHTML = `<p>${say("The model of this figure is not trained yet. {train} trains it, {keep} keeps its weights, and the next build of the book shows it here.",
-          {train: `<code>python -m gsbook ${train}</code>`, keep: `<code>python -m gsbook ${keep}</code>`})}</p>`;
+          {train: "<code>python -m gsbook run vae-categorical-gumbel_softmax --budget laptop</code>",
+            keep: "<code>python -m gsbook keep vae-categorical-gumbel_softmax</code>"})}</p>`;
         return;
       }
       this.decoder = new Decoder(data);

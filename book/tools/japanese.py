@@ -81,7 +81,7 @@ def join() -> list[str]:
         try:
             text = make(page)
         except Exception as error:
-            complaints.append(f"ja/{page}.md: {error}; the page stays English")
+            complaints.append(f"{error} The page {page} stays English.")
             source = (ROOT / f"{page}.{'ipynb' if chapter else 'md'}").read_text(encoding="utf-8")
             text = json.loads(source) if chapter else source
         if chapter:

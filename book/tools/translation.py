@@ -170,7 +170,7 @@ def translated(page: str, folder: Path = FOLDER) -> dict[str, Piece]:
     path = file_of(page, folder)
     if not path.exists():
         return {}
-    return parsed(path.read_text(encoding="utf-8"), path.name)
+    return parsed(path.read_text(encoding="utf-8"), f"{folder.name}/{page}.md")
 
 
 def parsed(text: str, where: str) -> dict[str, Piece]:
@@ -591,7 +591,11 @@ def problems(wanted: list[str], root: Path = ROOT) -> tuple[list[str], int, int]
     """(lines on pieces that differ or have no place, number of stale ones, of missing ones)."""
     lines, stale, missing = [], 0, 0
     for page in (name for name in wanted if name not in ENGLISH):
-        found = states(page, root)
+        try:
+            found = states(page, root)
+        except ValueError as error:  # of a file that cannot be read
+            lines.append(str(error))
+            continue
         for key, state in found.items():
             missing += state.missing
             stale += state.stale
@@ -620,8 +624,9 @@ def main(arguments: list[str]) -> int:
     if wanted == ["hints"] and given.command == "update":
         HINTS.write_text(updated_hints(), encoding="utf-8")
         return 0
-    if unknown := [page for page in wanted if page not in pages()]:
-        parse.error(f"no page {', '.join(unknown)} in _toc.yml; there are {', '.join(pages())}")
+    there = [page for page in pages() if page not in ENGLISH]
+    if unknown := [page for page in wanted if page not in there]:
+        parse.error(f"no page to translate: {', '.join(unknown)}; there are {', '.join(there)}")
     if given.command == "update":
         for page in wanted:
             file_of(page).parent.mkdir(parents=True, exist_ok=True)
