@@ -83,6 +83,8 @@ EVERYDAY = {
     "uniform",
     "weight",
 }
+# Short for the splits where a chapter defines these; 訓練する is any training, and no link.
+SHORT = {"訓練", "検証", "テスト"}
 
 
 def entries() -> list[list[str]]:
@@ -244,7 +246,7 @@ def used() -> dict[str, tuple[str, str]]:
     }
     if LANGUAGE != "en":
         for form, term in terms.forms().items():
-            if term.lower() in found and len(form) > 1:
+            if term.lower() in found and len(form) > 1 and form not in SHORT:
                 found[form] = (found[term.lower()][0], term)
     return found
 

@@ -320,6 +320,13 @@ def test_the_glossary_has_all_entries_by_their_readings_with_the_english_term():
     assert order == sorted(order)
 
 
+def test_to_train_is_no_link_to_the_training_split(monkeypatch):
+    monkeypatch.setattr(glossary, "LANGUAGE", "ja")
+    assert "訓練データ" in glossary.used()
+    assert not glossary.SHORT & glossary.used().keys()
+    assert all(terms.english(form) for form in glossary.SHORT)
+
+
 # --- the editions for Colab
 
 
