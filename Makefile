@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 export GSLIB_BUDGET ?= smoke
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book pdf browser test tested mutants lint dist clean address
+.PHONY: help book pdf browser test tested mutants lint translated dist clean address
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,15 +27,17 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@touch $@
 
 # A page that was read once with a warning would pass the next time: after a failure, read all pages again.
-book: $(INSTALLED) ## run every notebook that changed, and render the book to _build/html
+book: $(INSTALLED) ## run every notebook that changed, and render the book to _build/html, in Japanese to _build/html/ja
 	@rm -f _build/built && mkdir -p _build && touch _build/building
 	@$(BIN)/jupyter-book build . -W -n --keep-going || \
 	{ rm -rf _build/.doctrees; echo "The book is NOT built: the first warning or failing cell is above." >&2; exit 1; }
+	@$(BIN)/python book/tools/japanese.py || echo "The Japanese edition is NOT built." >&2
 	@mv _build/building _build/built
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
 
-pdf: book ## print the whole book to _build/html/gumbel-softmax-book.pdf (needs Chromium)
+pdf: book ## print both editions to gumbel-softmax-book.pdf in their folders (needs Chromium, and fonts-noto-cjk)
 	$(BIN)/python book/tools/pdf.py
+	GSLIB_LANGUAGE=ja $(BIN)/python book/tools/pdf.py
 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
 	$(BIN)/python -m pytest tests/browser
@@ -60,6 +62,9 @@ lint: $(INSTALLED) ## check the style of the code, and that notebooks are normal
 	$(BIN)/python book/tools/notebooks.py --check
 	$(BIN)/python book/tools/colab.py --check
 	$(BIN)/python book/tools/citation.py --check
+
+translated: $(INSTALLED) ## fail where a Japanese text is older than its English
+	$(BIN)/python book/tools/translation.py check --release
 
 # The wheel is made from the source distribution, so that a fault of either shows.
 dist: $(INSTALLED) ## build wheel and source distribution into dist, and test both

@@ -4,6 +4,7 @@
 (() => {
   "use strict";
 
+  const say = window.bookSay;
   const LONGEST = 8, WORDS = ["menthol", "queen", "wren", "plague", "island", "yacht"]; // held out
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
@@ -92,10 +93,9 @@
     constructor(root, number) {
       const data = window.gsAloud;
       if (!data) {
-        root.innerHTML = "<p><strong>The networks of this figure are not trained yet.</strong> " +
-          "<code>python -m gsbook run reading --budget laptop</code> trains them, " +
-          "<code>python -m gsbook keep reading-gumbel_softmax</code> keeps the weights of one, and the next build of the " +
-          "book shows it here.</p>";
+        root.innerHTML = `<p>${say("The networks of this figure are not trained yet. {train} trains them, {keep} keeps the weights of one, and the next build of the book shows it here.",
+          {train: "<code>python -m gsbook run reading --budget laptop</code>",
+            keep: "<code>python -m gsbook keep reading-gumbel_softmax</code>"})}</p>`;
         return;
       }
       this.data = data;
@@ -103,17 +103,17 @@
       const option = ([name, model]) => `<option value="${name}">${model.label}</option>`;
       root.innerHTML = `
         <div class="gs-controls">
-          <label>word <input type="text" value="${WORDS[0]}" maxlength="${LONGEST}" size="9" autocapitalize="none"
+          <label>${say("word")} <input type="text" value="${WORDS[0]}" maxlength="${LONGEST}" size="9" autocapitalize="none"
             autocomplete="off" spellcheck="false"></label>
-          <label>trained by <select>${Object.entries(data.models).map(option).join("")}</select></label>
+          <label>${say("trained by")} <select>${Object.entries(data.models).map(option).join("")}</select></label>
         </div>
-        <div class="gs-controls gs-words" role="group" aria-label="words that training never saw">${
+        <div class="gs-controls gs-words" role="group" aria-label="${say("words that training never saw")}">${
           WORDS.map((word) => `<button type="button">${word}</button>`).join("")}</div>
         <p role="status" id="gs-aloud-say-${number}"></p>
-        <div class="gs-looks"><table aria-label="Where the network looks: per cent for each letter">
+        <div class="gs-looks"><table aria-label="${say("Where the network looks: per cent for each letter")}">
           <thead></thead><tbody></tbody></table></div>
-        <p class="gs-note">One to ${LONGEST} letters a to z. The dot is the end of the word. Each row is a sound, with a word
-          in which it is heard; its darkest cell is the letter that the network most likely looks at.</p>`;
+        <p class="gs-note">${say("One to {n} letters a to z. The dot is the end of the word. Each row is a sound, with a word in which it is heard; its darkest cell is the letter that the network most likely looks at.",
+          {n: LONGEST})}</p>`;
       const find = (query) => root.querySelector(query);
       this.word = find("input");
       this.method = find("select");
@@ -133,7 +133,7 @@
       const word = this.word.value.trim().toLowerCase(), valid = /^[a-z]{1,8}$/.test(word);
       this.word.setAttribute("aria-invalid", String(!valid));
       if (!valid) {
-        this.status.textContent = "Type a word of one to eight letters, a to z, without accents.";
+        this.status.textContent = say("Type a word of one to eight letters, a to z, without accents.");
         return;
       }
       const name = this.method.value;
@@ -151,9 +151,10 @@
         return `<tr><th scope="row"><b>${row.sound}</b> <small>${this.data.heard[row.sound]}</small></th>` +
           `${row.look.map(cell).join("")}</tr>`;
       }).join("");
-      const at = ({look}) => look.indexOf(Math.max(...look)), place = (k) => (k === word.length ? "the end" : letters[k]);
-      this.status.textContent = !rows.length ? `“${word}” is read as silence.`
-        : `“${word}” is read ${rows.map((row) => row.sound).join(" ")}, with looks at ${rows.map((row) => place(at(row))).join(", ")}.`;
+      const at = ({look}) => look.indexOf(Math.max(...look)), place = (k) => (k === word.length ? say("the end") : letters[k]);
+      this.status.textContent = !rows.length ? say("“{word}” is read as silence.", {word})
+        : say("“{word}” is read {sounds}, with looks at {places}.",
+          {word, sounds: rows.map((row) => row.sound).join(" "), places: rows.map((row) => place(at(row))).join(", ")});
     }
   }
 

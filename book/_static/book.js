@@ -63,11 +63,11 @@
   function show(image) {
     if (!dialog) {
       dialog = Object.assign(document.createElement("dialog"), { id: "figure-dialog" });
-      dialog.setAttribute("aria-label", "The figure in full");
+      dialog.setAttribute("aria-label", bookSay("The figure in full"));
       document.body.append(dialog);
       dialog.addEventListener("click", (event) => { if (!event.target.closest("img")) dialog.close(); });
     }
-    const close = Object.assign(document.createElement("button"), { type: "button", innerHTML: `${sign(CROSS)} Close` });
+    const close = Object.assign(document.createElement("button"), { type: "button", innerHTML: `${sign(CROSS)} ${bookSay("Close")}` });
     const whole = Object.assign(document.createElement("img"), { src: image.src, alt: image.alt });
     whole.width = Math.max(image.naturalWidth, window.innerWidth - 20);
     dialog.replaceChildren(close, whole);
@@ -80,7 +80,7 @@
       const small = shown && (shown < 0.97 * image.naturalWidth || box.scrollWidth > box.clientWidth);
       if (!small || box.nextElementSibling.matches("button")) continue;
       const button = Object.assign(document.createElement("button"), { type: "button", innerHTML: sign(ARROWS) });
-      button.setAttribute("aria-label", "Open the figure in full");
+      button.setAttribute("aria-label", bookSay("Open the figure in full"));
       for (const target of [button, image]) target.addEventListener("click", () => show(image));
       box.after(button);
     }
@@ -88,6 +88,22 @@
 
   window.addEventListener("load", offer);
   window.addEventListener("resize", offer);
+})();
+
+// To the other language, and there to the section that is read here.
+(() => {
+  function place() {
+    const sections = [...document.querySelectorAll(".bd-article section[id]")];
+    const shown = sections.filter((section) => section.getBoundingClientRect().top < window.innerHeight / 3);
+    return shown.length > 1 ? `#${shown.at(-1).id}` : "";  // the first is the whole page
+  }
+
+  window.addEventListener("DOMContentLoaded", () => {
+    const link = document.querySelector(".language-switch");
+    for (const event of ["pointerdown", "focus", "click"]) {
+      link?.addEventListener(event, () => { link.hash = place(); });
+    }
+  });
 })();
 
 // Paper is white: print in the light theme.
@@ -148,7 +164,7 @@
     if (!target) return null;
     const made = document.createElement("div");
     if (target.matches(".citation")) target = target.querySelector(":scope > p") ?? target;
-    else if (target.matches("dt")) target = target.nextElementSibling;
+    else if (target.matches("dt")) while (target.matches("dt")) target = target.nextElementSibling;  // an entry of two terms
     else if (!TARGETS.test(id)) return null;
     if (target.matches("strong")) return null;
     if (target.matches("dd, figure")) made.append(...target.cloneNode(true).childNodes);
@@ -238,7 +254,8 @@
   async function linkPdf() {
     await load("pdf");
     if (!window.bookPdf) return;
-    for (const [where, text] of [[".dropdown-download-buttons .dropdown-menu", "The book (.pdf)"], [".extra_footer", "The book as PDF"]]) {
+    for (const [where, text] of [[".dropdown-download-buttons .dropdown-menu", bookSay("The book (.pdf)")],
+      [".extra_footer", bookSay("The book as PDF")]]) {
       const place = document.querySelector(where);
       if (!place) continue;
       const link = Object.assign(document.createElement("a"), { href: ROOT + window.bookPdf, textContent: text, className: "book-pdf" });

@@ -3,6 +3,7 @@
 (() => {
   "use strict";
 
+  const say = window.bookSay;
   const SIDE = 28, PIXELS = SIDE * SIDE, UNITS = 20, CLASSES = 10, PAUSE = 350;
   const LESS = {light: [194, 82, 0], dark: [255, 157, 92]}; // what takes ink away; what adds ink has the text's colour
 
@@ -51,17 +52,16 @@
     weights.forEach((w, i) => { total += w; x += w * (i % SIDE); y += w * Math.floor(i / SIDE); });
     const part = (at, names) => names[at / total < 11.5 ? 0 : at / total < 15.5 ? 1 : 2];
     const words = [part(y, ["top", "", "bottom"]), part(x, ["left", "", "right"])].filter(Boolean).join(" ");
-    return words ? `at the ${words}` : "in the middle";
+    return say(words ? `at the ${words}` : "in the middle");
   }
 
   class Latent {
     constructor(root, number) {
       const data = window.gsLatent;
       if (!data) {
-        root.innerHTML = "<p><strong>The model of this figure is not trained yet.</strong> " +
-          "<code>python -m gsbook run vae-categorical-gumbel_softmax --budget laptop</code> trains it, " +
-          "<code>python -m gsbook keep vae-categorical-gumbel_softmax</code> keeps its weights, and the next build of the " +
-          "book shows it here.</p>";
+        root.innerHTML = `<p>${say("The model of this figure is not trained yet. {train} trains it, {keep} keeps its weights, and the next build of the book shows it here.",
+          {train: "<code>python -m gsbook run vae-categorical-gumbel_softmax --budget laptop</code>",
+            keep: "<code>python -m gsbook keep vae-categorical-gumbel_softmax</code>"})}</p>`;
         return;
       }
       this.decoder = new Decoder(data);
@@ -69,33 +69,32 @@
       this.calm = matchMedia("(prefers-reduced-motion: reduce)");
       this.images = range(10).map((d) => new Uint8Array(bytes(data.images)).subarray(d * PIXELS, (d + 1) * PIXELS));
       const digit = (d) => `<label><input type="radio" name="gs-digit-${number}" value="${d}"${d === 3 ? " checked" : ""}>` +
-        `<canvas role="img" aria-label="digit ${d}"></canvas></label>`;
+        `<canvas role="img" aria-label="${say("digit {d}", {d})}"></canvas></label>`;
       const share = (unit, k) => Math.round(100 * data.share[unit][k]);
       const key = (unit) => (k) => `<button type="button" role="radio" aria-checked="false" tabindex="-1"` +
-        `${share(unit, k) < 1 ? ' class="gs-rare"' : ""} aria-label="class ${k + 1}, chosen for ${share(unit, k)} % of digits">` +
+        `${share(unit, k) < 1 ? ' class="gs-rare"' : ""} aria-label="${say("class {k}, chosen for {share} % of digits", {k: k + 1, share: share(unit, k)})}">` +
         "<canvas></canvas></button>";
-      const row = (unit) => `<div role="radiogroup" aria-label="unit ${unit + 1}"><span aria-hidden="true">${unit + 1}</span>` +
+      const row = (unit) => `<div role="radiogroup" aria-label="${say("unit {n}", {n: unit + 1})}"><span aria-hidden="true">${unit + 1}</span>` +
         range(CLASSES).map(key(unit)).join("") + "</div>";
       root.innerHTML = `
-        <fieldset class="gs-digits"><legend>start with</legend>${range(10).map(digit).join("")}</fieldset>
+        <fieldset class="gs-digits"><legend>${say("start with")}</legend>${range(10).map(digit).join("")}</fieldset>
         <div class="gs-controls gs-walk">
-          <label>walk to <select>${range(10).map((d) => `<option${d === 8 ? " selected" : ""}>${d}</option>`).join("")}</select></label>
+          <label>${say("walk to")} <select>${range(10).map((d) => `<option${d === 8 ? " selected" : ""}>${d}</option>`).join("")}</select></label>
           <button type="button" class="gs-play"></button>
-          <label>units changed <input type="range" min="0" step="1" value="0"><output></output></label>
+          <label>${say("units changed")} <input type="range" min="0" step="1" value="0"><output></output></label>
         </div>
         <div class="gs-bench">
           <div class="gs-views">
-            <div><canvas class="gs-picture" role="img" aria-label="Probability of ink, as decoded"
-              aria-describedby="gs-latent-say-${number}"></canvas>the picture</div>
-            <div><canvas class="gs-change" role="img" aria-label="Change of the picture by the last step"
-              aria-describedby="gs-latent-say-${number}"></canvas>its last change</div>
+            <div><canvas class="gs-picture" role="img" aria-label="${say("Probability of ink, as decoded")}"
+              aria-describedby="gs-latent-say-${number}"></canvas>${say("the picture")}</div>
+            <div><canvas class="gs-change" role="img" aria-label="${say("Change of the picture by the last step")}"
+              aria-describedby="gs-latent-say-${number}"></canvas>${say("its last change")}</div>
             <p role="status" id="gs-latent-say-${number}"></p>
           </div>
-          <div class="gs-switches" role="group" aria-label="The code: arrow keys left and right change the class, up and down
-            the unit">${range(UNITS).map(row).join("")}</div>
+          <div class="gs-switches" role="group" aria-label="${say("The code: arrow keys left and right change the class, up and down the unit")}">${range(UNITS).map(row).join("")}</div>
         </div>
-        <p class="gs-note">Orange takes ink away. Pale switches are classes that almost no digit uses. The model was trained by
-          Gumbel-Softmax for ${data.steps.toLocaleString("en")} steps.</p>`;
+        <p class="gs-note">${say("Orange takes ink away. Pale switches are classes that almost no digit uses. The model was trained by Gumbel-Softmax for {steps} steps.",
+          {steps: data.steps.toLocaleString("en")})}</p>`;
       const find = (query) => root.querySelector(query), all = (query) => [...root.querySelectorAll(query)];
       this.picture = find(".gs-picture");
       this.change = find(".gs-change");
@@ -125,7 +124,7 @@
       this.stop();
       this.code = this.data.codes[digit].slice();
       this.aim();
-      this.show(this.code, `The code of a test image of ${digit}. Change one of its units.`, false);
+      this.show(this.code, say("The code of a test image of {digit}. Change one of its units.", {digit}), false);
     }
 
     /* Where a walk from the present code leads: the units that differ, in order. */
@@ -141,8 +140,9 @@
     }
 
     count() {
-      this.output.textContent = ` ${this.slider.value} of ${this.path.length}`;
-      this.slider.setAttribute("aria-valuetext", `${this.slider.value} of ${this.path.length}`);
+      const text = say("{n} of {all}", {n: this.slider.value, all: this.path.length});
+      this.output.textContent = ` ${text}`;
+      this.slider.setAttribute("aria-valuetext", text);
     }
 
     step(length) {
@@ -150,14 +150,14 @@
       this.path.slice(0, length).forEach((unit) => { code[unit] = this.end[unit]; });
       this.slider.value = length;
       this.count();
-      this.show(code, `${length} of ${this.path.length} units changed on the way to ${this.goal.value}.`);
+      this.show(code, say("{n} of {all} units changed on the way to {goal}.", {n: length, all: this.path.length, goal: this.goal.value}));
     }
 
     walk() {
       if (this.timer) { this.stop(); return; }
       const at = Number(this.slider.value), from = at === this.path.length ? 0 : at;
       if (this.calm.matches) { this.step(from + 1); return; }
-      this.play.textContent = "stop";
+      this.play.textContent = say("stop");
       this.step(from);
       this.timer = setInterval(() => {
         const next = Number(this.slider.value) + 1;
@@ -169,14 +169,15 @@
     stop() {
       clearInterval(this.timer);
       this.timer = null;
-      this.play.textContent = this.calm.matches ? "one step" : "interpolate";
+      this.play.textContent = this.calm.matches ? say("one step") : say("interpolate");
     }
 
     set(unit, k) {
       this.stop();
       const code = this.code.slice();
       code[unit] = k;
-      this.show(code, `Unit ${unit + 1} is class ${k + 1}, chosen for ${Math.round(100 * this.data.share[unit][k])} % of digits.`);
+      this.show(code, say("Unit {n} is class {k}, chosen for {share} % of digits.",
+        {n: unit + 1, k: k + 1, share: Math.round(100 * this.data.share[unit][k])}));
       this.aim();
       this.focus(unit);
     }
@@ -214,12 +215,12 @@
 
     words() {
       const more = this.difference.map((x) => Math.max(0, x)), less = this.difference.map((x) => Math.max(0, -x));
-      const sum = (v) => v.reduce((a, b) => a + b, 0), count = (n) => `${n} ${n === 1 ? "pixel" : "pixels"}`;
-      const much = (v) => `${count(Math.round(sum(v)))} of ink ${where(v)}`;
+      const sum = (v) => v.reduce((a, b) => a + b, 0), count = (n) => (n === 1 ? say("1 pixel") : say("{n} pixels", {n}));
+      const much = (v) => ({much: count(Math.round(sum(v))), where: where(v)});
       const parts = [];
-      if (sum(more) >= 0.5) parts.push(`adds ${much(more)}`);
-      if (sum(less) >= 0.5) parts.push(`takes away ${much(less)}`);
-      return parts.length ? `The step ${parts.join(" and ")}.` : "The picture stays as it was.";
+      if (sum(more) >= 0.5) parts.push(say("adds {much} of ink {where}", much(more)));
+      if (sum(less) >= 0.5) parts.push(say("takes away {much} of ink {where}", much(less)));
+      return parts.length ? say("The step {parts}.", {parts: parts.join(say(" and "))}) : say("The picture stays as it was.");
     }
 
     /* What a change of the theme recolours. */

@@ -4,6 +4,8 @@
 (() => {
   "use strict";
 
+  const say = window.bookSay;
+
   const SAMPLES = 400, GRID = 110, HEIGHT = Math.sqrt(3) / 2, MARGIN = 0.09;
   const CORNERS = [[0, 0], [1, 0], [0.5, HEIGHT]];
   // Colour-blind safe, lighter in the dark; each class has a shape as well.
@@ -54,11 +56,11 @@
       this.tau = 0.5;
       root.innerHTML = `
         <canvas tabindex="0" role="application" aria-describedby="gs-simplex-say-${number}"
-          aria-label="Triangle of the three class probabilities. Arrow keys move the probabilities."></canvas>
+          aria-label="${say("Triangle of the three class probabilities. Arrow keys move the probabilities.")}"></canvas>
         <div class="gs-controls">
-          <label>temperature <input type="range" min="-1.3" max="1" step="0.01" value="-0.301"
-            aria-label="temperature"><output></output></label>
-          <label><input type="checkbox" checked> show the density</label>
+          <label>${say("temperature")} <input type="range" min="-1.3" max="1" step="0.01" value="-0.301"
+            aria-label="${say("temperature")}"><output></output></label>
+          <label><input type="checkbox" checked> ${say("show the density")}</label>
         </div>
         <p id="gs-simplex-say-${number}" role="status"></p>`;
       this.canvas = root.querySelector("canvas");
@@ -122,7 +124,7 @@
       }
       pen.fillStyle = ink;
       pen.font = "600 14px sans-serif";
-      ["class 1", "class 2", "class 3"].forEach((name, i) => {
+      [1, 2, 3].map((k) => say("class {k}", {k})).forEach((name, i) => {
         const [px, py] = place([0, 1, 2].map((j) => Number(i === j)));
         pen.textAlign = ["left", "right", "center"][i];
         pen.fillText(name, px + [-20, 20, 0][i], py + [20, 20, -8][i]);
@@ -136,8 +138,8 @@
       const share = (x) => `${Math.round((100 * x) / SAMPLES)} %`, percent = (x) => `${Math.round(100 * x)} %`;
       this.output.textContent = ` ${this.tau.toFixed(2)}`;
       this.slider.setAttribute("aria-valuetext", this.tau.toFixed(2));
-      this.say.textContent = `Probabilities (ring) ${this.pi.map(percent).join(", ")}. Nearest corner of the samples: ` +
-        `${counts.map(share).join(", ")}, the same at every temperature. ${share(near)} lie within 0.05 of a corner.`;
+      this.say.textContent = say("Probabilities (ring) {pi}. Nearest corner of the samples: {corners}, the same at every temperature. {near} lie within 0.05 of a corner.",
+        {pi: this.pi.map(percent).join(", "), corners: counts.map(share).join(", "), near: share(near)});
     }
 
     mark(pen, [x, y], winner, r) {

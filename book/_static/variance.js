@@ -4,12 +4,13 @@
   "use strict";
 
   const FLOOR = 0.003, TOP = 20, DRAWS = [1, 10, 100, 1000];
-  const PANELS = ["bias", "standard deviation", "error, both together"];
+  const say = window.bookSay;
+  const PANELS = [say("bias"), say("standard deviation"), say("error, both together")];
   const TICKS = [[FLOOR, "0"], [0.01, "0.01"], [0.1, "0.1"], [1, "1"], [10, "10"]];
   const LEFT = 40, BOTTOM = 36, HEAD = 28, GAP = 16;
 
   const log = (x) => Math.log10(x);
-  const say = (x) => (x < FLOOR ? "0" : x < 0.1 ? x.toFixed(3) : x.toFixed(2));
+  const rounded = (x) => (x < FLOOR ? "0" : x < 0.1 ? x.toFixed(3) : x.toFixed(2));
 
   function shape(parent, tag, attributes, text) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -23,7 +24,7 @@
     constructor(root, number) {
       this.data = window.gsVariance;
       this.names = Object.keys(this.data.lines);
-      const option = (program, i) => `<option value="${i}"${i === 1 ? " selected" : ""}>${program.title}</option>`;
+      const option = (program, i) => `<option value="${i}"${i === 1 ? " selected" : ""}>${say(program.title)}</option>`;
       const choice = (n) => `<label><input type="radio" name="gs-draws-${number}" value="${n}"${n === 100 ? " checked" : ""}>` +
         ` ${n.toLocaleString("en")}</label>`;
       const line = ({label, color, dash}) => `<tr><th scope="row"><svg width="34" height="10" aria-hidden="true"><path ` +
@@ -31,17 +32,17 @@
         "<td></td>".repeat(3) + "</tr>";
       root.innerHTML = `
         <div class="gs-controls">
-          <label>program <select>${this.data.programs.map(option).join("")}</select></label>
-          <fieldset><legend>draws that are averaged</legend>${DRAWS.map(choice).join("")}</fieldset>
+          <label>${say("program")} <select>${this.data.programs.map(option).join("")}</select></label>
+          <fieldset><legend>${say("draws that are averaged")}</legend>${DRAWS.map(choice).join("")}</fieldset>
         </div>
-        <svg class="gs-chart" role="img" aria-label="Three charts of bias, standard deviation and error against temperature"></svg>
+        <svg class="gs-chart" role="img" aria-label="${say("Three charts of bias, standard deviation and error against temperature")}"></svg>
         <div class="gs-controls">
-          <label>temperature <input type="range" min="0" max="${this.data.taus.length - 1}" step="1"
+          <label>${say("temperature")} <input type="range" min="0" max="${this.data.taus.length - 1}" step="1"
             value="${this.data.taus.length >> 1}"><output></output></label>
         </div>
         <p role="status"></p>
-        <table><thead><tr><th scope="col">estimator</th><th scope="col">bias</th><th scope="col">std. dev.</th>
-          <th scope="col">error</th></tr></thead><tbody>${this.names.map((n) => line(this.data.lines[n])).join("")}</tbody></table>`;
+        <table><thead><tr><th scope="col">${say("estimator")}</th><th scope="col">${say("bias")}</th>
+          <th scope="col">${say("std. dev.")}</th><th scope="col">${say("error")}</th></tr></thead><tbody>${this.names.map((n) => line(this.data.lines[n])).join("")}</tbody></table>`;
       this.chart = root.querySelector(".gs-chart");
       this.program = root.querySelector("select");
       this.draws = [...root.querySelectorAll("input[type=radio]")];
@@ -111,7 +112,7 @@
         shape(this.chart, "path", {d: `M${at} ${y}V${bottom}`, class: "gs-grid"});
         shape(this.chart, "text", {x: at, y: bottom + 16, class: "gs-tick"}, String(tau));
       });
-      shape(this.chart, "text", {x: x + width / 2, y: bottom + 32, class: "gs-tick"}, "temperature");
+      shape(this.chart, "text", {x: x + width / 2, y: bottom + 32, class: "gs-tick"}, say("temperature"));
       for (const name of [...this.names].reverse()) {
         const {color, dash} = this.data.lines[name], values = this.found[name].map((m) => m[i]);
         const points = values.map((value, k) => this.place(frame, k, value).map((c) => c.toFixed(1)).join(" "));
@@ -136,7 +137,7 @@
       });
       this.names.forEach((name, k) => {
         const cells = this.rows[k].querySelectorAll("td");
-        this.found[name][index].forEach((value, i) => { cells[i].textContent = say(value); });
+        this.found[name][index].forEach((value, i) => { cells[i].textContent = rounded(value); });
         const errors = this.found[name].map((m) => m[2]);
         least[name] = this.data.taus[errors.indexOf(Math.min(...errors))].toFixed(2);
       });
@@ -145,9 +146,9 @@
       const [soft, hard] = this.names;
       this.output.textContent = ` ${tau}`;
       this.slider.setAttribute("aria-valuetext", tau);
-      this.status.textContent = `At temperature ${tau}, ${label(soft)} has error ${say(error(soft))} and ${label(hard)} ` +
-        `${say(error(hard))}; the smallest of the five is ${say(error(best))} (${label(best)}). ` +
-        `${label(soft)} is best at ${least[soft]}, ${label(hard)} at ${least[hard]}.`;
+      this.status.textContent = say("At temperature {tau}, {soft} has error {softError} and {hard} {hardError}; the smallest of the five is {bestError} ({best}). {soft} is best at {softTau}, {hard} at {hardTau}.",
+        {tau, soft: label(soft), hard: label(hard), best: label(best), softError: rounded(error(soft)), hardError: rounded(error(hard)),
+          bestError: rounded(error(best)), softTau: least[soft], hardTau: least[hard]});
     }
   }
 

@@ -21,8 +21,10 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from myst_nb.sphinx_ext import NbMetadataCollector
 from sphinx import addnodes
+from words import say
 
 WORDS, LINES, FORMULAS = 200, 20, 6  # of prose, of code and displayed, that one minute reads
+CHARACTERS = 500  # of Japanese
 PDF = "gumbel-softmax-book.pdf"
 
 
@@ -49,7 +51,8 @@ def reading_minutes(doctree) -> int:
         elif isinstance(node, nodes.literal_block):
             lines += sum(bool(line.strip()) for line in node.astext().splitlines())
         elif isinstance(node, nodes.Text):
-            words += len(node.split())
+            text, japanese = re.subn(r"[\u3040-\u30ff\u3400-\u9fff]", " ", node)
+            words += len(text.split()) + japanese * WORDS / CHARACTERS
         else:
             waiting += node.children
     return math.ceil(words / WORDS + lines / LINES + formulas / FORMULAS)
@@ -57,10 +60,10 @@ def reading_minutes(doctree) -> int:
 
 def run_time(seconds: float) -> str:
     """34 seconds, or 3 minutes from 90 seconds on."""
-    n, unit = (
-        (round(seconds / 60), "minute") if seconds >= 90 else (max(1, round(seconds)), "second")
-    )
-    return f"{n} {unit}{'s' if n > 1 else ''}"
+    if seconds >= 90:
+        return say("{n} minutes", n=round(seconds / 60))
+    n = max(1, round(seconds))
+    return say("{n} seconds", n=n) if n > 1 else say("1 second")
 
 
 def show_times(app, doctree):
@@ -69,11 +72,12 @@ def show_times(app, doctree):
     if not page.startswith("notebooks/"):
         return
     n = reading_minutes(doctree)
-    text = f"About {n} minute{'s' if n > 1 else ''} to read"
+    text = say("About {n} minutes to read", n=n) if n > 1 else say("About 1 minute to read")
     ran = (NbMetadataCollector.get_exec_data(app.env, page) or {}).get("runtime")
     if ran is not None:
         device = "GPU" if torch.cuda.is_available() else "CPU"
-        text += f" · {run_time(ran)} to run ({os.environ.get('GSLIB_BUDGET', 'smoke')}, {device})"
+        budget = os.environ.get("GSLIB_BUDGET", "smoke")
+        text += say(" · {time} to run ({where})", time=run_time(ran), where=f"{budget}, {device}")
     title = next(iter(doctree.findall(nodes.title)))
     title.parent.insert(
         title.parent.index(title) + 1, nodes.paragraph("", text, classes=["chapter-time"])
@@ -106,7 +110,9 @@ def note_paper(app, doctree):
                 refwarn=True,
             )
             note = nodes.container(
-                "", nodes.paragraph("", "In the paper: ", link), classes=["margin", "paper-note"]
+                "",
+                nodes.paragraph("", say("In the paper: "), link),
+                classes=["margin", "paper-note"],
             )
             formula.parent.insert(formula.parent.index(formula), note)
 

@@ -64,6 +64,7 @@ def configure(app, config):
         "use_issues_button": True,
         # Else a hidden header has twins of all buttons, and the theme's scripts bind to these.
         "navbar_persistent": [],
+        "article_header_end": ["language-switch.html", "article-header-buttons.html"],
     }
     pages.write()
     links = {"address": f"<{url}>", "issues": f"<{url}/issues>", "edition": citation.in_words()}

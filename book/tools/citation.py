@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from repository import ROOT, address
+from words import say
 
 TITLE = "Gumbel-Softmax, from zero to every number"
 AUTHOR = "The Gumbel-Softmax Book contributors"
@@ -113,7 +114,10 @@ def doi() -> str:
 def in_words() -> str:
     """Edition 0.1.0, 24 November 2026."""
     version, released = edition()
-    return f"Edition {version}, {released.day} {released:%B %Y}"
+    day = {"day": released.day, "month": f"{released:%B}", "n": released.month}
+    return say(
+        "Edition {version}, {day} {month} {year}", version=version, year=released.year, **day
+    )
 
 
 def site(path: str = "", repository: str = "") -> str:

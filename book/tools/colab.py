@@ -1,18 +1,20 @@
 """The chapters as notebooks in plain Markdown, the editions that Colab and GitHub show.
 
-    python book/tools/colab.py           write notebooks/colab/*.ipynb
+    python book/tools/colab.py           write notebooks/colab, and in it those in Japanese
     python book/tools/colab.py --check   change nothing; fail and list the editions to be renewed
 
 Chapters are written in MyST, which only the book can show. An edition says the same in plain
 Markdown: roles are links, numbers and titles; numbers are the book's; solutions are folded;
 captions stand under figures; sentences with glued results are cells that fill them in. There are
-no outputs, for which the chapter would have to be run, and the first lines say so.
+no outputs, for which the chapter would have to be run, and the first lines say so. A chapter with
+a translation has an edition in Japanese as well, in notebooks/colab/ja.
 
 As an extension of Sphinx, this module leads the book's Colab button to the edition.
 """
 
 import ast
 import html
+import importlib
 import json
 import re
 import sys
@@ -28,6 +30,8 @@ from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 from pybtex.backends import markdown
 from pybtex.database import parse_file
+from repository import LANGUAGE
+from words import say
 
 from notebooks import KERNEL, ROOT, address, colab
 
@@ -54,6 +58,7 @@ UNKNOWN = ("front_matter", "amsmath", "substitution", "footnote", "dl_open")  # 
 ROLE = re.compile(r"\{([\w:.+-]+)\}(`+)(.+?)(?<!`)\2(?!`)|(`+)(?!`).+?(?<!`)\4(?!`)", re.S)
 TARGET = re.compile(r"(.*?)\s*<([^<>]+)>")  # of a role that brings its own text: text <target>
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?![a-z])")  # between two sentences
+SENTENCES = {"en": SENTENCE, "ja": re.compile(r"(?<=[。！？])\s*(?=\S)")}
 LIST = re.compile(r"\s*([-+*>|#]|\d+[.)])( |$)")  # what begins no paragraph
 
 
@@ -99,6 +104,9 @@ def directive(token):
         options[option[1]] = option[2]
         lines.pop(0)
     return head[1], head[2], options, "\n".join(lines).strip("\n")
+
+
+NUMBERED = ("Fig.", "Figure", "Equation", "Exercise", *map(str.capitalize, sorted(STATEMENTS)))
 
 
 class Labels:
@@ -154,9 +162,11 @@ class Labels:
 
 
 class Edition:
-    """One chapter in plain Markdown. url: the repository's public address."""
+    """One chapter in plain Markdown. url: the repository's public address. english: for an edition
+    in another language, the titles of the chapters that are in English alone."""
 
-    def __init__(self, chapter, cells, labels, url):
+    def __init__(self, chapter, cells, labels, url, language="en", english=()):
+        self.language, self.english = language, english
         self.chapter, self.chapter_cells, self.labels, self.url = chapter, cells, labels, url
         self.cited, self.section, self.solution, self.said = set(), 0, "", False
         self.at, self.cells = 0, []
@@ -171,7 +181,8 @@ class Edition:
                 for k, (kind, source) in enumerate(self.passages(text_of(cell))):
                     self.add(kind, source, cell["id"] + (f"-{k + 1}" if k else ""), kind == "code")
             else:
-                self.code(cell, "Set-up: run this cell first" if "setup" in tags else self.solution)
+                setup = self.words("Set-up: run this cell first")
+                self.code(cell, setup if "setup" in tags else self.solution)
         listed = [(key, *entry) for key, entry in references().items() if key in self.cited]
         items = "\n".join(f'- <a id="{key}"></a>[{label}] {text}' for key, label, text in listed)
         for cell in self.cells:
@@ -193,8 +204,14 @@ class Edition:
             cell |= {"execution_count": None, "outputs": []}
         self.cells.append(dict(sorted(cell.items())))
 
+    def words(self, text, **values):
+        """The edition's own words, in its language."""
+        return say(text, self.language, **values)
+
     def code(self, cell, title):
         source, (label, caption, alt) = text_of(cell), shown(cell)
+        if self.language != "en" and "setup" in cell["metadata"].get("tags", []):
+            source += f'\nos.environ["GSLIB_LANGUAGE"] = "{self.language}"  # of hints'
         source = f"# @title {title}\n{source}" if title else source
         self.add("code", source, cell["id"], folded=bool(title))
         if label:
@@ -203,22 +220,28 @@ class Edition:
 
     def caption(self, label, caption, alt=""):
         _, _, kind, number, _ = self.find(label)
-        words = f"\n\n{details('The figure in words', alt)}" if alt else ""
-        numbered = f"{kind} {number}".strip()
-        return f'<a id="{label}"></a>**{numbered}.** {caption}{words}'
+        words = f"\n\n{details(self.words('The figure in words'), alt)}" if alt else ""
+        numbered = self.numbered(kind, number)
+        return f'<a id="{label}"></a>**{numbered}{self.words(".")}** {caption}{words}'
+
+    def numbered(self, kind, number):
+        """Exercise 3.1"""
+        return self.words("{kind} {number}", kind=self.words(kind), number=number).strip()
 
     def notice(self):
         links, order = [], self.labels.chapters
         for k, name in enumerate(order):
             number = self.labels.number(name)
             if name == self.chapter:
-                links.append(self.link_to(name, "Open this notebook in Colab"))
-                what = f"chapter {number}" if number else "a page"
-            elif abs(k - order.index(self.chapter)) == 1:
-                links.append((f"Chapter {number}: " if number else "") + self.link_to(name))
-        return NOTICE.format(
+                links.append(self.link_to(name, self.words("Open this notebook in Colab")))
+                what = self.words("chapter {n}", n=number) if number else self.words("a page")
+            elif abs(k - list(order).index(self.chapter)) == 1:
+                before = self.words("Chapter {n}: ", n=number) if number else ""
+                links.append(before + self.link_to(name))
+        return self.words(
+            NOTICE,
             what=what,
-            book=citation.TITLE,
+            book=self.words(citation.TITLE),
             site=self.page(""),
             page=self.page(f"notebooks/{self.chapter}"),
             links=" · ".join(links),
@@ -228,10 +251,12 @@ class Edition:
 
     def page(self, name, anchor=""):
         """The public address of a page of the book."""
-        return citation.site(f"{name}.html{anchor}" if name else "", self.url)
+        folder = "" if self.language == "en" else f"{self.language}/"
+        return citation.site(folder + (f"{name}.html{anchor}" if name else ""), self.url)
 
     def link_to(self, chapter, title="", anchor=""):
-        address = colab(self.url, f"{chapter}.ipynb")
+        folder = "" if self.language == "en" or chapter in self.english else f"{self.language}/"
+        address = colab(self.url, f"{folder}{chapter}.ipynb")
         return f"[{title or self.labels.titles[chapter]}]({address}{anchor})"
 
     def fail(self, what):
@@ -249,7 +274,8 @@ class Edition:
     def label(self, target, text):
         """A link to a label; ``text`` takes its kind, number and title."""
         chapter, cell, kind, number, title = self.find(target)
-        text = text.format(kind=kind, number=number, title=title).strip()
+        text = text.replace("{kind} {number}", self.numbered(kind, number))
+        text = text.format(number=number, title=title).strip()
         if chapter == self.chapter:
             return f"[{text}](#{target})"
         return self.link_to(chapter, text, f"#scrollTo={cell}")
@@ -285,15 +311,23 @@ class Edition:
             name = target.strip("/")
             if (chapter := name.removeprefix("notebooks/")) in self.labels.titles:
                 return self.link_to(chapter, title)
-            text = (ROOT / f"{name}.md").read_text(encoding="utf-8")
-            heading = re.search(r"^# (.+)", text, re.M)[1]
-            return f"[{title or heading}]({self.page(name)})"
+            return f"[{title or self.heading(name)}]({self.page(name)})"
         if name == "term":
             anchor = re.sub(r"[^\w]+", "-", target)
+            if not title and self.language != "en":
+                title = importlib.import_module("terms").japanese(target)
             return f"[{title or target}]({self.page('book/glossary', f'#term-{anchor}')})"
         if name == "glue:text":
             return f"\0{content}\0"
         return self.fail(f"role {{{name}}}`{content}`")
+
+    def heading(self, page):
+        """The title of a page that is no notebook."""
+        if self.language == "en":
+            text = (ROOT / f"{page}.md").read_text(encoding="utf-8")
+        else:
+            text = importlib.import_module("translation").markdown(page)
+        return re.search(r"^# (.+)", text, re.M)[1]
 
     # --- blocks
 
@@ -327,7 +361,8 @@ class Edition:
         if token.type in ("math_block", "math_block_label"):
             return self.formula(token.content, token.info, inside)
         if found := re.fullmatch(r'<div class="gs-[\w-]+">(.+)</div>\s*', token.content, re.S):
-            return f"> {found[1]} [Open it there.]({self.page(f'notebooks/{self.chapter}')})\n"
+            there = self.page(f"notebooks/{self.chapter}")
+            return f"> {found[1]} [{self.words('Open it there.')}]({there})\n"
         if block := directive(token):
             return self.directive(*block)
         return "\n".join(raw) if token.type in ("fence", "code_block", "html_block") else None
@@ -347,15 +382,18 @@ class Edition:
             head = f'<a id="{label}"></a>\n\n### {self.titled(label)}'
             return f"{head}\n\n{self.convert(body, 'block')}"
         if kind in STATEMENTS:
-            head = f'<a id="{label}"></a>**{self.titled(label)}.**'
+            head = f'<a id="{label}"></a>**{self.titled(label)}{self.words(".")}**'
             return quote(f"{head}\n\n{self.convert(body, 'quote')}")
         if kind == "proof":
             text = self.convert(body, "block")
-            return f"*Proof.* {text}" + ("\n\n∎" if text.endswith(("$$", "```")) else " ∎")
+            return f"{self.words('*Proof.*')} {text}" + (
+                "\n\n∎" if text.endswith(("$$", "```")) else " ∎"
+            )
         if name in ADMONITIONS:
             if name not in ("admonition", "dropdown"):  # these have a title of their own
                 body = "\n".join(filter(None, [title, body]))
-                title = {"seealso": "See also", "margin": "Aside"}.get(name, name.capitalize())
+                titles = {"seealso": "See also", "margin": "Aside"}
+                title = self.words(titles.get(name, name.capitalize()))
             if "dropdown" in f"{name} {options.get('class')}":
                 return details(title, self.convert(body, "block"))
             return quote(f"**{title}**\n\n{self.convert(body, 'quote')}")
@@ -368,7 +406,7 @@ class Edition:
     def titled(self, label):
         """Exercise 3.1 (A race of clocks)"""
         _, _, kind, number, title = self.find(label)
-        return f"{kind} {number}" + (f" ({self.inline(title)})" if title else "")
+        return self.numbered(kind, number) + (f" ({self.inline(title)})" if title else "")
 
     def picture(self, path, options, body):
         label, alt = options.get("name"), html.escape(options.get("alt", ""))
@@ -376,7 +414,9 @@ class Edition:
         caption = self.convert(body, "block")
         if "gs-" in options.get("figclass", ""):
             there = self.page(f"notebooks/{self.chapter}", f"#{label}")
-            caption += f" [On the page of the book]({there}) it is interactive."
+            caption += self.words(
+                " [On the page of the book]({there}) it is interactive.", there=there
+            )
         image = f'<img src="{image}" alt="{alt}" style="background: white">'
         return f"{image}\n\n{self.caption(label, caption)}"
 
@@ -396,7 +436,10 @@ class Edition:
                 if token is None:  # a solution goes on in the next cells
                     return
                 begins = block[0] == "solution-start"
-                self.solution = f"Solution to {self.titled(block[1])}" if begins else ""
+                titled = self.titled(block[1]) if begins else ""
+                self.solution = (
+                    self.words("Solution to {exercise}", exercise=titled) if begins else ""
+                )
                 at = token.map[1]
 
     def spoken(self, text):
@@ -406,13 +449,14 @@ class Edition:
             if "\0" not in paragraph:
                 kept.append(paragraph)
                 continue
-            pieces = [paragraph] if LIST.match(paragraph) else SENTENCE.split(paragraph)
+            sentences, space = SENTENCES[self.language], " " if self.language == "en" else ""
+            pieces = [paragraph] if LIST.match(paragraph) else sentences.split(paragraph)
             tell = [i for i, piece in enumerate(pieces) if "\0" in piece]
             first, last = tell[0], tell[-1] + 1
-            if kept := [*kept, *filter(None, [" ".join(pieces[:first])])]:
+            if kept := [*kept, *filter(None, [space.join(pieces[:first])])]:
                 yield "markdown", "\n\n".join(kept)
-            yield "code", self.say(" ".join(pieces[first:last]))
-            kept = list(filter(None, [" ".join(pieces[last:])]))
+            yield "code", self.say(space.join(pieces[first:last]))
+            kept = list(filter(None, [space.join(pieces[last:])]))
         if kept:
             yield "markdown", "\n\n".join(kept)
 
@@ -422,7 +466,7 @@ class Edition:
         module = re.search(r"^from ([\w.]*glue) import glue$", "\n".join(code), re.M)
         if not module or '"""' in text:
             self.fail("{glue:text} needs a line 'from … import glue' and no triple quotes")
-        start = ["# @title Results, in words"]
+        start = [f"# @title {self.words('Results, in words')}"]
         if not self.said:
             start.append(f"from {module[1]} import say")
             self.said = True
@@ -477,19 +521,38 @@ def editions(url, texts=None):
         texts = {name: (ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8") for name in names}
     chapters = {name: json.loads(texts[name])["cells"] for name in names}
     labels = Labels(chapters, numbered)
-    return {f"{name}.ipynb": Edition(name, chapters[name], labels, url).text() for name in chapters}
+    found = {
+        f"{name}.ipynb": Edition(name, chapters[name], labels, url).text() for name in chapters
+    }
+    return found
+
+
+def in_japanese(names, numbered, url):
+    """ja/NAME.ipynb -> its text, for the chapters that ja/ has."""
+    translation = importlib.import_module("translation")  # it imports this module
+    chapters = {name: translation.notebook(f"notebooks/{name}", url=url)["cells"] for name in names}
+    labels = Labels(chapters, numbered)
+    begun = [name for name in names if translation.file_of(f"notebooks/{name}").exists()]
+    english = set(names) - set(begun)
+    return {
+        f"ja/{name}.ipynb": Edition(name, chapters[name], labels, url, "ja", english).text()
+        for name in begun
+    }
 
 
 def main(arguments):
     check = "--check" in arguments
-    wanted = editions(address())
-    stored = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.ipynb")}
+    wanted = editions(address()) | in_japanese(*contents(), address())
+    stored = {
+        path.relative_to(FOLDER).as_posix(): path.read_text(encoding="utf-8")
+        for path in FOLDER.rglob("*.ipynb")
+    }
     changed = [n for n in sorted(wanted.keys() | stored) if wanted.get(n) != stored.get(n)]
     for name in changed:
         verdict = "out of date: run python book/tools/colab.py" if check else "written"
         print(f"notebooks/colab/{name}: {verdict if name in wanted or check else 'removed'}")
         if not check and name in wanted:
-            FOLDER.mkdir(exist_ok=True)
+            (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
             (FOLDER / name).write_text(wanted[name], encoding="utf-8")
         elif not check:
             (FOLDER / name).unlink()
@@ -504,7 +567,10 @@ def launch(app, page, template, context, doctree):
     for group in context.get("header_buttons", ()):
         for button in group.get("buttons", ()) if isinstance(group, dict) else ():
             if button.get("text") == "Colab":
-                button["url"] = colab(address(), f"{page.rsplit('/', 1)[-1]}.ipynb")
+                name = f"{page.rsplit('/', 1)[-1]}.ipynb"
+                if LANGUAGE != "en" and (ROOT / LANGUAGE / f"{page}.md").exists():
+                    name = f"{LANGUAGE}/{name}"
+                button["url"] = colab(address(), name)
 
 
 def setup(app):

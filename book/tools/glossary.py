@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 import re
 
+import terms
 from docutils import nodes
-from repository import ROOT
+from repository import LANGUAGE, ROOT, SOURCE
 from sphinx import addnodes
+from words import say
 
 FILE = ROOT / "book" / "glossary.md"
 PAGE = "book/glossary"
@@ -41,6 +43,8 @@ SPELLINGS = {  # bold phrase of a chapter, in lower case and singular -> entry
     "training": "training split",
     "validation": "validation split",
 }
+# Stars that open and close; Japanese has no space before them.
+BOLD = (r"(?<![\w)*])" if LANGUAGE == "en" else r"(?<!\*)") + r"\*\*(?=\S)([^*]+?)(?<=\S)\*\*"
 NO_TERMS = {"idea", "formula", "properties"}
 # Entries that are not printed in bold where they are explained.
 EXPLAINED = {"Kullback-Leibler divergence": "notebooks/07_discrete_vae"}
@@ -79,6 +83,8 @@ EVERYDAY = {
     "uniform",
     "weight",
 }
+# Short for the splits where a chapter defines these; 訓練する is any training, and no link.
+SHORT = {"訓練", "検証", "テスト"}
 
 
 def entries() -> list[list[str]]:
@@ -98,19 +104,18 @@ def key(phrase: str) -> str:
 
 def entry_of(phrase: str) -> str | None:
     """The main term of the entry that a bold phrase belongs to."""
+    phrase = (LANGUAGE != "en" and terms.english(phrase)) or phrase
     wanted = key(SPELLINGS.get(key(phrase), phrase))
-    return next((terms[0] for terms in entries() if wanted in map(key, terms)), None)
+    return next((group[0] for group in entries() if wanted in map(key, group)), None)
 
 
 def in_bold() -> list[tuple[str, str]]:
     """(page, phrase) of all that the chapters print in bold, in their order."""
     found = []
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for path in sorted((SOURCE / "notebooks").glob("*.ipynb")):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             if cell["cell_type"] == "markdown":
-                bold = re.findall(
-                    r"(?<![\w)*])\*\*(?=\S)([^*]+?)(?<=\S)\*\*", "".join(cell["source"])
-                )
+                bold = re.findall(BOLD, "".join(cell["source"]))
                 found += [(f"notebooks/{path.stem}", phrase) for phrase in bold]
     return found
 
@@ -120,11 +125,12 @@ def homes() -> dict[str, str]:
     another of its terms."""
     first: dict[str, str] = {}
     for page, phrase in in_bold():
+        phrase = (LANGUAGE != "en" and terms.english(phrase)) or phrase
         first.setdefault(key(SPELLINGS.get(key(phrase), phrase)), page)
     found = {}
-    for terms in entries():
-        pages = [first.get(key(term)) for term in terms]
-        found[terms[0]] = EXPLAINED.get(terms[0]) or next(filter(None, pages), None)
+    for group in entries():
+        pages = [first.get(key(term)) for term in group]
+        found[group[0]] = EXPLAINED.get(group[0]) or next(filter(None, pages), None)
     return found
 
 
@@ -169,14 +175,15 @@ def mark_definitions(app, doctree, page) -> set[str]:
 def name_of(page: str) -> str:
     """Chapter 7, or the title of a notebook before the first chapter."""
     if number := int(re.search(r"/(\d+)_", page)[1]):
-        return f"Chapter\u00a0{number}"
-    cells = json.loads((ROOT / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
+        return say("Chapter\u00a0{n}", n=number)
+    cells = json.loads((SOURCE / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
     return "".join(cells[0]["source"]).removeprefix("# ").strip()
 
 
 def lead_back(doctree) -> None:
     """After each entry the chapter that explains it, as a link to the very place."""
     home, marked = homes(), {entry_of(phrase) for _, phrase in in_bold()}
+    before, after = (" ", ".") if LANGUAGE == "en" else ("（", "）")
     for item in doctree.findall(nodes.definition_list_item):
         term = entry_of(item[0].astext())
         if page := home.get(term):
@@ -191,7 +198,9 @@ def lead_back(doctree) -> None:
                 refdoc=PAGE,
                 refwarn=True,
             )
-            list(item.findall(nodes.paragraph))[-1].extend([nodes.Text(" "), link, nodes.Text(".")])
+            list(item.findall(nodes.paragraph))[-1].extend(
+                [nodes.Text(before), link, nodes.Text(after)]
+            )
 
 
 NOT_TEXT = (
@@ -226,26 +235,45 @@ def running(text) -> bool:
     return True
 
 
+def used() -> dict[str, tuple[str, str]]:
+    """What a text may say, in small letters -> the main term of its entry, and the term to link
+    where that is another. In Japanese, where words have no ends, none of a single letter."""
+    found = {
+        term.lower(): (group[0], "")
+        for group in entries()
+        for term in group
+        if term not in EVERYDAY
+    }
+    if LANGUAGE != "en":
+        for form, term in terms.forms().items():
+            if term.lower() in found and len(form) > 1 and form not in SHORT:
+                found[form] = (found[term.lower()][0], term)
+    return found
+
+
 def link_first_uses(doctree, page, defined) -> None:
     """The first use of a term that another chapter defines becomes a link."""
-    terms = {
-        term.lower(): group[0] for group in entries() for term in group if term not in EVERYDAY
-    }
-    longest_first = "|".join(map(re.escape, sorted(terms, key=len, reverse=True)))
-    pattern = re.compile(rf"(?<![\w-])({longest_first})s?(?![\w-])", re.IGNORECASE)
+    known = used()
+    longest_first = sorted(known, key=len, reverse=True)
+    if LANGUAGE == "en":
+        words = rf"(?<![\w-])({'|'.join(map(re.escape, longest_first))})s?(?![\w-])"
+    else:
+        words = f"({'|'.join(map(terms.as_word, longest_first))})"
+    pattern = re.compile(words, re.IGNORECASE)
     done = set(defined)
     for text in filter(running, list(doctree.findall(nodes.Text))):
         pieces, at = [], 0
         for match in pattern.finditer(text):
-            if terms[match[1].lower()] not in done:
-                done.add(terms[match[1].lower()])
+            entry, target = known[match[1].lower()]
+            if entry not in done:
+                done.add(entry)
                 words = nodes.inline("", match[0], classes=["term-use"])
                 link = addnodes.pending_xref(
                     "",
                     words,
                     refdomain="std",
                     reftype="term",
-                    reftarget=match[1],
+                    reftarget=target or match[1],
                     refexplicit=True,
                     refdoc=page,
                     refwarn=True,

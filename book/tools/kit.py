@@ -24,6 +24,7 @@ from docutils import nodes
 from repository import BRANCH, address
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from words import say
 
 from gsbook import ledger
 from gsbook.places import command
@@ -34,7 +35,7 @@ NAMES = {
     "application/pdf": "pdf",
     "text/plain": "csv",
 }  # of an output -> of a file
-FILES = {"svg": "SVG", "pdf": "PDF", "csv": "data (CSV)", "bib": "BibTeX"}
+FILES = {"svg": "SVG", "pdf": "PDF", "csv": say("data (CSV)"), "bib": "BibTeX"}
 STUB = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -73,7 +74,8 @@ def own(figure: nodes.figure, page: str) -> str | None:
 def title(names) -> str:
     """Figure 4a; Figures 1a and 1b."""
     numbers = [name.removeprefix("figure-") for name in names]
-    return ("Figure " if len(numbers) == 1 else "Figures ") + " and ".join(numbers)
+    plural = say("Figures {a} and {b}", a=numbers[0], b=numbers[-1])
+    return say("Figure {n}", n=numbers[0]) if len(numbers) == 1 else plural
 
 
 def bibtex(name: str, claim: ledger.Figure) -> str:
@@ -149,9 +151,13 @@ def block(drawn: dict[str, ledger.Figure], files: dict[str, bytes], top: str) ->
     lasting = " ".join(f'<a href="{top}{name}.html">{name}.html</a>' for name in drawn)
     parts = [f"{title([name])}: {links(name, files, top)}" for name in drawn]
     start = [
-        f'<details class="figure-kit"><summary>Figure kit: {title(drawn)}</summary>',
+        f'<details class="figure-kit"><summary>{say("Figure kit")}: {title(drawn)}</summary>',
         *([links(name, files, top)] if len(drawn) == 1 else parts),
-        f"<p>Address to cite, which stays when chapters move: {lasting}. {_data(claim, files)}</p>",
+        say(
+            "<p>Address to cite, which stays when chapters move: {address}. {data}</p>",
+            address=lasting,
+            data=_data(claim, files),
+        ),
     ]
     entry = nodes.literal_block(
         text := "\n".join(bibtex(*one) for one in drawn.items()), text, language="bibtex"
@@ -161,13 +167,13 @@ def block(drawn: dict[str, ledger.Figure], files: dict[str, bytes], top: str) ->
 
 def own_block(name: str, files: dict[str, bytes], top: str) -> list[nodes.Node]:
     """The kit below a figure of the book's own."""
-    start = '<details class="figure-kit"><summary>Figure kit</summary>'
+    start = f'<details class="figure-kit"><summary>{say("Figure kit")}</summary>'
     return [raw(start, links(name, files, top)), *_drawing(name), raw("</details>")]
 
 
 def _drawing(name: str) -> list[nodes.Node]:
     lines = nodes.literal_block(text := again(name), text, language="bash")
-    return [raw("<p>To draw it again:</p>"), lines]
+    return [raw(say("<p>To draw it again:</p>")), lines]
 
 
 def raw(*lines: str) -> nodes.raw:
@@ -176,23 +182,19 @@ def raw(*lines: str) -> nodes.raw:
 
 def _data(claim: ledger.Figure, files: dict) -> str:
     if "csv" in files:
-        return "The data are the lines, dots, bars and bands as drawn."
-    return (
-        "Its runs are still to come, so there are no data."
-        if claim.rows
-        else "It is a drawing and has no data."
-    )
+        return say("The data are the lines, dots, bars and bands as drawn.")
+    if claim.rows:
+        return say("Its runs are still to come, so there are no data.")
+    return say("It is a drawing and has no data.")
 
 
 def _records(claim: ledger.Figure) -> str:
     found = claim.runs(scoreboard.evidence())
     train = "".join(f" <code>{escape(command(row))}</code>" for row in claim.rows)
     if not found:
-        return (
-            f"<p>No run is recorded yet; to run:{train}</p>"
-            if train
-            else ("<p>No recorded run is behind it: the chapter computes all that it shows.</p>")
-        )
+        if train:
+            return say("<p>No run is recorded yet; to run:{train}</p>", train=train)
+        return say("<p>No recorded run is behind it: the chapter computes all that it shows.</p>")
     lines = [
         f'<li><a href="{address()}/blob/{BRANCH}/{path}">{Path(path).name}</a>: '
         + ", ".join(
@@ -201,12 +203,11 @@ def _records(claim: ledger.Figure) -> str:
         + "</li>"
         for path, keys in found.items()
     ]
-    start = (
+    start = say(
         "<p>Run records behind it, by their keys, which begin with the name of the file:</p><ul>"
     )
-    return "\n".join(
-        [start, *lines, "</ul>", f"<p>To train them again:{train}</p>" if train else ""]
-    )
+    end = say("<p>To train them again:{train}</p>", train=train) if train else ""
+    return "\n".join([start, *lines, "</ul>", end])
 
 
 class Anchors(SphinxTransform):
@@ -269,13 +270,16 @@ def table_block(name: str) -> str:
     """The kit of a table, in HTML, for the page of the scoreboard."""
     up = f"../{FOLDER}/{name}"
     return (
-        f'<details class="figure-kit"><summary>Table kit: {name.replace("-", " ").title()}'
-        "</summary>\n"
-        f'<p class="figure-kit-files"><a href="{up}.csv" download>numbers (CSV)</a> '
-        f'<a href="{up}-seeds.csv" download>one row per seed (CSV)</a> '
-        f'<a href="{up}.bib" download>BibTeX</a></p>\n<p>{escape(tables.TITLES[name])}. A number '
-        "has its seeds (n), mean, 95 % interval, training steps, learning rate and verdict.</p>"
-        "</details>\n"
+        f'<details class="figure-kit"><summary>{say("Table kit")}: '
+        f"{say(name.replace('-', ' ').title())}</summary>\n"
+        f'<p class="figure-kit-files"><a href="{up}.csv" download>{say("numbers (CSV)")}</a> '
+        f'<a href="{up}-seeds.csv" download>{say("one row per seed (CSV)")}</a> '
+        f'<a href="{up}.bib" download>BibTeX</a></p>\n<p>{escape(say(tables.TITLES[name]))}. '
+        + say(
+            "A number has its seeds (n), mean, 95 % interval, training steps, learning rate and "
+            "verdict."
+        )
+        + "</p></details>\n"
     )
 
 
@@ -298,9 +302,14 @@ def listing() -> str:
         for name, claim in drawn.items():
             there = [markup.label_link(label), f'<a href="../{name}.html">{name}.html</a>']
             rows.append(
-                [claim.location, claim.claim, *(there if label in have else ["not drawn yet", "–"])]
+                [
+                    say(claim.location),
+                    say(claim.claim),
+                    *(there if label in have else [say("not drawn yet"), "–"]),
+                ]
             )
-    return markup.table(["Figure", "What it shows", "Ours", "Address"], rows)
+    head = [say("Figure"), say("What it shows"), say("Ours"), say("Address")]
+    return markup.table(head, rows)
 
 
 def footer(app, page, template, context, doctree):
@@ -308,7 +317,8 @@ def footer(app, page, template, context, doctree):
     if {"book/errata", "book/cite"} <= app.env.found_docs:
         edition, cite = (context["pathto"](f"book/{name}") for name in ("errata", "cite"))
         context["theme_extra_footer"] = (context.get("theme_extra_footer") or "") + (
-            f' <a href="{edition}">{citation.in_words()}</a>. <a href="{cite}">How to cite</a>.'
+            f' <a href="{edition}">{citation.in_words()}</a>. '
+            f'<a href="{cite}">{say("How to cite")}</a>.'
         )
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import concordance
 import yaml
-from repository import ROOT
+from repository import ROOT, SOURCE
 
 from gsbook import claims
 
-GENERATED = ROOT / "_build" / "generated"
+GENERATED = SOURCE / "_build" / "generated"
 
 
 @cache

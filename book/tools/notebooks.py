@@ -137,7 +137,8 @@ def moved(new):
         for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
     }
     named = {path.stem: text for path, text in chapters.items()}
-    editions = {edition.FOLDER / name: text for name, text in edition.editions(new, named).items()}
+    made = edition.editions(new, named) | edition.in_japanese(*edition.contents(), new)
+    editions = {edition.FOLDER / name: text for name, text in made.items()}
     return {**chapters, **editions, **citation.files(new), **texts}
 
 

@@ -1,11 +1,12 @@
 """Print the built book as one PDF: all pages in order, with bookmarks, page numbers and links that
 work inside it.
 
-    python book/tools/pdf.py     (make pdf)
+    python book/tools/pdf.py     (make pdf; of the Japanese edition with GSLIB_LANGUAGE=ja)
 
-The articles of _build/html become one page, _build/pdf/book.html: solutions are open, the set-up
-cells, folded code and what only works on a screen are left out, the theme is the light one.
-Chromium prints it to _build/html/gumbel-softmax-book.pdf, and the book then links to that.
+The articles of _build/html become one page in _build/pdf: solutions are open, the set-up cells,
+folded code and what only works on a screen are left out, the theme is the light one. Chromium
+prints it to _build/html/gumbel-softmax-book.pdf, and the book then links to that. Japanese needs a
+font that has its letters, such as the Debian package fonts-noto-cjk.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from urllib.parse import unquote, urldefrag
 import yaml
 from aids import PDF, note_pdf
 from bs4 import BeautifulSoup
-from repository import ROOT, address
+from repository import LANGUAGE, ROOT, SOURCE, address
+from words import say
 
-HTML = ROOT / "_build" / "html"
+HTML = ROOT / "_build" / "html" / ("" if LANGUAGE == "en" else LANGUAGE)
+PAGE = ROOT / "_build" / "pdf" / f"book-{LANGUAGE}.html"
 STYLE = Path(__file__).with_suffix(".css")
 SCREEN_ONLY = (
     ".headerlink, .tag_hide-input > details.hide, .copybtn, script, .tag_setup, .figure-kit, "
@@ -51,7 +54,7 @@ def chromium() -> str | None:
 
 def order() -> list[tuple[str, str]]:
     """(part, page) of all pages, as the table of contents has them."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    toc = yaml.safe_load((SOURCE / "_toc.yml").read_text(encoding="utf-8"))
     rest = [
         (part["caption"], chapter["file"]) for part in toc["parts"] for chapter in part["chapters"]
     ]
@@ -78,7 +81,7 @@ def article(page: str, pages: set[str]) -> BeautifulSoup:
     for element in body.find_all(id=True):
         element["id"] = name_of(page, element["id"])
     for image in body.find_all(src=True):
-        image["src"] = os.path.relpath(path.parent / image["src"], HTML.parent / "pdf")
+        image["src"] = os.path.relpath(path.parent / image["src"], PAGE.parent)
         image.attrs.pop("loading", None)
     for link in body.find_all("a", href=True):
         if re.match(r"[a-z]+:", link["href"]):
@@ -104,7 +107,7 @@ def whole() -> str:
         link["href"].split("?")[0].removeprefix("../")
         for link in index.select("head link[rel=stylesheet]")
     ]
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((SOURCE / "_config.yml").read_text(encoding="utf-8"))
     mathjax = next(
         s.string for s in index.select("head script") if s.string and "window.MathJax" in s.string
     )
@@ -119,25 +122,29 @@ def whole() -> str:
             last = part
         contents.append(f"<li><a href='#{name_of(page)}'>{title.decode_contents()}</a></li>")
         articles.append(str(body))
+    there, day = os.path.relpath(HTML, PAGE.parent), datetime.date.today()
+    today = say("{day} {month} {year}", day=day.day, month=f"{day:%B}", year=day.year, n=day.month)
     return f"""<!DOCTYPE html>
-<html lang="en" data-theme="light" data-mode="light" class="whole-book"><head><meta charset="utf-8">
+<html lang="{LANGUAGE}" data-theme="light" data-mode="light" class="whole-book"><head>
+<meta charset="utf-8">
 <title>{escape(config["title"])}</title>
-{"".join(f'<link rel="stylesheet" href="../html/{style}">' for style in styles)}
+{"".join(f'<link rel="stylesheet" href="{there}/{style}">' for style in styles)}
 <style>{STYLE.read_text(encoding="utf-8")}</style>
-<script>{mathjax}</script><script defer src="../html/_static/mathjax/startup.js"></script>
+<script>{mathjax}</script><script defer src="{there}/_static/mathjax/startup.js"></script>
 </head><body><main class="bd-content">
-<section class="title-page"><img src="../html/_static/logo.svg" alt="">
+<section class="title-page"><img src="{there}/_static/logo.svg" alt="">
 <p class="book-title">{escape(config["title"])}</p>
-<p>{escape(config["author"])}</p><p>{datetime.date.today():%-d %B %Y}</p><p>{escape(address())}</p>
+<p>{escape(config["author"])}</p><p>{today}</p><p>{escape(address())}</p>
 <p>{escape(config["html"]["extra_footer"].strip())}</p></section>
-<nav class="book-contents"><p class="book-title">Contents</p><ul>{"".join(contents)}</ul></nav>
+<nav class="book-contents"><p class="book-title">{say("Table of contents")}</p>
+<ul>{"".join(contents)}</ul></nav>
 {"".join(articles)}
 </main></body></html>
 """
 
 
 def main() -> int:
-    if not (HTML / "index.html").exists():
+    if not (SOURCE / "_toc.yml").exists() or not (HTML / "index.html").exists():
         raise SystemExit("There is no built book to print: run `make book` first.")
     program = chromium()
     if not program:
@@ -148,14 +155,13 @@ def main() -> int:
         )
     from playwright.sync_api import sync_playwright
 
-    source = HTML.parent / "pdf" / "book.html"
-    source.parent.mkdir(exist_ok=True)
-    source.write_text(whole(), encoding="utf-8")
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(whole(), encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         tab = browser.new_page()
         tab.set_default_timeout(600_000)
-        tab.goto(source.as_uri(), wait_until="load")
+        tab.goto(PAGE.as_uri(), wait_until="load")
         tab.evaluate("MathJax.startup.promise.then(() => document.fonts.ready).then(() => true)")
         tab.pdf(
             path=HTML / PDF,

@@ -1,10 +1,16 @@
-"""The repository: where it is, and its public address, which pyproject.toml has."""
+"""The repository: where it is, its public address, which pyproject.toml has, and which edition of
+the book is built."""
 
+import os
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BRANCH = "main"
+
+# The edition that is built. japanese.py joins the Japanese one in a folder of its own.
+LANGUAGE = os.environ.get("GSLIB_LANGUAGE", "en")
+SOURCE = ROOT if LANGUAGE == "en" else ROOT / "_build" / LANGUAGE  # of its pages
 
 # https://host/owner/repository. What else an address may hold, such as a query, a fragment, a quote
 # or a name and a password, would break the links, commands and files that are made from it.

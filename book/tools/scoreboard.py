@@ -9,6 +9,7 @@ from math import isnan
 
 from markup import chapter_link, chapters, label_link, table
 from repository import BRANCH, address
+from words import say
 
 from gsbook import claims, ledger
 from gsbook.experiments.table1.results import scale_of
@@ -20,31 +21,38 @@ STALE = "†"  # beside a number whose runs are of other code
 
 def page() -> str:
     """Markdown."""
-    parts = ["## Table 1, cell by cell\n", f"Numbers are in {claims.stated()['table1']['unit']}.\n"]
+    unit = say("Numbers are in {unit}.", unit=say(claims.stated()["table1"]["unit"]))
+    parts = [f"## {say('Table 1, cell by cell')}\n", f"{unit}\n"]
     for row, about in claims.stated()["table1"]["rows"].items():
         cells = [j for j in judged(ledger.Cell) if j.claim.row == row]
         parts += [
             f"(scoreboard-{row})=",
-            f"### {about['title']}\n",
+            f"### {say(about['title'])}\n",
             _scale(row, cells),
             _row(row, cells),
         ]
     about = ledger.Order, ledger.Speed, ledger.Growth, ledger.Closeness
-    parts += ["## What the text claims\n", _claims(judged(*about))]
+    parts += [f"## {say('What the text claims')}\n", _claims(judged(*about))]
     units = "; ".join(
-        f"{how['title']} in {how['unit']}" for how in claims.stated()["table2"]["figures"].values()
+        say("{what} in {unit}", what=say(how["title"]), unit=say(how["unit"]))
+        for how in claims.stated()["table2"]["figures"].values()
     )
-    parts += ["## Table 2\n", f"{units}.\n", _numbers(judged(ledger.Bound, ledger.Accuracy))]
-    parts += ["## Figures\n", _figures(judged(ledger.Figure))]
+    parts += [
+        f"## {say('Table 2')}\n",
+        f"{units}.\n",
+        _numbers(judged(ledger.Bound, ledger.Accuracy)),
+    ]
+    parts += [f"## {say('Figures')}\n", _figures(judged(ledger.Figure))]
     if any(j.stale for j in judge_all()):
-        parts += [f"{STALE} Runs of code that has changed since in what decides their numbers.\n"]
-    parts += ["## The rules, as the code states them\n", _rules(judge_all())]
+        since = say("Runs of code that has changed since in what decides their numbers.")
+        parts += [f"{STALE} {since}\n"]
+    parts += [f"## {say('The rules, as the code states them')}\n", _rules(judge_all())]
     return "\n".join(parts)
 
 
 def said(j: ledger.Judged) -> str:
     """The verdict with its sign, on one line."""
-    return f"{j.sign} {j.verdict}".replace(" ", "\u00a0")
+    return f"{j.sign} {say(j.verdict)}".replace(" ", "\u00a0")
 
 
 @cache
@@ -65,25 +73,31 @@ def judged(*kinds: type[ledger.Claim]) -> list[ledger.Judged]:
 
 def _scale(row: str, cells: list[ledger.Judged]) -> str:
     about = claims.stated()["table1"]
-    where = f"Chapter: {chapter_link(about['rows'][row]['chapter'])}."
+    where = say("Chapter: {link}.", link=chapter_link(about["rows"][row]["chapter"]))
     ran = [j for j in cells if j.ours]
     if not ran:
-        return f"No run of this row is finished yet. {where}\n"
+        return f"{say('No run of this row is finished yet.')} {where}\n"
     steps = ran[0].steps
-    parts = [f"Scale of the verdicts: {steps:,} training steps", f"{_seeds(ran)} per cell"]
+    parts = [
+        say("Scale of the verdicts: {steps} training steps", steps=f"{steps:,}"),
+        say("{seeds} per cell", seeds=seeds_of(ran)),
+    ]
     if missing := sum(j.verdict == NOT_RUN for j in cells):
-        parts.append(f"{missing} of {len(cells)} cells not run yet at this scale")
+        parts.append(say("{n} of {all} cells not run yet at this scale", n=missing, all=len(cells)))
     shared = seed_correlation(cell.values for cell in evidence().row(row, steps).values())
     if not isnan(shared):
-        parts.append(f"correlation of the seeds between estimators {shared:+.2f}")
+        parts.append(say("correlation of the seeds between estimators {r}", r=f"{shared:+.2f}"))
     return f"{'; '.join(parts)}. {where}\n"
 
 
-def _seeds(ran: list[ledger.Judged]) -> str:
+def seeds_of(ran: list[ledger.Judged]) -> str:
+    """One seed, 3 seeds, 3 to 5 seeds."""
     seeds = sorted({j.ours.n for j in ran})
     if seeds == [1]:
-        return "one seed"
-    return f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+        return say("one seed")
+    if len(seeds) == 1:
+        return say("{n} seeds", n=seeds[0])
+    return say("{a} to {b} seeds", a=seeds[0], b=seeds[-1])
 
 
 def _row(row: str, cells: list[ledger.Judged]) -> str:
@@ -97,46 +111,50 @@ def _row(row: str, cells: list[ledger.Judged]) -> str:
         shown = [_ours(k) + (f" {k.sign}" if k is not j and k.ours else "") for k in beside]
         name = j.claim.claim.split(", ")[-1]
         rows.append([name, j.claim.value, *shown, *_outcome(j)])
-    columns = [f"Ours, {steps:,} steps" if steps else "Ours" for steps in scales]
-    return table(["Estimator", "Paper", *columns, "Difference", "Verdict", "By interval"], rows)
+    columns = [
+        say("Ours, {steps} steps", steps=f"{steps:,}") if steps else say("Ours") for steps in scales
+    ]
+    outcome = [say("Difference"), say("Verdict"), say("By interval")]
+    return table([say("Estimator"), say("Paper"), *columns, *outcome], rows)
 
 
 def _numbers(found: list[ledger.Judged]) -> str:
-    rows = [[j.claim.claim, j.claim.value, _ours(j), *_outcome(j)] for j in found]
-    head = ["Method and figure", "Paper", "Ours, 95 % interval", "Difference"]
-    return table([*head, "Verdict", "By interval"], rows)
+    rows = [[say(j.claim.claim), j.claim.value, _ours(j), *_outcome(j)] for j in found]
+    head = [say("Method and figure"), say("Paper"), say("Ours, 95 % interval"), say("Difference")]
+    return table([*head, say("Verdict"), say("By interval")], rows)
 
 
 def _ours(j: ledger.Judged) -> str:
     """Our number with its interval, linked to the records of its runs."""
     text = "–"
     if j.ours:
-        spread = f"± {j.ours.half_width:.1f}" if j.ours.n > 1 else "(one seed)"
+        spread = f"± {j.ours.half_width:.1f}" if j.ours.n > 1 else f"({say('one seed')})"
         records = f"{j.claim.records}/{j.claim.cell}.jsonl"
         text = f"[{j.ours.mean:.1f} {spread}]({address()}/blob/{BRANCH}/{records})"
     if j.stale:
         text += STALE
-    return f"{text} ({j.diverged} diverged)" if j.diverged else text
+    return f"{text} ({say('{n} diverged', n=j.diverged)})" if j.diverged else text
 
 
 def _outcome(j: ledger.Judged) -> list[str]:
     difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
-    return [difference, said(j), j.equivalence or "–"]
+    return [difference, said(j), say(j.equivalence) if j.equivalence else "–"]
 
 
 def _claims(found: list[ledger.Judged]) -> str:
     rows = []
     for j in found:
         broken = j.claim.against_itself()
-        own = "" if broken is None else "carries it"
+        own = "" if broken is None else say("carries it")
         if broken:
-            own = "does not carry it: " + "; ".join(broken)
+            own = say("does not carry it: ") + "; ".join(broken)
         ours = f"{j.ours.mean:.1f} {j.claim.unit}{STALE if j.stale else ''}" if j.ours else ""
-        text = ". ".join(filter(None, [j.claim.claim, j.claim.note.rstrip(".")]))
+        text = ". ".join(filter(None, [say(j.claim.claim), say(j.claim.note.rstrip("."))]))
         seen = "; ".join(filter(None, [ours, *j.details]))
         verdict = said(j) + (f" ({seen})" if seen else "")
-        rows.append([text, j.claim.location, own, verdict, chapter_link(j.claim.chapter)])
-    return table(["Claim", "Where", "The paper's own table", "Verdict", "Chapter"], rows)
+        rows.append([text, say(j.claim.location), own, verdict, chapter_link(j.claim.chapter)])
+    head = [say("Claim"), say("Where"), say("The paper's own table"), say("Verdict")]
+    return table([*head, say("Chapter")], rows)
 
 
 def _figures(found: list[ledger.Judged]) -> str:
@@ -144,10 +162,10 @@ def _figures(found: list[ledger.Judged]) -> str:
     for j in found:
         have = chapters().get(j.claim.chapter, {"labels": ()})["labels"]
         links = ", ".join(label_link(label) for label in j.claim.labels if label in have) or "–"
-        rows.append(
-            [j.claim.location, j.claim.claim, links, said(j), chapter_link(j.claim.chapter)]
-        )
-    return table(["Figure", "What it shows", "Ours", "Verdict", "Chapter"], rows)
+        what = [say(j.claim.location), say(j.claim.claim)]
+        rows.append([*what, links, said(j), chapter_link(j.claim.chapter)])
+    head = [say("Figure"), say("What it shows"), say("Ours"), say("Verdict"), say("Chapter")]
+    return table(head, rows)
 
 
 def _rules(found: list[ledger.Judged]) -> str:

@@ -15,8 +15,13 @@ from torch import Tensor
 
 from gsbook.answers import EXERCISES
 from gsbook.exercise import is_blank
+from gsbook.reader.language import say
 
 BLANK = "Not answered yet: put your answer in place of the three dots."
+RIGHT = "Right."
+STOPS = "Your answer stops with {error}: {message}"
+NO_FUNCTION = "The answer should be a function, which can be called; this is {found}."
+NOT_RIGHT = "Not right yet. Your answer gives {found}."
 
 
 @dataclass(frozen=True)
@@ -63,19 +68,17 @@ def check(label: str, answer) -> Verdict:
     try:
         found = exercise.result(answer)
     except Exception as error:
-        return Verdict(False, f"Your answer stops with {type(error).__name__}: {error}")
+        return Verdict(False, say(STOPS, error=type(error).__name__, message=error))
     if is_blank(found):
-        return Verdict(False, BLANK)
+        return Verdict(False, say(BLANK))
     if exercise.given and not callable(answer):
-        return Verdict(
-            False, f"The answer should be a function, which can be called; this is {_show(answer)}."
-        )
+        return Verdict(False, say(NO_FUNCTION, found=_show(answer)))
     if same(found, exercise.result(exercise.right)):
-        return Verdict(True, "Right.")
+        return Verdict(True, say(RIGHT))
     for hint, wrong in exercise.wrong.items():
         if same(found, exercise.result(wrong)):
-            return Verdict(False, hint)
-    return Verdict(False, f"Not right yet. Your answer gives {_show(found[0])}.")
+            return Verdict(False, say(hint))
+    return Verdict(False, say(NOT_RIGHT, found=_show(found[0])))
 
 
 def _same(a, b) -> bool:

@@ -171,6 +171,70 @@ def test_a_figure_of_the_paper_has_its_kit_also_when_its_chapter_is_not_run_agai
     assert {name: (html / name).read_bytes() for name in names} == first
 
 
+def tool(book, *arguments):
+    """Run a tool of the book on its own packages: its exit status, and all that it said."""
+    environment = {**os.environ, "PYTHONPATH": str(book), "GSLIB_RESULTS": str(ROOT / "results")}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=book,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_japanese_edition_has_the_outputs_of_the_english_one_and_never_breaks_it(book):
+    english = (book / "_build" / "html" / "notebooks" / "01_one.html").read_bytes()
+    (book / "ja").mkdir()
+    assert (
+        tool(book, "book/tools/translation.py", "update", "notebooks/01_one", "book/front")[0] == 0
+    )
+    file = book / "ja" / "notebooks" / "01_one.md"
+    text = file.read_text(encoding="utf-8")
+    for there, instead in {
+        "# One": "# 一つ",
+        "The number is": "数は",
+        "Count.": "数えてください。",
+        "A line that rises.": "上がる線。",
+        "A line.": "一本の線。",
+    }.items():
+        assert there in text
+        text = text.replace(there, instead)
+    file.write_text(text, encoding="utf-8")
+
+    status, said = tool(book, "book/tools/japanese.py")
+    assert status == 0, said
+    assert "NOT as it should be" not in said, said
+    page = book / "_build" / "html" / "ja" / "notebooks" / "01_one.html"
+    html = page.read_text(encoding="utf-8")
+    assert '<html lang="ja"' in html
+    for piece in ("数は", "1.0", "it ran", "上がる線。", "一本の線。", "数えてください。", "Jang"):
+        assert piece in html, piece
+    assert 'href="../../notebooks/01_one.html"' in html  # the way back
+    assert not list((book / "_build" / "ja").rglob("executed/*"))  # nothing ran
+    front = (page.parents[1] / "book" / "front.html").read_text(encoding="utf-8")
+    assert "このページの翻訳はまだありません" in front
+
+    notebook = book / "notebooks" / "01_one.ipynb"
+    was = notebook.read_text(encoding="utf-8")
+    notebook.write_text(was.replace("Count.", "Count again."), encoding="utf-8")
+    subprocess.run([sys.executable, "book/tools/notebooks.py"], cwd=book, check=True)
+    (book / "ja" / "book" / "front.md").write_text("no header\n", encoding="utf-8")
+    status, said = tool(book, "book/tools/japanese.py")
+    assert status == 0, said
+    assert "ja/book/front.md" in said  # the broken file is named, and its page is in English
+    assert "1 stale" in said
+    html = page.read_text(encoding="utf-8")
+    assert "数えてください。" in html
+    assert "英語版が更新されています" in html
+    assert tool(book, "book/tools/japanese.py", "--release")[0] == 1
+    (book / "ja" / "book" / "front.md").unlink()
+    notebook.write_text(was, encoding="utf-8")
+    assert (book / "_build" / "html" / "notebooks" / "01_one.html").read_bytes() == english
+
+
 def test_what_is_unchanged_does_not_run_again_and_a_change_in_gslib_runs_all(book):
     passed, ran, _ = build(book)
     assert passed

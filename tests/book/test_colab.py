@@ -75,7 +75,7 @@ def test_check_changes_nothing_and_names_what_is_out_of_date(tmp_path, monkeypat
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
     assert colab.main([]) == 0
     assert colab.main(["--check"]) == 0
-    assert len(list(tmp_path.iterdir())) == len(EDITIONS)
+    assert len(list(tmp_path.glob("*.ipynb"))) == len(EDITIONS)
 
 
 @each_edition

@@ -23,6 +23,7 @@ def why_no_book():
         for path in ROOT.glob("book/**/*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
+    sources += [path for path in ROOT.glob("ja/**/*") if path.is_file()]
     newest = max(sources, key=lambda path: path.stat().st_mtime)
     if newest.stat().st_mtime > STAMP.stat().st_mtime:
         name = newest.relative_to(ROOT)
@@ -45,6 +46,7 @@ class Page(HTMLParser):
         self.in_article = False
         self.path, self.ids, self.links, self.images, self.headings = path, set(), [], [], []
         self.text = path.read_text(encoding="utf-8")
+        self.japanese = '<html lang="ja"' in self.text
         self.feed(self.text)
 
     def handle_starttag(self, tag, attributes):
@@ -96,7 +98,11 @@ def name(path):
 
 
 CHAPTERS = [path for path in PAGES if name(path).startswith("notebooks/")]
-READ = [path for path, page in PAGES.items() if '="Refresh"' not in page.text]
+READ = [  # not twice what the Japanese edition has in English
+    path
+    for path, page in PAGES.items()
+    if '="Refresh"' not in page.text and '<section lang="en"' not in page.text
+]
 
 
 def page_with(figure):

@@ -1,0 +1,369 @@
+"""The Japanese edition: its files, what differs from the English, and how both are joined."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "tools"))
+
+import colab  # noqa: E402
+import glossary  # noqa: E402
+import terms  # noqa: E402
+import translation  # noqa: E402
+import words  # noqa: E402
+
+BEGUN = [page for page in translation.pages() if translation.file_of(page).exists()]
+
+TEXT = r"""## A title
+
+A **coin** with $p$, see {eq}`eq-a`, {numref}`fig-a` and {cite}`jang2017`. It is {glue:text}`n:.1f`.
+
+$$ y = x^2 $$ (eq-a)
+
+```{exercise} Too many
+:label: ex-a
+
+What is `K`?
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+```python
+x = 1
+```"""
+JAPANESE = r"""## 題
+
+{cite}`jang2017` のコインは**確率**（probability）$p$ をもちます。
+{numref}`fig-a` と {eq}`eq-a` を見てください。
+値は {glue:text}`n:.1f` です。
+
+$$ y = x^2 $$ (eq-a)
+
+```{exercise} 多すぎる
+:label: ex-a
+
+`K` とは何でしょうか。
+```
+
+| あ | い |
+|---|---|
+| 1 | 2 |
+
+```python
+x = 1
+```"""
+
+
+# --- the files of this book
+
+
+@pytest.mark.parametrize("page", BEGUN)
+def test_a_translation_has_what_the_english_has_but_for_its_words(page):
+    differing, _, _ = translation.problems([page])
+    assert [line for line in differing if not line.endswith("stale: the English has changed")] == []
+
+
+@pytest.mark.parametrize("page", BEGUN)
+def test_a_file_stays_as_it_is_when_it_follows_the_english(page):
+    text = translation.file_of(page).read_text(encoding="utf-8")
+    pieces = translation.translated(page)
+    assert translation.written(pieces) == text
+    if all(translation.states(page)[key].piece for key in translation.states(page)):
+        assert set(translation.parsed(translation.updated(page), page)) == set(pieces)
+
+
+def test_every_file_is_one_of_a_page_that_can_be_translated():
+    stored = {
+        path.relative_to(translation.FOLDER).with_suffix("").as_posix()
+        for path in translation.FOLDER.rglob("*.md")
+    }
+    assert stored <= set(translation.pages()) - set(translation.ENGLISH)
+
+
+def test_all_that_pages_say_has_its_japanese():
+    asked = words.asked()
+    assert len(asked) > 100
+    assert sorted(asked - words.table().keys()) == []
+    for english, japanese in words.table().items():
+        names = set(re.findall(r"\{\w+\}", japanese)) - {"{n}"}
+        assert names <= set(re.findall(r"\{\w+\}", english)), english
+
+
+def test_hints_in_japanese_have_the_same_names_in_braces():
+    for english, japanese in translation.kept_hints().items():
+        assert re.findall(r"\{\w+\}", english) == re.findall(r"\{\w+\}", japanese)
+    assert translation.HINTS.read_text(encoding="utf-8") == translation.updated_hints()
+
+
+def test_terms_are_those_of_the_glossary_and_no_form_has_two_entries():
+    known = {term for entry in glossary.entries() for term in entry}
+    assert sorted(terms.table().keys() - known) == []
+    assert len(terms.table()) >= 161
+    seen = {}
+    for term, entry in terms.table().items():
+        for form in [entry["ja"], *entry.get("also", [])]:
+            assert seen.setdefault(form, term) == term, form
+
+
+# --- what differs
+
+
+def test_other_words_in_another_order_make_no_difference():
+    assert translation.differences(TEXT, JAPANESE) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "said"),
+    [
+        ("$$ y = x^2 $$ (eq-a)\n\n", "", "formula y = x^2"),
+        ("x^2", "x^3", "formula"),
+        ("(eq-a)\n", "(eq-b)\n", "formula"),
+        ("## ", "### ", "heading"),
+        (":label: ex-a", ":label: ex-b", "ex-b"),
+        ("{exercise}", "{admonition}", "exercise"),
+        ("{cite}`jang2017` の", "", "cite jang2017"),
+        ("{numref}`fig-a`", "図", "numref fig-a"),
+        ("{glue:text}`n:.1f`", "3.1", "glue:text n:.1f"),
+        ("$p$", "$q$", "`q`"),
+        ("`K`", "K", "`K`"),
+        ("| 1 | 2 |\n", "", "rows"),
+        ("x = 1\n", "x = 2\n", "code"),
+        ("**確率**（probability）", "**確率（probability）**は", "**"),
+    ],
+)
+def test_what_was_dropped_or_altered_is_found(there, instead, said):
+    assert there in JAPANESE
+    found = translation.differences(TEXT, JAPANESE.replace(there, instead, 1))
+    assert any(said in line for line in found), found
+
+
+def test_a_chapter_with_a_dropped_formula_is_refused(tmp_path):
+    page = "notebooks/02_discrete_choices"
+    lay(tmp_path, page)
+    path = translation.file_of(page, tmp_path / "ja")
+    text = path.read_text(encoding="utf-8")
+    formula = re.search(r"\$\$[^$]+\$\$ \(eq-choices-exact\)\n", text)[0]
+    path.write_text(text.replace(formula, ""), encoding="utf-8")
+    lines, _, _ = translation.problems([page], tmp_path)
+    assert len(lines) == 1
+    assert "9f19849a" in lines[0]
+    assert "formula" in lines[0]
+    shown = joined_texts(page, tmp_path)
+    assert "What we want to be small is" in shown["9f19849a"]  # English, and so no label is lost
+    assert "stale" in shown["9f19849a"]
+
+
+# --- what is stale
+
+
+def lay(folder, page):
+    """A copy of a page and its translation in a folder."""
+    for name in (f"{page}.ipynb", f"{page}.md", f"ja/{page}.md"):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+
+
+def joined_texts(page, folder):
+    whole = translation.notebook(page, folder)
+    return {cell["id"]: "".join(cell["source"]) for cell in whole["cells"]}
+
+
+def alter(folder, page, old, new):
+    """Change a sentence of a chapter, and with it the id of its cell, as notebooks.py does."""
+    import notebooks
+
+    path = folder / f"{page}.ipynb"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    for cell in whole["cells"]:
+        cell["source"] = "".join(cell["source"]).replace(old, new)
+    text = notebooks.normalise(whole, path.name, "https://github.com/gumbel/book")
+    path.write_text(text, encoding="utf-8")
+
+
+def test_a_stale_sentence_is_marked_and_counted_until_it_is_confirmed(tmp_path):
+    page = "notebooks/02_discrete_choices"
+    lay(tmp_path, page)
+    assert translation.problems([page], tmp_path) == ([], 0, 0)
+    alter(tmp_path, page, "With this gradient the model learns", "So the model learns")
+    lines, stale, missing = translation.problems([page], tmp_path)
+    assert (stale, missing) == (1, 0)
+    assert "stale" in lines[0]
+    shown = [text for text in joined_texts(page, tmp_path).values() if "stale" in text]
+    assert len(shown) == 1
+    assert "この勾配を使って" in shown[0]  # the reader keeps the Japanese
+    assert translation.OLD in shown[0]
+
+    text = translation.updated(page, tmp_path)
+    assert "この勾配を使って" in text
+    translation.file_of(page, tmp_path / "ja").write_text(text, encoding="utf-8")
+    assert translation.problems([page], tmp_path)[1] == 1  # its key follows, its hash does not
+
+
+def test_a_stale_caption_says_so_and_a_changed_label_leaves_the_english(tmp_path):
+    page = "notebooks/02_discrete_choices"
+    lay(tmp_path, page)
+    alter(tmp_path, page, "label: ex-choices-5", "label: ex-choices-6")
+    path = tmp_path / f"{page}.ipynb"
+    old = "The label cannot."
+    path.write_text(
+        path.read_text(encoding="utf-8").replace(old, "No label can."), encoding="utf-8"
+    )
+    whole = translation.notebook(page, tmp_path)
+    captions = [colab.shown(cell)[1] for cell in whole["cells"]]
+    assert sum(translation.OLD_CAPTION in caption for caption in captions if caption) == 1
+    text = "\n".join("".join(cell["source"]) for cell in whole["cells"])
+    assert "ex-choices-6" in text
+    assert "ex-choices-5\n:class" in text  # of its solution, which did not change
+    assert translation.CHANGED in text
+
+
+def test_a_new_cell_is_missing_and_a_removed_one_is_told(tmp_path):
+    page = "notebooks/02_discrete_choices"
+    lay(tmp_path, page)
+    path = tmp_path / f"{page}.ipynb"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    new = {"cell_type": "markdown", "id": "new", "metadata": {}, "source": ["Quite new words."]}
+    at = next(i for i, cell in enumerate(whole["cells"]) if cell["id"] == "8ad208cd")
+    whole["cells"][at + 5 : at + 5] = [new]
+    del whole["cells"][at]
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    lines, stale, missing = translation.problems([page], tmp_path)
+    assert (stale, missing) == (0, 1)
+    assert "8ad208cd" in lines[0]
+    assert joined_texts(page, tmp_path)["new"] == "Quite new words."
+
+
+def test_a_release_refuses_what_is_stale(monkeypatch, capsys):
+    problems = {"clean": ([], 0, 3), "old": (["x: stale: the English has changed"], 1, 0),
+                "other": (["x: missing: formula"], 0, 0)}  # fmt: skip
+    for name, (plain, release) in {"clean": (0, 0), "old": (0, 1), "other": (1, 1)}.items():
+        monkeypatch.setattr(translation, "problems", lambda wanted, name=name: problems[name])
+        assert translation.main(["check"]) == plain
+        assert translation.main(["check", "--release"]) == release
+    assert "1 stale" in capsys.readouterr().out
+
+
+# --- the format
+
+
+def test_a_file_is_read_as_it_was_written():
+    text = "<!-- a1b2c3d4 0123abcd -->\n# 題\n\n<!-- fig-a:caption 89abcdef -->\n説明。\n二行。\n"
+    pieces = translation.parsed(text, "x.md")
+    assert list(pieces) == ["a1b2c3d4", "fig-a:caption"]
+    assert pieces["fig-a:caption"] == translation.Piece("89abcdef", "説明。\n二行。")
+    assert translation.written(pieces) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("words\n<!-- a 0123abcd -->\nx\n", "above the first header"),
+        ("<!-- a 0123abcd -->\nx\n<!-- a 0123abcd -->\ny\n", "stands twice"),
+    ],
+)
+def test_a_broken_file_is_refused_with_what_is_wrong(text, said):
+    with pytest.raises(ValueError, match=said):
+        translation.parsed(text, "x.md")
+
+
+def test_sections_of_a_page_are_found_by_their_headings():
+    text = (
+        "# One\n\nWords.\n\n(label)=\n## Two, or 2?\n\n```\n# no heading\n```\n\n## Two, or 2?\nx"
+    )
+    found = translation.sections(text)
+    assert list(found) == ["one", "two-or-2", "two-or-2-again"]
+    assert found["two-or-2"].startswith("(label)=\n## Two")
+    assert "no heading" in found["two-or-2"]
+
+
+def test_what_holds_no_words_needs_no_translation():
+    for text in ("````{solution-end}\n````", "$$ x = y $$ (eq-a)", "{doc}`/notebooks/01_x`"):
+        assert not translation.wordy(text)
+    for text in ("# References", "```{note}\nWords.\n```", "````{solution-end}\n````\n\nWords."):
+        assert translation.wordy(text)
+
+
+def test_lines_of_japanese_become_one_and_all_others_stay():
+    code = "\n\n- 項目。\n- 次\n\n## 題\n本文。\n\n```\nあ。\nい\n```\n"
+    text = translation.one_line("日本語、\nその続き。\n$x$ と\nEnglish" + code)
+    assert text == "日本語、その続き。$x$ と\nEnglish" + code
+    box = "```{note}\n:class: tip\nあ。\nい。\n```\n\nう。\nえ。"
+    assert translation.one_line(box) == "```{note}\n:class: tip\nあ。い。\n```\n\nう。え。"
+
+
+# --- the glossary
+
+
+def test_terms_are_found_as_words_of_their_own():
+    assert terms.english("離散（discrete）") == "discrete"
+    assert terms.english("スコア関数") == "score-function estimator"
+    assert re.search(terms.as_word("温度"), "高い温度では")
+    assert not re.search(terms.as_word("温度"), "室温度計")
+    assert re.search(terms.as_word("KL"), "KL情報量")
+    assert not re.search(terms.as_word("KL"), "KLD")
+
+
+def test_the_glossary_has_all_entries_by_their_readings_with_the_english_term():
+    page = translation.markdown("book/glossary")
+    found = re.findall(r"^\S.*$", translation.ENTRIES.search(page)[1], re.MULTILINE)
+    assert {term for entry in glossary.entries() for term in entry} <= set(found)
+    firsts = [terms.japanese(entry[0]) for entry in glossary.entries()]
+    assert all(first in found for first in firsts)
+    order = [found.index(name) for name in ("softmax", "アニーリング", "ガウス分布", "離散")]
+    assert order == sorted(order)
+
+
+def test_to_train_is_no_link_to_the_training_split(monkeypatch):
+    monkeypatch.setattr(glossary, "LANGUAGE", "ja")
+    assert "訓練データ" in glossary.used()
+    assert not glossary.SHORT & glossary.used().keys()
+    assert all(terms.english(form) for form in glossary.SHORT)
+
+
+# --- the editions for Colab
+
+
+@pytest.fixture(scope="module")
+def edition():
+    path = colab.FOLDER / "ja" / "02_discrete_choices.ipynb"
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def test_an_edition_in_japanese_has_the_code_of_the_english_one(edition):
+    path = colab.FOLDER / "02_discrete_choices.ipynb"
+    english = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    titles = re.compile(r"^# @title .*\n|\nos\.environ\[\"GSLIB_LANGUAGE\"\].*")
+    code, ours = (
+        [titles.sub("", colab.text_of(cell)) for cell in cells if cell["cell_type"] == "code"]
+        for cells in (english, edition)
+    )
+    assert ours == code
+    assert [cell["id"] for cell in edition] == [cell["id"] for cell in english]
+
+
+def test_an_edition_in_japanese_asks_for_hints_in_japanese(edition, monkeypatch):
+    setup = next(colab.text_of(c) for c in edition if c["cell_type"] == "code")
+    assert 'os.environ["GSLIB_LANGUAGE"] = "ja"' in setup
+    from gsbook.reader.exercises import check
+
+    monkeypatch.setenv("GSLIB_LANGUAGE", "ja")
+    assert "クラスの数を足しています" in str(check("ex-choices-1", lambda a, b: a * b))
+    assert check("ex-choices-1", lambda a, b: b**a)
+    monkeypatch.delenv("GSLIB_LANGUAGE")
+    assert str(check("ex-choices-1", lambda a, b: b**a)) == "Right."
+
+
+def test_no_word_of_english_frames_an_edition_in_japanese(edition):
+    text = "\n".join(colab.text_of(cell) for cell in edition)
+    for english in ("Solution to", "Exercise", "The figure in words", "Set-up", "Fig."):
+        assert english not in text
+    assert "演習2.1" in text
+    assert "図2.1" in text
+    assert "/ja/notebooks/02_discrete_choices.html" in text
