@@ -121,7 +121,7 @@ def check(
             gradient is then that of the changed program. A row's own target is taken without
             being asked: the slope of `annealed_st`, the k-sample bound of `vimco`.
         programs: name -> (parameters, build) as `gslib.programs.PROGRAMS` holds them, instead of
-            those: build(*parameters), with any leading axes, gives the program.
+            those: `build(*parameters)`, with any leading axes, gives the program.
         hyperparameters: handed to the estimator, e.g. tau=0.5; settings: a dict of the same, for
             those whose name is taken here, such as {"samples": 4}.
 

@@ -75,8 +75,10 @@ def antithetic(q: Distribution, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     p, order = q.mean.to(u.dtype).sort(-1)
     s = p / p.flip(-1).cumsum(-1).flip(-1)
     # Places of the walks' ends: how many sticks are passed first, of all but the last.
-    ends = [(u >= s)[..., :-1].long().cumprod(-1).sum(-1, keepdim=True) for u in (u, 1 - u)]
-    tiny = torch.finfo(s.dtype).tiny  # two last classes of one probability: passed by no pair
+    walks = [(u >= s)[..., :-1].long().cumprod(-1) for u in (u, 1 - u)]
+    ends = [walk.sum(-1, keepdim=True) for walk in walks]
+    # Two last classes of one probability are passed by no pair.
+    tiny = torch.finfo(s.dtype).tiny
     passed = ((1 - s) ** 2 / (1 - 2 * s).clamp(min=tiny)).cumprod(-1).roll(1, -1)
     passed[..., 0] = 1
     weight = (passed * (1 - s)).gather(-1, torch.minimum(*ends))

@@ -19,41 +19,8 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from gsbook.reader.figure_data import figure_data, pdf, svg
-from gslib.estimators import ESTIMATORS
+from gsbook.reader.looks import COLORS, LABELS, LINESTYLES, MARKERS
 
-LABELS = {name: row.label for name, row in ESTIMATORS.items()}
-"""The paper's name of every estimator in ``gslib.ESTIMATORS``."""
-
-_LOOKS = {  # apart also for readers who see fewer colours, or none
-    "sf": ("#005f9e", "-", "o"),
-    "darn": ("#3f97cf", "--", "s"),
-    "muprop": ("#00805d", "-.", "^"),
-    "st": ("#b5548a", ":", "v"),
-    "annealed_st": ("#7a3b8f", (0, (3, 1, 1, 1, 1, 1)), "P"),
-    "gumbel_softmax": ("#b53a00", "-", "D"),
-    "st_gumbel_softmax": ("#c08300", "--", "X"),
-    "reinmax": ("#d0245e", "-.", "d"),
-    "gumbel_rao": ("#8a6a00", (0, (5, 1)), "H"),
-    "gapped_st": ("#9c5a3c", (0, (1, 2)), "8"),
-    "rloo": ("#2b6cb0", (0, (5, 1)), "<"),
-    "double_cv": ("#5b7fa6", (0, (3, 1, 1, 1)), ">"),
-    "disarm": ("#007a87", "--", "p"),
-    "rebar": ("#4d8a00", "-.", "h"),
-    "vimco": ("#6a5acd", ":", "x"),
-    "local_expectation": ("#6b6b6b", (0, (1, 2)), "+"),
-    "exact": ("#000000", (0, (1, 1)), "*"),
-}
-
-COLORS = {name: look[0] for name, look in _LOOKS.items()}
-"""One colour per estimator."""
-
-LINESTYLES = {name: look[1] for name, look in _LOOKS.items()}
-"""One line style per estimator, for ``linestyle=``."""
-
-MARKERS = {name: look[2] for name, look in _LOOKS.items()}
-"""One marker per estimator, for ``marker=``."""
-
-# What an estimator looks like that has no look of its own above: the marker tells it apart.
 _SPARE = (
     ("#6b6b6b", "--", "1"),
     ("#8a5a00", "-.", "2"),

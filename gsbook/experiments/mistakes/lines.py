@@ -29,13 +29,14 @@ class Lines:
     {}
     """
 
-    posterior: Callable[[Tensor], Tensor] = lambda h: h  # the node's logits, from the encoder's
+    # The node's logits, from the encoder's.
+    posterior: Callable[[Tensor], Tensor] = lambda h: h
     node: Callable[[Categorical], Categorical] = lambda q: q  # what is drawn from
     draw: Callable[[Categorical, Number, Uniform], Tensor] = relaxed  # [..., N, K]
     nll: Callable[[Tensor, Tensor], Tensor] = bernoulli_nll  # of pixels, [..., B]
     divergence: Callable[[Categorical, Categorical], Tensor] = kl  # per unit, [..., N]
     settings: dict[str, Any] = field(default_factory=dict)  # of the config
-    grey: bool = False  # trained on grey pixels, x / 255, where the data are binary ones
+    grey: bool = False  # trained on grey pixels, x / 255, where data are binary
 
     def loss(self, model: DiscreteVAE, x: Tensor, sample: Sampler) -> Tensor:
         """What this code minimises and prints, per example, [..., B]."""

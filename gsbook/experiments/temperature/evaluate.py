@@ -139,7 +139,8 @@ def local_expectation(
         losses = []
         for i in range(units):
             own = torch.einsum("ebk,ekd->ebd", z[..., i, :], rows[:, i])
-            tried = (pixels - own).unsqueeze(-2) + rows[:, i].unsqueeze(1)  # [E, B, K, D]
+            # [E, B, K, D]
+            tried = (pixels - own).unsqueeze(-2) + rows[:, i].unsqueeze(1)
             losses.append(bernoulli_nll(tried, x.unsqueeze(-2)))
         f = torch.stack(losses, -2)  # [E, B, N, K]
         slope = q.mean * (f - (q.mean * f).sum(-1, keepdim=True))

@@ -79,7 +79,7 @@ def settings(family: str, steps: int = STEPS) -> list[Config]:
     """The configs of a family at seed 0; lines last as long as the runs.
 
     >>> len(settings("constant"))
-    6
+    5
     """
     return [stretched(Config(**options), steps) for options in FAMILIES[family]]
 

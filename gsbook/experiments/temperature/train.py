@@ -65,7 +65,8 @@ def two_temperatures(
 
     def draw(q: Categorical) -> Tensor:
         u = noise_like(q.logits, uniform)
-        forward, way_back = (q.relaxed_sample(t, uniform=lambda _: u) for t in (tau, backward))
+        forward = q.relaxed_sample(tau, uniform=lambda _: u)
+        way_back = q.relaxed_sample(backward, uniform=lambda _: u)
         return straight_through(forward.detach(), way_back)
 
     return run(program, draw)
