@@ -35,7 +35,7 @@ def test_targets():
         (
             "table7",
             None,
-            "unknown target 'table7'; choose table1, table2, choices, readings, causes",
+            "unknown target 'table7'; choose table1, table2, choices, readings, causes, later",
         ),
         (
             "table2",
