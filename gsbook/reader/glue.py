@@ -14,6 +14,7 @@ def glue(name, value, display=False):
     >>> say("The variance is {{variance}}.")
     The variance is 0.123456.
     """
+    value = getattr(value, "item", lambda: value)()  # numpy's numbers have names of types in them
     GLUED[name] = value
     try:
         from myst_nb import glue
