@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 GLUED = {}  # by name, what was glued so far
 
 
@@ -14,7 +16,8 @@ def glue(name, value, display=False):
     >>> say("The variance is {{variance}}.")
     The variance is 0.123456.
     """
-    value = getattr(value, "item", lambda: value)()  # numpy's numbers have names of types in them
+    if isinstance(value, np.generic):  # whose text has the name of its type in it
+        value = value.item()
     GLUED[name] = value
     try:
         from myst_nb import glue
