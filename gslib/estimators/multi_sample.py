@@ -20,7 +20,7 @@ def multi_sample(program: Program, k: int = 2) -> Program:
     Every estimator takes it as it is, with k T nodes in the place of T. For a VAE with a sampled
     KL it is the importance-weighted bound, negated; with the analytic KL it is none.
 
-    Source: Burda, Grosse, Salakhutdinov 2016 (arXiv:1509.00519), equation 8.
+    Source: Burda, Grosse, Salakhutdinov 2016 (arXiv:1509.00519).
 
     >>> q = gslib.Bernoulli(torch.zeros(1, 2))
     >>> program = lambda sample: sample(q).sum(-1)

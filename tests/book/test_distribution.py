@@ -150,7 +150,8 @@ def test_a_tag_publishes_what_was_built_and_tested_and_nothing_else_does():
     assert jobs["release"]["permissions"] == {"contents": "write"}
     assert "permissions" not in jobs["build"]
     ran = [step["run"] for step in jobs["build"]["steps"] if "run" in step]
-    assert ran == ['python book/tools/citation.py --check --tag "$GITHUB_REF_NAME"', "make dist"]
+    tag = 'python book/tools/citation.py --check --tag "$GITHUB_REF_NAME"'
+    assert ran == [tag, "make dist", "make translated"]
     for name in ("publish", "release"):  # they see the artifact alone, never the repository's code
         uses = [step["uses"] for step in jobs[name]["steps"] if "uses" in step]
         assert not any("checkout" in action for action in uses)

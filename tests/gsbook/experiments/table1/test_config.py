@@ -73,7 +73,7 @@ def test_keys_are_unique_and_trajectories_forget_the_steps():
     [
         ({"model": "gan"}, "model must be one of vae, sbn, got 'gan'"),
         ({"node": "gaussian"}, "node must be one of bernoulli, categorical, got 'gaussian'"),
-        ({"estimator": "rebar"}, "estimator must be one of sf, darn, .*, got 'rebar'"),
+        ({"estimator": "relax"}, "estimator must be one of sf, darn, .*, got 'relax'"),
         ({"kl": "x"}, "kl must be one of analytic, sampled, got 'x'"),
         ({"darn_form": "x"}, "darn_form must be one of sample, printed, got 'x'"),
         ({"lr": 0}, "lr must be positive, got 0"),
