@@ -527,10 +527,14 @@ def editions(url, texts=None):
     return found
 
 
-def in_japanese(names, numbered, url):
-    """ja/NAME.ipynb -> its text, for the chapters that ja/ has."""
+def in_japanese(names, numbered, url, texts=None):
+    """ja/NAME.ipynb -> its text, for the chapters that ja/ has. texts: as in `editions`."""
     translation = importlib.import_module("translation")  # it imports this module
-    chapters = {name: translation.notebook(f"notebooks/{name}", url=url)["cells"] for name in names}
+    chapters = {
+        name: translation.notebook(f"notebooks/{name}", url=url, text=(texts or {}).get(name))
+        for name in names
+    }
+    chapters = {name: chapter["cells"] for name, chapter in chapters.items()}
     labels = Labels(chapters, numbered)
     begun = [name for name in names if translation.file_of(f"notebooks/{name}").exists()]
     english = set(names) - set(begun)

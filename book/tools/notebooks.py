@@ -137,7 +137,7 @@ def moved(new):
         for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
     }
     named = {path.stem: text for path, text in chapters.items()}
-    made = edition.editions(new, named) | edition.in_japanese(*edition.contents(), new)
+    made = edition.editions(new, named) | edition.in_japanese(*edition.contents(), new, named)
     editions = {edition.FOLDER / name: text for name, text in made.items()}
     return {**chapters, **editions, **citation.files(new), **texts}
 

@@ -24,7 +24,6 @@ in English is missing. Code cells and outputs are never here.
 from __future__ import annotations
 
 import argparse
-import copy
 import hashlib
 import json
 import re
@@ -478,9 +477,12 @@ def below_title(text: str, words: str) -> str:
     return f"{head[0]}\n\n{PAGE_NOTE.format(text=words)}\n{text[head.end() :]}"
 
 
-def notebook(page: str, root: Path = ROOT, url: str = "") -> dict:
-    """A chapter with the translated texts in the places of the English ones, without outputs."""
-    whole = copy.deepcopy(json.loads((root / f"{page}.ipynb").read_text(encoding="utf-8")))
+def notebook(page: str, root: Path = ROOT, url: str = "", text: str | None = None) -> dict:
+    """A chapter with the translated texts in the places of the English ones, without outputs.
+
+    text: of the chapter, where it is not as stored.
+    """
+    whole = json.loads(text or (root / f"{page}.ipynb").read_text(encoding="utf-8"))
     found = states(page, root)
     for cell in whole["cells"]:
         tags = cell["metadata"].get("tags", [])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import citation
 import colab
@@ -65,14 +66,15 @@ def test_check_changes_nothing_and_names_what_is_out_of_date(tmp_path, monkeypat
     (tmp_path / "99_old.ipynb").write_text("{}")
     for path in EDITIONS[1:]:
         (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(EDITIONS[0].parent / "ja", tmp_path / "ja")
     monkeypatch.setattr(colab, "FOLDER", tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.ipynb")}
     assert colab.main(["--check"]) == 1
     said = capsys.readouterr().out
     assert EDITIONS[0].name in said
     assert "99_old" in said
     assert EDITIONS[1].name not in said
-    assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.ipynb")}
     assert colab.main([]) == 0
     assert colab.main(["--check"]) == 0
     assert len(list(tmp_path.glob("*.ipynb"))) == len(EDITIONS)
