@@ -130,7 +130,8 @@ def moved(new):
     import colab as edition  # these import this module
 
     old = re.compile(re.escape(address()) + r"(?![\w-]|\.(?!git\b)\w)")  # no longer one
-    copies = [ROOT / "README.md", *sorted(ROOT.glob("book/*.md")), ROOT / "pyproject.toml"]
+    pages = [*sorted(ROOT.glob("book/*.md")), *sorted(ROOT.glob("ja/**/*.md"))]
+    copies = [ROOT / "README.md", *pages, ROOT / "pyproject.toml"]
     texts = {path: old.sub(new, path.read_text(encoding="utf-8")) for path in copies}
     chapters = {
         path: normalise(json.loads(path.read_text(encoding="utf-8")), path.name, new)
