@@ -62,8 +62,9 @@ class Evidence:
 
     def scales(self, row: str) -> list[int]:
         """The numbers of steps at which a row is shown: its own scale, and each of SCALES at which
-        a cell has final runs."""
-        known = {steps for c in COLUMNS for steps in self.cells[f"{row}-{c}"] if steps in SCALES}
+        all of its cells have final runs."""
+        cells = [self.cells[f"{row}-{c}"] for c in COLUMNS]
+        known = {steps for steps in SCALES if all(steps in cell for cell in cells)}
         own = self.scale([row])
         return sorted(known | ({own} if own else set()))
 
