@@ -89,11 +89,7 @@ def test_numbers_of_steps_stand_beside_each_other(recorded):
     row = "sbn-categorical"
     for steps, value in ((100_000, 70.0), (200_000, 65.0), (500_000, 61.0)):
         recorded(
-            *(
-                record(row, name, seed, value, steps=steps)
-                for name in COLUMNS
-                for seed in (0, 1)
-            )
+            *(record(row, name, seed, value, steps=steps) for name in COLUMNS for seed in (0, 1))
         )
     text = scoreboard.page()
     assert "Ours, 100,000 steps | Ours, 200,000 steps | Ours, 500,000 steps | Difference" in text
