@@ -40,6 +40,7 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "mistakes": ("table1",),
     "reading": (),
     "poles": (),
+    "codes": (),
 }
 NEVER |= {
     f"gsbook.experiments.{name}": tuple(
@@ -61,6 +62,7 @@ NEVER |= {
         "later": ("config", "train"),
         "temperature": ("config", "train", "evaluate"),
         "reading": ("config", "model", "train"),
+        "codes": ("config", "table", "kmeans", "model", "train"),
         "mistakes": ("lines", "config", "train", "evaluate"),
     }.items()
     for part in parts
