@@ -3,6 +3,7 @@ then the best is repeated over seeds; some methods do so for several numbers of 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +13,7 @@ from gsbook.experiments.codes import record
 from gsbook.experiments.codes.config import AIMS, FITTED, OWN, Codes
 from gsbook.experiments.codes.train import TOGETHER, CodesRun, load_films, load_words
 from gsbook.records import Records
+from gslib._checks import unchecked
 
 RELAXED = ("gumbel_softmax", "st_gumbel_softmax")
 SAMPLERS = (*RELAXED, "st", "reinmax", "sf", "rloo")
@@ -88,8 +90,12 @@ def plan(cell: str, budget: Budget, _: Records | None = None, *, shaped=SHAPED) 
 
 
 def evaluate(run: CodesRun, size: EvaluationSize, test: bool) -> list[dict]:
-    """The figures of a record: on validation always, on test where asked for."""
-    found = run.evaluate("valid", *(["test"] if test else []))
+    """The figures of a record, on test where asked for; NaN if it diverged."""
+    with unchecked():
+        found = run.evaluate("valid", *(["test"] if test else []))
+    for figures, diverged in zip(found, run.diverged, strict=True):
+        for split in figures if diverged is not None else ():
+            figures[split] = dict.fromkeys(figures[split], math.nan)
     return [{"test": None} | figures for figures in found]
 
 

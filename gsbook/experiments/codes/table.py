@@ -63,16 +63,16 @@ class Table:
 
 
 def words_table() -> tuple[Table, str]:
-    """(the table of words, SHA-256 of the text): the words that occur five times or more, without the
-    100 commonest. A place has up to five words on either side. A verse is of the split that its
+    """(the table of words, SHA-256 of the text): the words that occur five times or more, without
+    the 100 commonest. A place has up to five words on either side. A verse is of the split that its
     name says, see `gsbook.words.split_of`."""
     return _words()
 
 
 def films_table() -> tuple[Table, str]:
-    """(the table of films, SHA-256 of the file). A place has the five films before it. Of each history
-    the last film is for the test and the one before it for validation, and a film that was seen is
-    no answer."""
+    """(the table of films, SHA-256 of the file). A place has the five films before it. Of each
+    history the last film is for the test and the one before it for validation, and a film that was
+    seen is no answer."""
     return _films()
 
 

@@ -1,0 +1,198 @@
+"""Which recorded runs of codes stand for a method, and what they say."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+from gsbook.experiments.codes import record
+from gsbook.experiments.codes.plan import METHODS, RELAXED, SHAPE, SHAPES
+from gsbook.intervals import Interval, interval, welch
+from gsbook.places import results_folder
+from gsbook.records import Records
+from gslib.estimators import ESTIMATORS
+
+LABELS = {
+    "table": "The table itself",
+    "product": "Product quantisation",
+    "residual": "Residual k-means",
+    "tuned": "k-means codes, vectors learn",
+}
+LABELS |= {name: ESTIMATORS[name].label for name in METHODS if name in ESTIMATORS}
+# Points that count as equal, fixed before the runs were read: of the variance, and of NDCG.
+CLOSE = {"error": 0.5, "ndcg": 0.2}
+LOWER = {"error": True, "ndcg": False}  # whether less is better
+
+
+def results(name: str = "codes") -> Records:
+    """The book's records of "codes", for words, or of "films".
+
+    >>> results("films").folder.name
+    'films'
+    """
+    return record.records(results_folder() / name)
+
+
+@dataclass(frozen=True)
+class MethodRuns:
+    """What stands for a method: its final runs by seed, at the rate that was chosen.
+
+    >>> MethodRuns("st", 1e-2, 100, {0: {"test": {"ndcg": 7.5}}}).figure("ndcg")
+    {0: 7.5}
+    """
+
+    method: str
+    lr: float
+    steps: int
+    runs: dict[int, dict]
+
+    def figure(self, name: str) -> dict[int, float]:
+        """A test figure by seed, see `CodesRun.evaluate`."""
+        found = {seed: run["test"][name] for seed, run in self.runs.items()}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def mean(self, name: str) -> Interval:
+        """A test figure with its 95 % interval over seeds."""
+        return interval(list(self.figure(name).values()))
+
+    @property
+    def seconds(self) -> float:
+        """Of one run, on the machine that made it."""
+        return sum(60 * run["minutes"] for run in self.runs.values()) / len(self.runs)
+
+
+def method_runs(
+    records: Records, aim: str, method: str, shape: tuple[int, int] = SHAPE
+) -> MethodRuns | None:
+    """The longest runs that have most seeds; None where there are none.
+
+    >>> method_runs(Records("none"), "row", "st") is None
+    True
+    """
+    groups: dict[tuple, dict[int, dict]] = defaultdict(dict)
+    for run in records.runs_of(f"{aim}-{method}").values():
+        config = run["config"]
+        if (config["choices"], config["options"]) == shape and run["test"] is not None:
+            if run["diverged"] is None:
+                groups[config["steps"], config["lr"]][config["seed"]] = run
+
+    def rank(item):
+        (steps, _), runs = item
+        return len(runs) > 1, steps, len(runs)
+
+    (steps, lr), runs = max(groups.items(), key=rank, default=((0, 0.0), {}))
+    return MethodRuns(method, lr, steps, dict(sorted(runs.items()))) if runs else None
+
+
+def chosen(records: Records, aim: str, shape: tuple[int, int] = SHAPE) -> dict[str, MethodRuns]:
+    """The methods that have finished runs, in the order of the plan.
+
+    >>> chosen(Records("none"), "row")
+    {}
+    """
+    found = {method: method_runs(records, aim, method, shape) for method in METHODS}
+    return {method: runs for method, runs in found.items() if runs is not None}
+
+
+def comparison(found: dict[str, MethodRuns], name: str):
+    """A pandas DataFrame, a line per method, best first by a test figure: all figures, the half
+    width of that one's 95 % interval over seeds, the rate and the seconds of a run.
+
+    >>> comparison({}, "error").empty
+    True
+    """
+    import pandas as pd
+
+    lines = {}
+    turn = 1 if LOWER[name] else -1
+    for runs in sorted(found.values(), key=lambda r: turn * r.mean(name).mean):
+        line = {figure: runs.mean(figure).mean for figure in record.FIGURES}
+        half = runs.mean(name).half_width
+        line["±"] = half if math.isfinite(half) else math.nan
+        line |= {"lr": runs.lr, "seeds": len(runs.runs), "seconds": runs.seconds}
+        lines[LABELS[runs.method]] = line
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def by_shape(records: Records, aim: str, name: str) -> dict[str, dict[tuple[int, int], Interval]]:
+    """Method -> (M, K) -> a test figure, for the methods that were tried with several.
+
+    >>> by_shape(Records("none"), "row", "error")
+    {}
+    """
+    lines = {}
+    for method in METHODS:
+        runs = {shape: method_runs(records, aim, method, shape) for shape in SHAPES}
+        line = {shape: one.mean(name) for shape, one in runs.items() if one is not None}
+        if len(line) > 1:
+            lines[method] = line
+    return lines
+
+
+def difference(found: dict[str, MethodRuns], name: str, one: str, other: str) -> Interval:
+    """How much higher a test figure of the first method is, with Welch's interval."""
+    return welch(*(list(found[method].figure(name).values()) for method in (one, other)))
+
+
+def standing(gap: Interval, name: str) -> str:
+    """What the interval of a difference allows to say about the first of the two.
+
+    >>> standing(Interval(2.0, 1.0, 3.0, 5), "error"), standing(Interval(2.0, 1.0, 3.0, 5), "ndcg")
+    ('worse', 'better')
+    """
+    if max(abs(gap.low), abs(gap.high)) < CLOSE[name]:
+        return "equal"
+    if gap.low > 0 or gap.high < 0:
+        return "better" if (gap.high < 0) == LOWER[name] else "worse"
+    return "undecided"
+
+
+def best(found: dict[str, MethodRuns], name: str, methods: tuple[str, ...]) -> str | None:
+    """The best of some methods by the mean of a test figure."""
+    there = [method for method in methods if method in found]
+    turn = 1 if LOWER[name] else -1
+    return min(there, key=lambda method: turn * found[method].mean(name).mean, default=None)
+
+
+def lesson(rows: dict[str, MethodRuns], task: dict[str, MethodRuns]) -> str:
+    """When to use a relaxation here and what it costs, in one sentence, from the records.
+
+    rows, task: what is chosen for the two aims.
+
+    >>> lesson({}, {})
+    'not run yet'
+    """
+    relaxed, plain = best(rows, "error", RELAXED), best(rows, "error", ("product", "residual"))
+    serving = best(task, "ndcg", RELAXED)
+    if relaxed is None or plain is None or serving is None or "tuned" not in task:
+        return "not run yet"
+    price = rows[relaxed].seconds / max(rows[plain].seconds, 1e-3)
+    rebuilt = standing(difference(rows, "error", relaxed, plain), "error")
+    served = standing(difference(task, "ndcg", serving, "tuned"), "ndcg")
+    ends = {
+        "better": "relax when the codes have to serve a loss that k-means cannot see",
+        "worse": "take the codes from k-means and let their vectors learn, and keep the relaxation "
+        "for a table that does not exist yet, from which k-means could not start",
+    }
+    either = (
+        "take whichever is at hand, and remember that only the relaxation can do without a table "
+        "to start from"
+    )
+    return (
+        f"To rebuild the rows, {LABELS[relaxed]} loses {rows[relaxed].mean('error').mean:.1f} % of "
+        f"the variance and {LABELS[plain]} {rows[plain].mean('error').mean:.1f} % (the relaxation "
+        f"is {said(rebuilt)}, and a run takes {price:.1f} times as long); for the task itself, "
+        f"{LABELS[serving]} reaches an NDCG of {task[serving].mean('ndcg').mean:.2f} and codes of "
+        f"k-means whose vectors learn {task['tuned'].mean('ndcg').mean:.2f} (the relaxation is "
+        f"{said(served)}): {ends.get(served, either)}."
+    )
+
+
+def said(standing: str) -> str:
+    """A verdict inside a sentence.
+
+    >>> said("undecided")
+    'not to be told apart'
+    """
+    return {"equal": "as good", "undecided": "not to be told apart"}.get(standing, standing)
