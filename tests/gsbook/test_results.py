@@ -29,7 +29,7 @@ OPENED = {name: row.records for name, row in EXPERIMENTS.items()} | {"speed": sp
 WAITING = {"speed"}
 PAPERS = "larochelle-murray"
 SOURCES = dict.fromkeys(("table1", "choices", "later", "mistakes", "temperature"), PAPERS)
-SOURCES |= {"poles": "CartPole-v1", "reading": "cmudict"}
+SOURCES |= {"poles": "CartPole-v1", "reading": "cmudict", "codes": "kjv", "films": "ml-100k"}
 
 
 def committed(name):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from gsbook.experiments.codes import record
-from gsbook.experiments.codes.plan import METHODS, RELAXED, SHAPE, SHAPES
+from gsbook.experiments.codes.plan import METHODS, RELAXED, SAMPLERS, SHAPE, SHAPES
 from gsbook.intervals import Interval, interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
@@ -18,6 +18,11 @@ LABELS = {
     "product": "Product quantisation",
     "residual": "Residual k-means",
     "tuned": "k-means codes, vectors learn",
+}
+PLAIN = {  # what k-means offers, inside a sentence
+    "product": "product quantisation",
+    "residual": "residual k-means",
+    "tuned": "codes of k-means whose vectors learn",
 }
 LABELS |= {name: ESTIMATORS[name].label for name in METHODS if name in ESTIMATORS}
 # Points that count as equal, fixed before the runs were read: of the variance, and of NDCG.
@@ -56,11 +61,6 @@ class MethodRuns:
         """A test figure with its 95 % interval over seeds."""
         return interval(list(self.figure(name).values()))
 
-    @property
-    def seconds(self) -> float:
-        """Of one run, on the machine that made it."""
-        return sum(60 * run["minutes"] for run in self.runs.values()) / len(self.runs)
-
 
 def method_runs(
     records: Records, aim: str, method: str, shape: tuple[int, int] = SHAPE
@@ -97,7 +97,7 @@ def chosen(records: Records, aim: str, shape: tuple[int, int] = SHAPE) -> dict[s
 
 def comparison(found: dict[str, MethodRuns], name: str):
     """A pandas DataFrame, a line per method, best first by a test figure: all figures, the half
-    width of that one's 95 % interval over seeds, the rate and the seconds of a run.
+    width of that one's 95 % interval over seeds, and the rate.
 
     >>> comparison({}, "error").empty
     True
@@ -110,7 +110,7 @@ def comparison(found: dict[str, MethodRuns], name: str):
         line = {figure: runs.mean(figure).mean for figure in record.FIGURES}
         half = runs.mean(name).half_width
         line["±"] = half if math.isfinite(half) else math.nan
-        line |= {"lr": runs.lr, "seeds": len(runs.runs), "seconds": runs.seconds}
+        line |= {"lr": runs.lr, "seeds": len(runs.runs)}
         lines[LABELS[runs.method]] = line
     return pd.DataFrame.from_dict(lines, orient="index")
 
@@ -155,37 +155,40 @@ def best(found: dict[str, MethodRuns], name: str, methods: tuple[str, ...]) -> s
     return min(there, key=lambda method: turn * found[method].mean(name).mean, default=None)
 
 
-def lesson(rows: dict[str, MethodRuns], task: dict[str, MethodRuns]) -> str:
+def lesson(rows: dict[str, MethodRuns], task: dict[str, MethodRuns], tried: int) -> str:
     """When to use a relaxation here and what it costs, in one sentence, from the records.
 
-    rows, task: what is chosen for the two aims.
+    rows, task: what is chosen for the two aims. tried: learning rates of a search.
 
-    >>> lesson({}, {})
+    >>> lesson({}, {}, 3)
     'not run yet'
     """
-    relaxed, plain = best(rows, "error", RELAXED), best(rows, "error", ("product", "residual"))
-    serving = best(task, "ndcg", RELAXED)
+    relaxed, plain = best(rows, "error", RELAXED), best(rows, "error", tuple(PLAIN))
+    serving, top = best(task, "ndcg", RELAXED), best(task, "ndcg", SAMPLERS)
     if relaxed is None or plain is None or serving is None or "tuned" not in task:
         return "not run yet"
-    price = rows[relaxed].seconds / max(rows[plain].seconds, 1e-3)
     rebuilt = standing(difference(rows, "error", relaxed, plain), "error")
     served = standing(difference(task, "ndcg", serving, "tuned"), "ndcg")
     ends = {
         "better": "relax when the codes have to serve a loss that k-means cannot see",
-        "worse": "take the codes from k-means and let their vectors learn, and keep the relaxation "
+        "worse": "take the codes from k-means, let their vectors learn, and keep the relaxation "
         "for a table that does not exist yet, from which k-means could not start",
     }
     either = (
-        "take whichever is at hand, and remember that only the relaxation can do without a table "
-        "to start from"
+        "begin with k-means, let the vectors learn, and relax where there is no table yet that "
+        "k-means could start from"
     )
+    aside = ""
+    if top is not None and top != serving:
+        aside = f" ({LABELS[top]}, which needs no temperature, {task[top].mean('ndcg').mean:.2f})"
     return (
         f"To rebuild the rows, {LABELS[relaxed]} loses {rows[relaxed].mean('error').mean:.1f} % of "
-        f"the variance and {LABELS[plain]} {rows[plain].mean('error').mean:.1f} % (the relaxation "
-        f"is {said(rebuilt)}, and a run takes {price:.1f} times as long); for the task itself, "
-        f"{LABELS[serving]} reaches an NDCG of {task[serving].mean('ndcg').mean:.2f} and codes of "
-        f"k-means whose vectors learn {task['tuned'].mean('ndcg').mean:.2f} (the relaxation is "
-        f"{said(served)}): {ends.get(served, either)}."
+        f"the variance and {PLAIN[plain]} {rows[plain].mean('error').mean:.1f} % (the relaxation "
+        f"is {said(rebuilt)}); to serve the task, {LABELS[serving]} reaches an NDCG of "
+        f"{task[serving].mean('ndcg').mean:.2f}{aside} and {PLAIN['tuned']} "
+        f"{task['tuned'].mean('ndcg').mean:.2f} (the relaxation is {said(served)}); so "
+        f"{ends.get(served, either)}: it costs {tried} learning rates to try, a temperature, and "
+        f"{task[serving].steps:,} steps of a network that is thrown away."
     )
 
 
