@@ -20,7 +20,7 @@ SAMPLERS = (*RELAXED, "st", "reinmax", "sf", "rloo")
 METHODS = (*OWN, *SAMPLERS)
 CELLS = tuple(f"{aim}-{method}" for aim in AIMS for method in METHODS)
 SHAPE = (8, 16)  # M choices among K: 32 bits
-SHAPES = ((4, 16), SHAPE, (16, 16), (32, 2))  # 16, 32 and 64 bits; 32 bits in two ways
+SHAPES = (SHAPE, (4, 16), (16, 16), (32, 2))  # 16, 32 and 64 bits; 32 bits in two ways
 SHAPED = ("product", "residual", "tuned", "gumbel_softmax")  # the methods that try them all
 RATES = (3e-3, 1e-2, 3e-2)
 
@@ -73,7 +73,7 @@ def plan(cell: str, budget: Budget, _: Records | None = None, *, shaped=SHAPED) 
 
     >>> configs, test = next(plan("task-tuned", BUDGETS["laptop"]))
     >>> [(config.lr, config.choices, config.options) for config in configs], test
-    ([(0.003, 4, 16), (0.01, 4, 16), (0.03, 4, 16)], False)
+    ([(0.003, 8, 16), (0.01, 8, 16), (0.03, 8, 16)], False)
     """
     aim, method = cell.split("-")
     seeds = 1 if method == "table" else budget.seeds  # no chance in it
