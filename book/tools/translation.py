@@ -263,7 +263,9 @@ class Structure:
                 self.directive(*block)
             elif token.type in ("fence", "colon_fence", "code_block"):
                 self.blocks.append(("code", token.info, token.content))
-            elif token.type in ("dl_open", "front_matter"):
+            elif token.type in ("dl_open", "dt_open", "dd_open"):
+                self.blocks.append((token.type,))
+            elif token.type == "front_matter":
                 self.blocks.append((token.type, lines[token.map[0]]))
             elif token.type == "inline":
                 self.line(token)

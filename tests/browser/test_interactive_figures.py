@@ -140,7 +140,8 @@ def test_variance_shows_the_newer_estimators_on_request(variance):
     variance.locator(".gs-variance select").nth(1).select_option("newer")
     newer = rows.all_inner_texts()
     assert [name for name in newer if name in paper] == paper[:2]
-    assert any("ReinMax" in name for name in newer) and len(newer) == 9
+    assert any("ReinMax" in name for name in newer)
+    assert len(newer) == 9
     assert variance.locator(".gs-variance .gs-chart .gs-line").count() == 3 * len(newer)
     variance.locator(".gs-variance select").nth(1).select_option("")
     assert rows.all_inner_texts() == paper
