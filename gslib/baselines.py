@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating, fits, look, shown, wrong_shape
+from gslib._checks import check_floating, ends, fits, shown, wrong_shape
 from gslib._fast import widened
 from gslib.models.layers import Linear
 
@@ -159,7 +159,8 @@ def as_baseline(baseline: Centre) -> Centring:
     if not isinstance(baseline, (int, float, Tensor)):
         raise TypeError(f"baseline must be a number, tensor or callable, got {baseline!r}")
     value = torch.as_tensor(baseline).detach()
-    if look(lambda: bool(value.isfinite().all())) is False:
+    found = ends(value)
+    if found and not -torch.inf < found[0] <= found[1] < torch.inf:
         raise ValueError(f"baseline must be finite, got {baseline}")
 
     def centre(signal: Tensor) -> tuple[Tensor, float]:
