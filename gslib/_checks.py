@@ -71,7 +71,7 @@ def check_logits(logits: Any, dim: int | None = None) -> None:
     if dim is not None and logits.shape[dim] == 0:
         raise ValueError(f"logits {shown(logits)} have no class along dim {dim}; give one or more")
     found = ends(logits, dim)
-    if not found or math.isfinite(found[0]) and math.isfinite(found[1]):
+    if not found or (math.isfinite(found[0]) and math.isfinite(found[1])):
         return
     bad = logits.isnan() | logits.isinf() & ((logits > 0) | (dim is None))
     if count := int(bad.sum()):

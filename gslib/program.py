@@ -51,9 +51,11 @@ class Trace(list[tuple[Distribution, Tensor]]):
         return torch.stack([q.log_prob(z).sum(-1) for q, z in self], -1)
 
 
-def run(program: Program, rule: Sampler, trace: Trace | None = None) -> Tensor:
+def run(
+    program: Program, rule: Sampler, trace: Trace | None = None, *, first: Trace | None = None
+) -> Tensor:
     """The loss of one run that draws each node by `rule`, noted in `trace`; ValueError unless it is
-    one per example.
+    one per example, and of as many nodes as the `first` run, where there was one.
 
     >>> q = gslib.Bernoulli(torch.zeros(4, 3))  # four examples of three fair coins
     >>> run(lambda sample: sample(q).sum(-1), lambda q: q.mean)
@@ -66,6 +68,9 @@ def run(program: Program, rule: Sampler, trace: Trace | None = None) -> Tensor:
     f = program(trace.recording(rule))
     if not trace:
         raise ValueError("the program never called its sampler; draw each node with z = sample(q)")
+    if first is not None and len(trace) != len(first):
+        got = f"got {len(trace)} instead of {len(first)} in the second run"
+        raise ValueError(f"a program must call its sampler for the same nodes in every run, {got}")
     wanted = torch.broadcast_shapes(*[z.shape[: z.ndim - q.event_ndim] for q, z in trace])
     if not isinstance(f, Tensor) or f.shape != wanted:
         got = shown(f) if isinstance(f, Tensor) else type(f).__name__
