@@ -112,9 +112,7 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     (0.0, 2.0)
     """
     if hard.shape != soft.shape:
-        raise ValueError(  # else the smaller one would be repeated
-            f"hard {shown(hard)} and soft {shown(soft)} must have one shape"
-        )
+        raise ValueError(f"hard {shown(hard)} and soft {shown(soft)} must have one shape")
     return hard + (soft - soft.detach())
 
 

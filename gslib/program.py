@@ -51,6 +51,17 @@ class Trace(list[tuple[Distribution, Tensor]]):
         return torch.stack([q.log_prob(z).sum(-1) for q, z in self], -1)
 
 
+def changed(program: Program, change: Callable[[Distribution], Distribution]) -> Program:
+    """The program with `change(q)` in the place of each node q.
+
+    >>> q = gslib.Bernoulli(torch.zeros(4, 3))
+    >>> certain = lambda q: gslib.Bernoulli(q.logits + 99)
+    >>> run(changed(lambda sample: sample(q).sum(-1), certain), lambda q: q.sample())
+    tensor([3., 3., 3., 3.])
+    """
+    return lambda sample: program(lambda q: sample(change(q)))
+
+
 def run(
     program: Program, rule: Sampler, trace: Trace | None = None, *, first: Trace | None = None
 ) -> Tensor:

@@ -17,6 +17,7 @@ from gslib.functional import Number, Uniform, bernoulli_nll, stream
 Count = int | None
 Size = tuple[int, ...] | None
 Seeds = Sequence[int] | None
+KINDS: dict[str, type[Distribution]] = {"bernoulli": Bernoulli, "categorical": Categorical}
 NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes: N, or N and K
 
 
@@ -53,7 +54,7 @@ class Linear(nn.Module):
             raise wrong_shape("x", x, f"this layer takes [{wanted}]")
         if x.dtype != self.weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise TypeError(f"x is {x.dtype} and the weights {self.weight.dtype}; convert either")
-        if self.weight.ndim == 3 and x.shape[:-2] == tuple(lead):
+        if lead and x.shape[:-2] == tuple(lead):
             return torch.baddbmm(self.bias, x, self.weight)
         return x @ self.weight + self.bias
 
@@ -85,7 +86,7 @@ class Model(nn.Module):
         if len(self.size) != len(NODES[node]) or min(self.size) < 1:
             shape = "(N,)" if node == "bernoulli" else "(N, K)"
             raise ValueError(f"size of a {node} node must be {shape}, got {self.size}")
-        self.units = math.prod(self.size)
+        self.units, self.kind = math.prod(self.size), KINDS[node]
         self.linear = partial(Linear, ensemble=ensemble, seeds=seeds)
         self.slope_form = "hard"  # or "soft", see `gslib.distributions.sharpened`
         self.slope: Tensor | None
@@ -94,9 +95,7 @@ class Model(nn.Module):
 
     def plain_distribution(self, logits: Tensor) -> Distribution:
         """Flat logits [..., units] -> the node's distribution, without slope."""
-        if self.node == "bernoulli":
-            return Bernoulli(logits)
-        return Categorical(logits.unflatten(-1, self.size))
+        return self.kind(logits.unflatten(-1, self.size))
 
     def distribution(self, logits: Tensor) -> Distribution:
         """Flat logits [..., units] -> the node's distribution, sharpened if the model has a
@@ -107,7 +106,7 @@ class Model(nn.Module):
 
     def flat(self, z: Tensor) -> Tensor:
         """A sample [..., N] or [..., N, K] -> [..., units], ready for the next layer."""
-        return z if self.node == "bernoulli" else z.flatten(-2)
+        return z.flatten(-len(self.size))
 
     @torch.no_grad()
     def bound(
@@ -162,10 +161,8 @@ def repeated(q: Distribution, samples: int) -> Distribution:
     >>> repeated(Bernoulli(torch.zeros(2, 3)), 4)
     Bernoulli(logits of shape (8, 3))
     """
-    batch = q.logits.ndim - q.event_ndim - 1
-    lead, rest = q.logits.shape[:batch], q.logits.shape[batch:]
-    logits = q.logits.unsqueeze(batch).expand(*lead, samples, *rest)
-    return type(q)(logits.flatten(batch, batch + 1))
+    members = q.logits.ndim - q.event_ndim - 1
+    return type(q)(q.logits.repeat(*(1,) * members, samples, *(1,) * q.event_ndim))
 
 
 def nll(logits: Tensor, x: Tensor, samples: int) -> Tensor:
