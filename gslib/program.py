@@ -20,6 +20,7 @@ from gslib.distributions import Distribution
 
 Sampler = Callable[[Distribution], Tensor]
 Program = Callable[[Sampler], Tensor]
+Draw = Callable[[Distribution, Tensor], Tensor]  # a node and a tensor of its shape -> a sample
 
 
 class Trace(list[tuple[Distribution, Tensor]]):

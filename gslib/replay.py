@@ -1,15 +1,11 @@
 """Runs that share samples and noise with an earlier one, and runs that hold several samples."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from gslib.distributions import Distribution
 from gslib.functional import Uniform, noise_like
-from gslib.program import Program, Sampler, Trace, run
-
-Draw = Callable[[Distribution, Tensor], Tensor]  # a node and its uniform noise -> a sample
+from gslib.program import Draw, Program, Sampler, Trace, run
 
 
 def fixed(u: Tensor) -> Uniform:

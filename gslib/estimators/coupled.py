@@ -6,8 +6,8 @@ from torch import Tensor
 from gslib.coupling import antithetic, conditional, softened
 from gslib.distributions import Bernoulli, Distribution
 from gslib.functional import Number, Uniform, zero_valued
-from gslib.program import Program, run
-from gslib.replay import Draw, Tape, fixed
+from gslib.program import Draw, Program, run
+from gslib.replay import Tape, fixed
 
 
 def disarm(program: Program, *, uniform: Uniform = None) -> Tensor:

@@ -1,6 +1,6 @@
 """Estimators that weight the score, grad log q(z), by a learning signal."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -8,10 +8,9 @@ from torch import Tensor
 from gslib.baselines import Centre, as_baseline
 from gslib.distributions import Distribution
 from gslib.functional import Uniform, zero_valued
-from gslib.program import Program, Trace, run
+from gslib.program import Draw, Program, Trace, run
 
 Tensors = list[Tensor]
-Rule = Callable[[Distribution, Tensor], Tensor]  # node, sample -> where to expand
 
 
 def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> Tensor:
@@ -159,7 +158,7 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
 
 
 def _node_signals(
-    f: Tensor, program: Program, rule: Rule, trace: Trace
+    f: Tensor, program: Program, rule: Draw, trace: Trace
 ) -> tuple[Tensor, Tensors]:
     """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes], and the slopes
     f'_i(zbar).
@@ -180,7 +179,7 @@ def _linear(trace: Trace, slopes: Tensors, points: Iterable[Tensor]) -> Tensors:
 
 
 def _expand(
-    program: Program, rule: Rule, first: Trace
+    program: Program, rule: Draw, first: Trace
 ) -> tuple[Tensor, Tensors, Tensors]:
     """Run the program on `rule`'s points; return its value, the points and the total derivative at
     each, all detached.

@@ -3,7 +3,6 @@ knows what that means.
 """
 
 import math
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
 Count = int | None
 Size = tuple[int, ...] | None
-Seeds = Sequence[int] | None
+Seeds = list[int] | None
 KINDS: dict[str, type[Distribution]] = {"bernoulli": Bernoulli, "categorical": Categorical}
 NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes: N, or N and K
 
@@ -36,7 +35,7 @@ class Linear(nn.Module):
         self, n_in: int, n_out: int, *, name: str = "", ensemble: Count = None, seeds: Seeds = None
     ):
         super().__init__()
-        seeds = list(range(ensemble or 1)) if seeds is None else list(seeds)
+        seeds = list(range(ensemble or 1)) if seeds is None else seeds
         if len(seeds) != (ensemble or 1):
             raise ValueError(f"{len(seeds)} seeds for {ensemble or 1} member(s); give one each")
         bound = math.sqrt(6 / (n_in + n_out))
