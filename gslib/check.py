@@ -142,18 +142,18 @@ def check(
     run, name, settings, target = _resolve(estimator, {**(settings or {}), **hyperparameters})
     if node is not None:
         target = partial(changed, change=node)
-    rows = []
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
-        torch.default_generator.manual_seed(seed)
-        for program, (parameters, build) in (programs or PROGRAMS).items():
-            truth = _gradients(lambda p: exact(target(p), max_states=10**6), build, parameters, 1)
-            rows.append((program, truth, _gradients(run, build, parameters, samples)))
-    comparisons = sum(truth[1].numel() for _, truth, _ in rows)
+    programs, rows = PROGRAMS if programs is None else programs, []
+    comparisons = sum(p.numel() for parameters, _ in programs.values() for p in parameters)
     tail = torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
     threshold = -torch.special.ndtri(tail).item()
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+        torch.default_generator.manual_seed(seed)
+        for program, (parameters, build) in programs.items():
+            truth = _gradients(lambda p: exact(target(p), max_states=10**6), build, parameters, 1)
+            found = _gradients(run, build, parameters, samples)
+            rows.append(_grade(program, truth, found, threshold))
     called = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
-    graded = tuple(_grade(name, truth, found, threshold) for name, truth, found in rows)
-    return Report(called, samples, threshold, graded)
+    return Report(called, samples, threshold, tuple(rows))
 
 
 def _resolve(
@@ -205,6 +205,5 @@ def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: i
         raise ValueError(f"{given}, which need ({samples},): do not average inside it")
     if not surrogate.requires_grad:
         raise ValueError("the estimator's surrogate has no gradient; detach only the signal")
-    options: Any = dict(allow_unused=True, materialize_grads=True)
-    gradients = torch.autograd.grad(surrogate.sum(), copies, **options)
+    gradients = torch.autograd.grad(surrogate.sum(), copies, materialize_grads=True)
     return surrogate.detach(), torch.cat([g.reshape(samples, -1) for g in gradients], -1)
