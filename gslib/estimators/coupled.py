@@ -6,8 +6,7 @@ from torch import Tensor
 from gslib.coupling import antithetic, conditional, softened
 from gslib.distributions import Bernoulli, Distribution
 from gslib.functional import Number, Uniform, zero_valued
-from gslib.program import Draw, Program, run
-from gslib.replay import Tape, fixed
+from gslib.program import Draw, Program, Tape, fixed, run
 
 
 def disarm(program: Program, *, uniform: Uniform = None) -> Tensor:

@@ -8,8 +8,7 @@ from torch import Tensor
 from gslib.distributions import Distribution
 from gslib.estimators.score_function import _expand, _linear
 from gslib.functional import Uniform, straight_through, zero_valued
-from gslib.program import Program, Trace, run
-from gslib.replay import stacked
+from gslib.program import Program, Trace, run, stacked
 
 
 def multi_sample(program: Program, k: int = 2) -> Program:
