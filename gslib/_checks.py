@@ -35,7 +35,7 @@ def ends(x: Any, dim: int | None = None) -> tuple[float, float] | None:
     try:
         with torch.no_grad():
             x = x if dim is None else x.amax(dim)
-            low, high = x.aminmax() if isinstance(x, Tensor) else (x, x)
+            low, high = torch.stack(x.aminmax()).tolist() if isinstance(x, Tensor) else (x, x)
             return float(low), float(high)
     except RuntimeError:  # under vmap, on meta, fake and empty tensors no value can be read
         return None

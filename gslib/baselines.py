@@ -98,8 +98,8 @@ class Baseline(nn.Module):
         variance = torch.where(self.seen, self.variance, variance)
         centred = signal - mean[..., None, None] if self.moving_average else signal
         self._last = (signal, centred, prediction)
-        deviation = variance.sqrt().clamp(min=1) if self.normalise else torch.ones_like(variance)
-        scale = deviation[..., None, None]  # [*E, B = 1, S = 1]
+        deviation = variance.sqrt().clamp(min=1)[..., None, None]  # [*E, B = 1, S = 1]
+        scale = deviation if self.normalise else torch.ones_like(deviation)
         return (centred / scale, 1.0) if self.signal_alone else (centred, scale)
 
     def _check(self, signal: Tensor, x: Tensor | None) -> None:
