@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gsbook.engine.experiment import Experiment
+from gsbook.experiments.alphabets.plan import ALPHABETS
 from gsbook.experiments.later.plan import LATER
 from gsbook.experiments.mistakes.plan import MISTAKEN
 from gsbook.experiments.poles.plan import POLES
@@ -17,7 +18,7 @@ from gsbook.experiments.temperature.plan import TEMPERATURE
 
 ROWS_OF_ALL = (
     *(TABLE1, TABLE2, CHOICES, READINGS, CAUSES_OF_TABLE2),
-    *(LATER, TEMPERATURE, MISTAKEN, READING, POLES),
+    *(LATER, TEMPERATURE, MISTAKEN, READING, POLES, ALPHABETS),
 )
 EXPERIMENTS = {row.name: row for row in ROWS_OF_ALL}
 SPEED = "figure5a"  # nothing is trained to the end, steps are timed: see table2.speed

@@ -40,6 +40,7 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "mistakes": ("table1",),
     "reading": (),
     "poles": (),
+    "alphabets": ("table1",),
 }
 NEVER |= {
     f"gsbook.experiments.{name}": tuple(
@@ -59,6 +60,7 @@ NEVER |= {
         "table2": ("config", "train"),
         "poles": ("config", "world", "model", "train", "score"),
         "later": ("config", "train"),
+        "alphabets": ("config", "model", "train", "evaluate"),
         "temperature": ("config", "train", "evaluate"),
         "reading": ("config", "model", "train"),
         "mistakes": ("lines", "config", "train", "evaluate"),
