@@ -1,3 +1,163 @@
 """Which recorded runs stand for an estimator on other alphabets, and tables of them."""
 
 from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import fmean
+
+from gsbook.experiments.alphabets import record
+from gsbook.experiments.alphabets.config import COLUMNS, ROWS
+from gsbook.intervals import Interval, interval, welch
+from gsbook.places import results_folder
+from gsbook.records import Records
+from gslib.estimators import ESTIMATORS
+
+LABELS = {name: ESTIMATORS[name].label for name in COLUMNS}
+SOURCE = "omniglot, larochelle-murray"
+DATA = {"drawers": "new drawers", "alphabets": "new alphabet", "digits": "digits"}
+NETWORKS = {
+    "linear": "linear",
+    "one": "one hidden layer",
+    "two": "two hidden layers",
+    "conv": "convolutions",
+}
+OPTIMISERS = {"sgd": "SGD", "adam": "Adam"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What stands for an estimator in a row: its final runs by seed, at the rate that was chosen.
+
+    >>> Line(0.003, 8000, 100, {0: {"test": {"nll": 101.5}}}).values()
+    {0: 101.5}
+    """
+
+    lr: float
+    steps: int
+    samples: int  # m of the figure "nll"
+    runs: dict[int, dict]
+
+    def values(self, figure: str = "nll") -> dict[int, float]:
+        """A test figure in nats by seed: "nll", "nll_10" or "single"; diverged runs left out."""
+        found = {seed: run["test"][figure] for seed, run in self.runs.items()}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def mean(self, figure: str = "nll") -> Interval:
+        """Mean and interval over seeds; NaN where every run has diverged."""
+        values = list(self.values(figure).values())
+        return interval(values) if values else Interval(math.nan, -math.inf, math.inf, 0)
+
+    def curve(self, name: str = "valid") -> tuple[list[int], list[list[float]]]:
+        """(steps, losses by seed) of the learning curves, NaN after a run has diverged."""
+        curves = [run["curve"] for run in self.runs.values()]
+        return curves[0]["step"], [[math.nan if v is None else v for v in c[name]] for c in curves]
+
+
+def results() -> Records:
+    """The book's records on other alphabets.
+
+    >>> results().folder.name
+    'alphabets'
+    """
+    return record.records(results_folder() / "alphabets")
+
+
+def title(row: str) -> str:
+    """What a row is called.
+
+    >>> title("drawers-two-adam")
+    'new drawers, two hidden layers, Adam'
+    """
+    data, network, optimiser = row.split("-")
+    return f"{DATA[data]}, {NETWORKS[network]}, {OPTIMISERS[optimiser]}"
+
+
+def lines(records: Records, row: str) -> dict[str, Line]:
+    """Estimator -> what stands for it in a row such as "drawers-linear-sgd". All lines have one
+    number of steps and one m, those that most estimators have, and of these the longest.
+
+    >>> lines(Records("none"), "drawers-linear-sgd")
+    {}
+    """
+    groups: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
+    for name in COLUMNS:
+        for run in records.runs_of(f"{row}-{name}").values():
+            if run["test"] and run["data"]["source"] == SOURCE:
+                config, samples = run["config"], run["evaluation"]["samples"]
+                settings = config["lr"], config["anneal_rate"]
+                groups[config["steps"], samples][name][settings][config["seed"]] = run
+    if not groups:
+        return {}
+    (steps, samples), found = max(groups.items(), key=lambda item: (len(item[1]), item[0]))
+    chosen = {name: min(found[name].items(), key=_rank) for name in COLUMNS if name in found}
+    return {
+        name: Line(settings[0], steps, samples, dict(sorted(runs.items())))
+        for name, (settings, runs) in chosen.items()
+    }
+
+
+def _rank(item: tuple[tuple, dict[int, dict]]) -> tuple[int, float]:
+    """Most seeds first, then the best on validation."""
+    bounds = [run["valid_bound"] for run in item[1].values()]
+    return -len(bounds), math.inf if None in bounds else fmean(bounds)
+
+
+def complete(records: Records) -> list[str]:
+    """The rows in which every estimator has two seeds or more: those that can be compared.
+
+    >>> complete(Records("none"))
+    []
+    """
+    found = {row: lines(records, row) for row in ROWS}
+    return [
+        row
+        for row, line in found.items()
+        if len(line) == len(COLUMNS) and min(len(one.runs) for one in line.values()) > 1
+    ]
+
+
+def table(records: Records, figure: str = "nll"):
+    """Means over seeds as a pandas DataFrame, a line for each estimator, a column for each row that
+    has been run.
+
+    >>> table(Records("none")).empty
+    True
+    """
+    import pandas as pd
+
+    columns = {}
+    for row in ROWS:
+        if found := lines(records, row):
+            columns[row] = {LABELS[name]: line.mean(figure).mean for name, line in found.items()}
+    return pd.DataFrame(columns, index=list(LABELS.values()) if columns else None)
+
+
+def order(records: Records, row: str, figure: str = "nll") -> list[str]:
+    """The estimators of a row, best mean first; those of which every run diverged are last."""
+    means = {name: line.mean(figure).mean for name, line in lines(records, row).items()}
+    return sorted(means, key=lambda name: (math.isnan(means[name]), means[name]))
+
+
+def agreement(records: Records, one: str, other: str, figure: str = "nll") -> float:
+    """Kendall's tau of two rows' orders: 1 for the same, -1 for the reverse; the share of pairs of
+    estimators in the same order is (1 + tau) / 2. NaN for fewer than two common estimators."""
+    from scipy.stats import kendalltau
+
+    sides = [order(records, row, figure) for row in (one, other)]
+    common = [name for name in sides[0] if name in sides[1]]
+    if len(common) < 2:
+        return math.nan
+    return float(kendalltau(range(len(common)), [sides[1].index(n) for n in common]).statistic)
+
+
+def difference(
+    records: Records, row: str, first: str, second: str, figure: str = "nll"
+) -> Interval:
+    """First minus second estimator in nats, with Welch's interval over seeds; NaN without runs."""
+    found = lines(records, row)
+    sides = [list(found[n].values(figure).values()) for n in (first, second) if n in found]
+    if len(sides) < 2 or not all(sides):
+        return Interval(math.nan, -math.inf, math.inf, 0)
+    return welch(*sides)
