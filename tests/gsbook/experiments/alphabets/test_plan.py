@@ -127,7 +127,23 @@ def test_a_row_is_complete_with_all_estimators_and_two_seeds(tmp_path):
     assert results.complete(records) == []
     records.add([made(configs[-1], 100.0)])
     assert results.complete(records) == ["drawers-linear-sgd"]
+    assert list(results.comparison(records, ROWS[0]).seeds) == [2] * 8
     assert results.title(ROWS[0]) == "new drawers, linear, SGD"
+
+
+@pytest.mark.parametrize(
+    ("sloped", "side"), [((90.0, 91.0), "ahead of"), ((100.0, 101.0), "not apart from")]
+)
+def test_the_lesson_says_who_leads_and_by_how_much(tmp_path, sloped, side):
+    records = record.records(tmp_path)
+    assert "not run yet" in results.lesson(records)
+    for name in COLUMNS:
+        losses = sloped if name == "st" else (101.0, 102.0) if name != "sf" else (100.0, 101.5)
+        configs = [replace(FIRST, estimator=name, seed=s) for s in range(2)]
+        records.add([made(c, loss) for c, loss in zip(configs, losses, strict=True)])
+    said = results.lesson(records)
+    assert f"nats {side} SF" in said
+    assert "leads in 1 of 1 complete rows; on new drawers, linear, SGD, ST is" in said
 
 
 @pytest.mark.parametrize(
