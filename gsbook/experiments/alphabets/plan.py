@@ -30,7 +30,9 @@ class Budget(search.Budget):
     rates: tuple[float, ...] = LEARNING_RATES  # learning rates tried
     anneal: tuple[float, ...] = ANNEAL_RATES  # r of the temperature, tried
     eval_every: int = 1000
-    conv_steps: int | None = None  # of convolutions, a step of which costs seven; None: as many
+    # Of convolutions, a step of which costs seven, and which 3e-3 can kill; None: as the others.
+    conv_steps: int | None = None
+    conv_rates: tuple[float, ...] | None = None
 
 
 BUDGETS = {
@@ -52,6 +54,7 @@ BUDGETS = {
         rates=(1e-3, 3e-3),
         anneal=(1e-4,),
         conv_steps=3000,
+        conv_rates=(3e-4, 1e-3),
     ),
     "paper": Budget(rungs=((20_000, 3), (50_000, 1)), steps=100_000, seeds=5, eval_every=2000),
 }
@@ -64,19 +67,21 @@ def candidates(cell: str, budget: Budget) -> list[Config]:
     12
     """
     data, network, optimiser, estimator = cell.split("-")
-    short = network == "conv" and budget.conv_steps is not None
+    steps, rates = budget.steps, budget.rates
+    if network == "conv":
+        steps, rates = budget.conv_steps or steps, budget.conv_rates or rates
     fixed = {
         "data": data,
         "network": network,
         "optimiser": optimiser,
-        "steps": budget.conv_steps if short else budget.steps,
+        "steps": steps,
         "eval_every": budget.eval_every,
     } | (reading("vae", estimator) if estimator in READINGS else {})
     tempered = ESTIMATORS[estimator].schedule == "tau"
     anneal = budget.anneal if tempered else (0.0,)
     return [
         Config("vae", "categorical", estimator, lr=lr, anneal_rate=r, **fixed)
-        for lr, r in product(budget.rates, anneal)
+        for lr, r in product(rates, anneal)
     ]
 
 
@@ -91,7 +96,7 @@ def plan(cell: str, budget: Budget, _: Records | None = None) -> Stages:
 
     >>> configs, test = next(plan("digits-conv-sgd-st", BUDGETS["laptop"]))
     >>> [config.lr for config in configs], test
-    ([0.001, 0.003], False)
+    ([0.0003, 0.001], False)
     """
     tried = candidates(cell, budget)
     # `halving` gives its winners the steps of the budget that it is handed.
