@@ -23,7 +23,7 @@
   class Variance {
     constructor(root, number) {
       this.data = window.gsVariance;
-      this.names = Object.keys(this.data.lines);
+      this.all = Object.keys(this.data.lines);
       const option = (program, i) => `<option value="${i}"${i === 1 ? " selected" : ""}>${say(program.title)}</option>`;
       const choice = (n) => `<label><input type="radio" name="gs-draws-${number}" value="${n}"${n === 100 ? " checked" : ""}>` +
         ` ${n.toLocaleString("en")}</label>`;
@@ -33,6 +33,8 @@
       root.innerHTML = `
         <div class="gs-controls">
           <label>${say("program")} <select>${this.data.programs.map(option).join("")}</select></label>
+          <label>${say("estimators")} <select><option value="">${say("of the paper")}</option>
+            <option value="newer">${say("after 2017")}</option></select></label>
           <fieldset><legend>${say("draws that are averaged")}</legend>${DRAWS.map(choice).join("")}</fieldset>
         </div>
         <svg class="gs-chart" role="img" aria-label="${say("Three charts of bias, standard deviation and error against temperature")}"></svg>
@@ -42,15 +44,16 @@
         </div>
         <p role="status"></p>
         <table><thead><tr><th scope="col">${say("estimator")}</th><th scope="col">${say("bias")}</th>
-          <th scope="col">${say("std. dev.")}</th><th scope="col">${say("error")}</th></tr></thead><tbody>${this.names.map((n) => line(this.data.lines[n])).join("")}</tbody></table>`;
+          <th scope="col">${say("std. dev.")}</th><th scope="col">${say("error")}</th></tr></thead><tbody></tbody></table>`;
       this.chart = root.querySelector(".gs-chart");
-      this.program = root.querySelector("select");
+      [this.program, this.group] = root.querySelectorAll("select");
       this.draws = [...root.querySelectorAll("input[type=radio]")];
       this.slider = root.querySelector("input[type=range]");
       this.output = root.querySelector("output");
       this.status = root.querySelector("p");
-      this.rows = [...root.querySelectorAll("tbody tr")];
-      this.program.addEventListener("change", () => this.draw());
+      this.body = root.querySelector("tbody");
+      this.line = line;
+      [this.program, this.group].forEach((select) => select.addEventListener("change", () => this.draw()));
       this.draws.forEach((draw) => draw.addEventListener("change", () => this.draw()));
       this.slider.addEventListener("input", () => this.point());
       this.chart.addEventListener("pointerdown", (e) => { this.chart.setPointerCapture(e.pointerId); this.drag(e); });
@@ -81,6 +84,10 @@
     /* Everything that the temperature does not change. */
     draw() {
       this.n = Number(this.draws.find((draw) => draw.checked).value);
+      // The two that the book is about stand beside either group.
+      this.names = this.all.filter((name, i) => i < 2 || this.data.lines[name].newer === (this.group.value === "newer"));
+      this.body.innerHTML = this.names.map((name) => this.line(this.data.lines[name])).join("");
+      this.rows = [...this.body.rows];
       this.found = Object.fromEntries(this.names.map((name) => [name, this.measures(name)]));
       const width = (this.width = this.chart.parentElement.clientWidth), wide = width >= 560;
       const panel = wide ? (width - 3 * LEFT - 2 * GAP - 8) / 3 : width - LEFT - 12, height = wide ? 210 : 120;
@@ -146,7 +153,7 @@
       const [soft, hard] = this.names;
       this.output.textContent = ` ${tau}`;
       this.slider.setAttribute("aria-valuetext", tau);
-      this.status.textContent = say("At temperature {tau}, {soft} has error {softError} and {hard} {hardError}; the smallest of the five is {bestError} ({best}). {soft} is best at {softTau}, {hard} at {hardTau}.",
+      this.status.textContent = say("At temperature {tau}, {soft} has error {softError} and {hard} {hardError}; the smallest of all shown is {bestError} ({best}). {soft} is best at {softTau}, {hard} at {hardTau}.",
         {tau, soft: label(soft), hard: label(hard), best: label(best), softError: rounded(error(soft)), hardError: rounded(error(hard)),
           bestError: rounded(error(best)), softTau: least[soft], hardTau: least[hard]});
     }

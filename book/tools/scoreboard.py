@@ -108,7 +108,7 @@ def _row(row: str, cells: list[ledger.Judged]) -> str:
         beside = [
             j if steps == j.steps else j.claim.judge_at(evidence(), steps) for steps in scales
         ]
-        shown = [_ours(k) + (f" {k.sign}" if k is not j and k.ours else "") for k in beside]
+        shown = [_ours(k) if k is j else _in_short(k) for k in beside]
         name = j.claim.claim.split(", ")[-1]
         rows.append([name, j.claim.value, *shown, *_outcome(j)])
     columns = [
@@ -124,13 +124,25 @@ def _numbers(found: list[ledger.Judged]) -> str:
     return table([*head, say("Verdict"), say("By interval")], rows)
 
 
+def _in_short(j: ledger.Judged) -> str:
+    """Our number at another length with its verdict's sign; its interval shows on hover."""
+    if not j.ours:
+        return "–"
+    number = f'[{j.ours.mean:.1f}]({_records(j)} "{_spread(j)}")'
+    return f"{number}{STALE if j.stale else ''}\u00a0{j.sign}"
+
+
+def _spread(j: ledger.Judged) -> str:
+    return f"± {j.ours.half_width:.1f}" if j.ours.n > 1 else f"({say('one seed')})"
+
+
+def _records(j: ledger.Judged) -> str:
+    return f"{address()}/blob/{BRANCH}/{j.claim.records}/{j.claim.cell}.jsonl"
+
+
 def _ours(j: ledger.Judged) -> str:
     """Our number with its interval, linked to the records of its runs."""
-    text = "–"
-    if j.ours:
-        spread = f"± {j.ours.half_width:.1f}" if j.ours.n > 1 else f"({say('one seed')})"
-        records = f"{j.claim.records}/{j.claim.cell}.jsonl"
-        text = f"[{j.ours.mean:.1f} {spread}]({address()}/blob/{BRANCH}/{records})"
+    text = f"[{j.ours.mean:.1f} {_spread(j)}]({_records(j)})" if j.ours else "–"
     if j.stale:
         text += STALE
     return f"{text} ({say('{n} diverged', n=j.diverged)})" if j.diverged else text

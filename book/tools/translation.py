@@ -263,7 +263,9 @@ class Structure:
                 self.directive(*block)
             elif token.type in ("fence", "colon_fence", "code_block"):
                 self.blocks.append(("code", token.info, token.content))
-            elif token.type in ("dl_open", "front_matter"):
+            elif token.type in ("dl_open", "dt_open", "dd_open"):
+                self.blocks.append((token.type,))
+            elif token.type == "front_matter":
                 self.blocks.append((token.type, lines[token.map[0]]))
             elif token.type == "inline":
                 self.line(token)
@@ -623,10 +625,13 @@ def main(arguments: list[str]) -> int:
     parse.add_argument("--release", action="store_true", help="fail on stale pieces, too")
     parse.add_argument("names", nargs="*", metavar="PAGE or KEY")
     given = parse.parse_args(arguments)
-    if given.command == "confirm":
-        return confirm(*given.names[:1], given.names[1:])
+    names = [name.removeprefix("ja/").removesuffix(".md") for name in given.names]
     started = [page for page in pages() if file_of(page).exists()]
-    wanted = [name.removeprefix("ja/").removesuffix(".md") for name in given.names] or started
+    if given.command == "confirm":
+        if not names or names[0] not in started:
+            parse.error(f"confirm needs a page first, one of {', '.join(started)}; got {names[:1]}")
+        return confirm(names[0], given.names[1:])
+    wanted = names or started
     if wanted == ["hints"] and given.command == "update":
         HINTS.write_text(updated_hints(), encoding="utf-8")
         return 0
@@ -648,7 +653,6 @@ def main(arguments: list[str]) -> int:
 
 def confirm(page: str, keys: list[str]) -> int:
     """Note that these pieces, or `all`, say what the English says today."""
-    page = page.removeprefix("ja/").removesuffix(".md")
     originals, pieces = english(page), translated(page)
     for key in originals if keys == ["all"] else keys:
         if key not in originals or key not in pieces:

@@ -2,7 +2,7 @@
 
     python book/tools/variance.py     recompute book/_static/variance-data.js and variance.svg
 
-It takes half a minute. The data stand in the repository, and a test compares them with a
+It takes some minutes. The data stand in the repository, and a test compares them with a
 recomputation.
 """
 
@@ -25,7 +25,12 @@ TITLES = {
     "bernoulli, cubic": "three coins, cubic loss",
     "categorical, two layers": "three classes, two layers",
 }
-RELAXED, DISCRETE = ("gumbel_softmax", "st_gumbel_softmax"), ("sf", "muprop", "st")
+# With a temperature; with none, and one sample of each node; with none, and several samples.
+RELAXED = ("gumbel_softmax", "st_gumbel_softmax", "gumbel_rao", "gapped_st", "rebar")
+DISCRETE, SEVERAL = ("sf", "muprop", "st", "reinmax"), ("rloo", "double_cv", "disarm")
+NEWER = ("reinmax", "gumbel_rao", "gapped_st", "rloo", "double_cv", "disarm", "rebar")
+# Known to be zero, and by tests; spread points would leave a small rest.
+UNBIASED = ("rebar", *SEVERAL)
 TAUS = [10 ** (k / 20 - 1) for k in range(41)]
 POINTS, SEED = 2**16, 0
 FLOOR = 0.003  # what is smaller is drawn on the line of zero
@@ -82,26 +87,39 @@ def enumerated(name, program, truth):
     return moments(estimates, trace.log_prob().exp(), truth)
 
 
-def sampled(name, program, truth, tau):
-    """Bias and standard deviation of a relaxed estimator, from evenly spread (scrambled Sobol)
-    uniform noise."""
-    sizes = [z.numel() for _, z in nodes(program)]
-    u = torch.quasirandom.SobolEngine(sum(sizes), scramble=True, seed=SEED).draw(
+def sampled(name, program, truth, **settings):
+    """Bias and standard deviation of an estimator, from evenly spread (scrambled Sobol) uniform
+    noise: a dimension for each number that one of its estimates asks for."""
+    asked = []
+
+    def ask(like):
+        asked.append(like.numel())
+        return torch.full_like(like, 0.5)
+
+    gradients(name, program, 1, ask, **settings)
+    u = torch.quasirandom.SobolEngine(sum(asked), scramble=True, seed=SEED).draw(
         POINTS, dtype=torch.float64
     )
-    noise = iter(u.split(sizes, -1))
-    estimates = gradients(
-        name, program, len(u), lambda logits: next(noise).reshape(logits.shape), tau=tau
-    )
-    return moments(estimates, torch.full((POINTS,), 1 / POINTS, dtype=u.dtype), truth)
+    noise = iter(u.split(asked, -1))
+
+    def spread(like):
+        points, ahead = next(noise), like.shape.index(POINTS)  # axes of samples come first
+        return points.reshape(POINTS, *like.shape[:ahead], *like.shape[ahead + 1 :]).movedim(
+            0, ahead
+        )
+
+    estimates = gradients(name, program, POINTS, spread, **settings)
+    bias, deviation = moments(estimates, torch.full((POINTS,), 1 / POINTS, dtype=u.dtype), truth)
+    return (0 * bias if name in UNBIASED else bias), deviation
 
 
 def measure(program, taus=TAUS):
     """Estimator -> its biases and its standard deviations, one of each for every tau that makes a
     difference."""
     truth = gradients("exact", program, 1, None)[0]
-    found = {name: [enumerated(name, program, truth)] for name in DISCRETE}
-    found |= {name: [sampled(name, program, truth, tau) for tau in taus] for name in RELAXED}
+    found = {name: [sampled(name, program, truth, tau=t) for t in taus] for name in RELAXED}
+    found |= {name: [enumerated(name, program, truth)] for name in DISCRETE}
+    found |= {name: [sampled(name, program, truth)] for name in SEVERAL}
     # Five digits; what is left of an exact zero is rounding.
     return {
         name: [
@@ -115,13 +133,16 @@ def measure(program, taus=TAUS):
 def variance():
     """All that variance.js draws, with the book's colours and lines."""
     dashes = {"-": "", "--": "9 5", "-.": "9 4 2 4", ":": "2 4"}
+    own = [look for look in plots.LINESTYLES.values() if isinstance(look, tuple)]
+    dashes |= {look: " ".join(str(2 * length) for length in look[1]) for look in own}
     lines = {
         name: {
             "label": plots.LABELS[name],
             "color": plots.COLORS[name],
             "dash": dashes[plots.LINESTYLES[name]],
+            "newer": name in NEWER,
         }
-        for name in (*RELAXED, *DISCRETE)
+        for name in (*RELAXED, *DISCRETE, *SEVERAL)
     }
     programs = [{"title": title, "found": measure(name)} for name, title in TITLES.items()]
     return {
@@ -137,7 +158,8 @@ def draw_variance(data, path):
     plots.use_style()
     found, taus, n = data["programs"][1]["found"], data["taus"], 100
     fig, axes = plt.subplots(1, 3, figsize=(8.4, 3.6), sharey=True)
-    for name, (bias, spread) in found.items():
+    for name in [name for name in found if name not in NEWER]:
+        bias, spread = found[name]
         bias, spread = (torch.tensor(x).expand(len(taus)) for x in (bias, spread))
         measures = bias, spread / n**0.5, (bias**2 + spread**2 / n).sqrt()
         for ax, values in zip(axes, measures, strict=True):

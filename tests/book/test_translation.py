@@ -34,6 +34,12 @@ What is `K`?
 |---|---|
 | 1 | 2 |
 
+**Which?**
+: This one.
+
+**Why?**
+: It is so.
+
 ```python
 x = 1
 ```"""
@@ -54,6 +60,12 @@ $$ y = x^2 $$ (eq-a)
 | あ | い |
 |---|---|
 | 1 | 2 |
+
+**どれですか。**
+: これです。
+
+**なぜですか。**
+: そうだからです。
 
 ```python
 x = 1
@@ -134,6 +146,7 @@ def test_other_words_in_another_order_make_no_difference():
         ("$p$", "$q$", "`q`"),
         ("`K`", "K", "`K`"),
         ("| 1 | 2 |\n", "", "rows"),
+        ("**なぜですか。**\n: そうだからです。\n", "", "dt_open"),
         ("x = 1\n", "x = 2\n", "code"),
         ("**確率**（probability）", "**確率（probability）**は", "**"),
     ],

@@ -129,9 +129,22 @@ def test_variance_obeys_the_keyboard(variance):
     variance.locator(".gs-variance input[type=radio]").nth(2).focus()
     variance.keyboard.press("ArrowRight")  # the mean of ten times as many draws
     assert float(cells.nth(1).inner_text()) == pytest.approx(cold / 10**0.5, rel=0.1)
-    variance.locator(".gs-variance select").focus()
+    variance.locator(".gs-variance select").first.focus()
     variance.keyboard.press("ArrowUp")  # a linear loss, for which MuProp is perfect
     assert "(MuProp)" in text_of(variance, "variance")
+
+
+def test_variance_shows_the_newer_estimators_on_request(variance):
+    rows = variance.locator(".gs-variance tbody th")
+    paper = rows.all_inner_texts()
+    variance.locator(".gs-variance select").nth(1).select_option("newer")
+    newer = rows.all_inner_texts()
+    assert [name for name in newer if name in paper] == paper[:2]
+    assert any("ReinMax" in name for name in newer)
+    assert len(newer) == 9
+    assert variance.locator(".gs-variance .gs-chart .gs-line").count() == 3 * len(newer)
+    variance.locator(".gs-variance select").nth(1).select_option("")
+    assert rows.all_inner_texts() == paper
 
 
 def test_variance_obeys_mouse_and_finger_and_the_page_stays_where_it_is(variance):
