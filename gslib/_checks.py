@@ -3,16 +3,15 @@ read.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-T = TypeVar("T")
-_enabled: ContextVar[bool] = ContextVar("gslib_checks", default=True)
+_enabled = ContextVar("gslib_checks", default=True)
 
 
 @contextmanager
@@ -27,13 +26,17 @@ def unchecked() -> Iterator[None]:
         _enabled.reset(token)
 
 
-def look(ask: Callable[[], T]) -> T | None:
-    """What `ask` reads off a tensor; None where that is switched off or impossible."""
+def ends(x: Any, dim: int | None = None) -> tuple[float, float] | None:
+    """The smallest and the largest value, of the maxima along `dim` if one is given; NaN, where
+    there is one, is both. None where checks are switched off or no value can be read.
+    """
     if torch.compiler.is_compiling() or not _enabled.get():
         return None
     try:
         with torch.no_grad():
-            return ask()
+            x = x if dim is None else x.amax(dim)
+            low, high = torch.stack(x.aminmax()).tolist() if isinstance(x, Tensor) else (x, x)
+            return float(low), float(high)
     except RuntimeError:  # under vmap, on meta, fake and empty tensors no value can be read
         return None
 
@@ -67,17 +70,15 @@ def check_logits(logits: Any, dim: int | None = None) -> None:
         raise IndexError(f"dim {dim} is out of range of logits {shown(logits)}: {-n} to {n - 1}")
     if dim is not None and logits.shape[dim] == 0:
         raise ValueError(f"logits {shown(logits)} have no class along dim {dim}; give one or more")
-    # One sum clears the good case: NaN and infinities survive it.
-    total = look(lambda: sum(_ends(logits)) if dim is None else float(logits.amax(dim).sum()))
-    if total is None or math.isfinite(total):
+    found = ends(logits, dim)
+    if not found or (math.isfinite(found[0]) and math.isfinite(found[1])):
         return
     bad = logits.isnan() | logits.isinf() & ((logits > 0) | (dim is None))
     if count := int(bad.sum()):
         kind = f"{'infinite' if dim is None else '+inf'} value(s), shape {shown(logits)}"
         raise ValueError(f"logits hold {count} NaN or {kind}; check the loss and learning rate")
-    if dim is not None and (rows := int((logits.amax(dim) == -torch.inf).sum())):
-        given = f"{rows} row(s) of logits {shown(logits)}"
-        raise ValueError(f"{given} are -inf in every class; leave at least one class unmasked")
+    given = f"{(logits.amax(dim) == -torch.inf).sum()} row(s) of logits {shown(logits)}"
+    raise ValueError(f"{given} are -inf in every class; leave at least one class unmasked")
 
 
 def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:
@@ -89,8 +90,8 @@ def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> Non
     if isinstance(value, Tensor) and not fits(value.shape[::-1], like.shape[::-1]):
         remedy = f"give one, or one per member, to broadcast from the left to {shown(like)}"
         raise wrong_shape(name, value, remedy)
-    ends = look(lambda: _ends(value))
-    if ends and not 0 < ends[0] <= ends[1] < math.inf:
+    found = ends(value)
+    if found and not 0 < found[0] <= found[1] < math.inf:
         given = value.tolist() if isinstance(value, Tensor) else value
         raise ValueError(f"{name} must be positive and finite, got {given}{remedy}")
 
@@ -99,14 +100,12 @@ def check_tau(tau: Any, logits: Tensor) -> None:
     """The same for a temperature, which must also leave (logits + noise) / tau finite."""
     remedy = "; anneal it to a small value such as 0.1, not to zero (the arg max: use sample())"
     check_positive("tau", tau, logits, remedy)
-    ends = look(lambda: _ends(tau))
-    if not ends or ends[0] >= 1:
-        return
-    size = look(lambda: max(map(abs, _ends(logits.nan_to_num(neginf=0)))))
-    wide = torch.promote_types(logits.dtype, torch.float32)
-    if size is not None and (size + 1000) / ends[0] > torch.finfo(wide).max:
-        given = f"logits of size {size:g} / tau = {ends[0]:g}"
-        raise ValueError(f"{given} overflow {wide}; subtract each row's maximum, or raise tau")
+    if (found := ends(tau)) and found[0] < 1:
+        size = max(map(abs, ends(logits.nan_to_num(neginf=0)) or (0.0,)))
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        if (size + 1000) / found[0] > torch.finfo(wide).max:
+            given = f"logits of size {size:g} / tau = {found[0]:g}"
+            raise ValueError(f"{given} overflow {wide}; subtract each row's maximum, or raise tau")
 
 
 def check_value(name: str, value: Any, shape: Sequence[int], events: int) -> None:
@@ -115,9 +114,8 @@ def check_value(name: str, value: Any, shape: Sequence[int], events: int) -> Non
     """
     check_tensor(name, value)
     pairs = zip(value.shape[::-1], shape[::-1], strict=False)
-    if value.shape[-events:] != shape[-events:] or any(
-        n != m and 1 not in (n, m) for n, m in pairs
-    ):
+    meet = all(n == m or 1 in (n, m) for n, m in pairs)
+    if not meet or value.shape[-events:] != shape[-events:]:
         remedy = f"its last {events} axes must be those of {shown(shape)}, the others broadcast"
         raise wrong_shape(name, value, remedy)
 
@@ -130,13 +128,7 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
 
 def check_inside(name: str, x: Tensor, low: float, high: float, remedy: str) -> None:
     """Raise unless every value lies in [low, high]."""
-    ends = look(lambda: _ends(x))
-    if ends and not low <= ends[0] <= ends[1] <= high:
-        got = f"got values from {ends[0]:g} to {ends[1]:g}; {remedy}"
+    found = ends(x)
+    if found and not low <= found[0] <= found[1] <= high:
+        got = f"got values from {found[0]:g} to {found[1]:g}; {remedy}"
         raise ValueError(f"{name} must lie in [{low:g}, {high:g}], {got}")
-
-
-def _ends(x: float | Tensor) -> tuple[float, float]:
-    """The smallest and the largest value; NaN, where there is one, is both."""
-    low, high = x.aminmax() if isinstance(x, Tensor) else (x, x)
-    return float(low), float(high)

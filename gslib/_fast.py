@@ -57,9 +57,7 @@ class _Softplus(_Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad * ctx.saved_tensors[0].sigmoid()
 
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
-        return tangent * ctx.saved_tensors[0].sigmoid()
+    jvp = backward
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating, fits, look, shown, wrong_shape
+from gslib._checks import check_floating, ends, fits, shown, wrong_shape
 from gslib._fast import widened
 from gslib.models.layers import Linear
 
@@ -54,10 +54,6 @@ class Baseline(nn.Module):
     tensor([[5.]])
     """
 
-    mean: Tensor
-    variance: Tensor
-    seen: Tensor
-
     def __init__(
         self,
         inputs: int | None = None,
@@ -75,10 +71,9 @@ class Baseline(nn.Module):
         self.moving_average, self.lr, self.decay = moving_average, lr, decay
         self.normalise, self.signal_alone = normalise, signal_alone
         lead = () if ensemble is None else (ensemble,)
-        self.lead = len(lead)
-        self.register_buffer("mean", torch.zeros(lead))
-        self.register_buffer("variance", torch.ones(lead))
-        self.register_buffer("seen", torch.zeros(lead, dtype=torch.bool))
+        self.mean = nn.Buffer(torch.zeros(lead))
+        self.variance = nn.Buffer(torch.ones(lead))
+        self.seen = nn.Buffer(torch.zeros(lead, dtype=torch.bool))
         self.network: nn.Module | None = None
         if inputs is not None:
             first = Linear(inputs, hidden, name="baseline", ensemble=ensemble, seeds=seeds)
@@ -101,10 +96,10 @@ class Baseline(nn.Module):
         mean, variance = self._moments(signal)
         mean = torch.where(self.seen, self.mean, mean)
         variance = torch.where(self.seen, self.variance, variance)
-        centred = signal - self._pad(mean) if self.moving_average else signal
+        centred = signal - mean[..., None, None] if self.moving_average else signal
         self._last = (signal, centred, prediction)
-        deviation = variance.sqrt().clamp(min=1)
-        scale = self._pad(deviation if self.normalise else torch.ones_like(deviation))
+        deviation = variance.sqrt().clamp(min=1)[..., None, None]  # [*E, B = 1, S = 1]
+        scale = deviation if self.normalise else torch.ones_like(deviation)
         return (centred / scale, 1.0) if self.signal_alone else (centred, scale)
 
     def _check(self, signal: Tensor, x: Tensor | None) -> None:
@@ -114,7 +109,7 @@ class Baseline(nn.Module):
             raise ValueError("this baseline has an input-dependent network: pass partial(b, x=x)")
         check_floating("signal", signal)
         lead = self.mean.shape
-        if signal.ndim < self.lead + 2 or signal.shape[: self.lead] != lead or not signal.numel():
+        if signal.ndim < len(lead) + 2 or signal.shape[: len(lead)] != lead or not signal.numel():
             wanted = f"[{', '.join(map(str, (*lead, 'B', 'S')))}] with an example or more"
             raise wrong_shape("signal", signal, f"this baseline takes {wanted}")
         if x is not None and not fits(x.shape[:-1], signal.shape[:-1]):
@@ -128,23 +123,19 @@ class Baseline(nn.Module):
         if self.network is not None and prediction is not None:
             weights = list(self.network.parameters())
             # Descends the mean over the batch of (f - c - C(x))^2 / 2, per member.
-            loss = (-centred * prediction).flatten(self.lead).mean(-1).sum()
+            loss = (-centred * prediction).flatten(self.mean.ndim).mean(-1).sum()
             slopes = torch.autograd.grad(loss, weights)
             with torch.no_grad():
                 for weight, slope in zip(weights, slopes, strict=True):
                     weight.sub_(slope, alpha=self.lr)
-        mean, variance = self._moments(signal)
         decay = torch.where(self.seen, self.decay, 0.0)
-        self.mean.copy_(decay * self.mean + (1 - decay) * mean)
-        self.variance.copy_(decay * self.variance + (1 - decay) * variance)
+        for past, new in zip((self.mean, self.variance), self._moments(signal), strict=True):
+            past.copy_(decay * past + (1 - decay) * new)
         self.seen.fill_(True)
         self._last = None
 
-    def _pad(self, value: Tensor) -> Tensor:
-        return value.reshape((*value.shape, 1, 1))  # [*E] -> [*E, B = 1, S = 1]
-
     def _moments(self, signal: Tensor) -> tuple[Tensor, Tensor]:
-        flat = signal.flatten(self.lead)
+        flat = signal.flatten(self.mean.ndim)
         return flat.mean(-1), flat.var(-1, correction=0)
 
 
@@ -159,7 +150,8 @@ def as_baseline(baseline: Centre) -> Centring:
     if not isinstance(baseline, (int, float, Tensor)):
         raise TypeError(f"baseline must be a number, tensor or callable, got {baseline!r}")
     value = torch.as_tensor(baseline).detach()
-    if look(lambda: bool(value.isfinite().all())) is False:
+    found = ends(value)
+    if found and not -torch.inf < found[0] <= found[1] < torch.inf:
         raise ValueError(f"baseline must be finite, got {baseline}")
 
     def centre(signal: Tensor) -> tuple[Tensor, float]:

@@ -2,30 +2,24 @@
 programs.
 """
 
-import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gslib._checks import shown
-from gslib.distributions import Distribution
-from gslib.estimators import ESTIMATORS, Estimator, exact
-from gslib.program import Program
-from gslib.programs import PROGRAMS, Build
+from gslib.estimators import ESTIMATORS, exact
+from gslib.program import changed
+from gslib.programs import PROGRAMS, Build, Programs
 
 FALSE_ALARM = 1e-3  # the chance that an unbiased estimator is called biased anywhere in a report
-Function = Callable[..., Tensor]
-Named = str | Function  # an estimator, or its name
-Settings = dict[str, Any]
-Node = Callable[[Distribution], Distribution] | None
-Target = Callable[[Program], Program]
-Programs = dict[str, tuple[list[Tensor], Build]]
-Outcome = tuple[Tensor, Tensor]  # values, gradients
 ROUNDING = 1e-10  # an error this small, relative to the gradient, is rounding and no bias
+Function = Callable[..., Any]
+Outcome = tuple[Tensor, Tensor]  # values, gradients
 
 
 @dataclass(frozen=True)
@@ -101,14 +95,14 @@ class Report:
 
 
 def check(
-    estimator: Named,
+    estimator: str | Function,
     /,
     *,
     samples: int = 100_000,
     seed: int = 0,
-    node: Node = None,
+    node: Function | None = None,
     programs: Programs | None = None,
-    settings: Settings | None = None,
+    settings: dict[str, Any] | None = None,
     **hyperparameters: Any,
 ) -> Report:
     """Grade an estimator on small programs whose exact gradient enumeration gives.
@@ -143,51 +137,46 @@ def check(
     >>> check("sf", samples=5_000).unbiased, check("st", samples=5_000).unbiased
     (True, False)
     """
-    name, settings, run, target = _resolve(estimator, {**(settings or {}), **hyperparameters})
-    if node is not None:
-        target = lambda program: lambda sample: program(lambda q: sample(node(q)))  # noqa: E731
-    rows = []
     if not isinstance(samples, int) or samples < 2:
         raise ValueError(f"samples must be 2 or more, got {samples}; use 1,000 or more")
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
-        torch.default_generator.manual_seed(seed)
-        for program, (parameters, build) in (PROGRAMS if programs is None else programs).items():
-            truth = _gradients(functools.partial(_oracle, target), build, parameters, 1)
-            rows.append((program, truth, _gradients(run, build, parameters, samples)))
-    comparisons = sum(truth[1].numel() for _, truth, _ in rows)
+    run, name, settings, target = _resolve(estimator, {**(settings or {}), **hyperparameters})
+    if node is not None:
+        target = partial(changed, change=node)
+    programs, rows = PROGRAMS if programs is None else programs, []
+    comparisons = sum(p.numel() for parameters, _ in programs.values() for p in parameters)
     tail = torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
     threshold = -torch.special.ndtri(tail).item()
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+        torch.default_generator.manual_seed(seed)
+        for program, (parameters, build) in programs.items():
+            truth = _gradients(lambda p: exact(target(p), max_states=10**6), build, parameters, 1)
+            found = _gradients(run, build, parameters, samples)
+            rows.append(_grade(program, truth, found, threshold))
     called = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
-    graded = tuple(_grade(name, truth, found, threshold) for name, truth, found in rows)
-    return Report(called, samples, threshold, graded)
+    return Report(called, samples, threshold, tuple(rows))
 
 
-def _resolve(estimator: Named, settings: Settings) -> tuple[str, Settings, Function, Target]:
-    """Name, settings, the function of a program alone, and what makes of a program the one whose
-    loss it estimates.
+def _resolve(
+    estimator: str | Function, settings: dict[str, Any]
+) -> tuple[Function, str, dict[str, Any], Function]:
+    """The function of a program alone, its name and settings, and what makes of a program the one
+    whose loss it estimates.
     """
     if isinstance(estimator, str):
         estimator = ESTIMATORS[estimator]
     if not callable(estimator):
         got = type(estimator).__name__
         raise TypeError(f"estimator must be a name in ESTIMATORS or a function, got {got}")
-    run = functools.partial(estimator, **settings)  # flat, if estimator is a partial too
+    run = partial(estimator, **settings)  # flat, if estimator is a partial too
+    function, settings = getattr(run.func, "function", run.func), run.keywords
     uniform = inspect.signature(run).parameters.get("uniform")
-    function = run.func.function if isinstance(run.func, Estimator) else run.func
-    settings = run.keywords
-    name = getattr(function, "__name__", type(function).__name__)
     if uniform is not None and uniform.default is inspect.Parameter.empty:
-        run = functools.partial(run, uniform=torch.rand_like)
-    target: Target = lambda program: program  # noqa: E731
-    for row in ESTIMATORS.values():
-        if row.function is function and row.target is not None:
-            own = settings.keys() & inspect.signature(row.target).parameters
-            target = functools.partial(row.target, **{key: settings[key] for key in own})
-    return name, settings, run, target
-
-
-def _oracle(target: Target, program: Program) -> Tensor:
-    return exact(target(program), max_states=10**6)
+        run = partial(run, uniform=torch.rand_like)
+    rows = (row for row in ESTIMATORS.values() if row.function is function)
+    target = next((row.target for row in rows if row.target), lambda program: program)
+    own = settings.keys() & inspect.signature(target).parameters
+    name = getattr(function, "__name__", type(function).__name__)
+    return run, name, settings, partial(target, **{key: settings[key] for key in own})
 
 
 def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> ProgramReport:
@@ -216,6 +205,5 @@ def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: i
         raise ValueError(f"{given}, which need ({samples},): do not average inside it")
     if not surrogate.requires_grad:
         raise ValueError("the estimator's surrogate has no gradient; detach only the signal")
-    options: Any = dict(allow_unused=True, materialize_grads=True)
-    gradients = torch.autograd.grad(surrogate.sum(), copies, **options)
+    gradients = torch.autograd.grad(surrogate.sum(), copies, materialize_grads=True)
     return surrogate.detach(), torch.cat([g.reshape(samples, -1) for g in gradients], -1)

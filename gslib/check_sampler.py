@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -45,10 +46,10 @@ class SamplerReport:
 
     def __repr__(self) -> str:
         head = f"{self.sampler}: {len(self.faults)} of {len(self.findings)} checks found a fault"
-        like = [f"looks like: {self.looks_like}"] if self.looks_like else []
+        head += f"\nlooks like: {self.looks_like}" if self.looks_like else ""
         wrong = [f"  FAULT {check}: {fault}" for check, fault in self.faults.items()]
         passed = [f"  ok    {check}" for check, fault in self.findings.items() if not fault]
-        return "\n".join([head, *like, *wrong, *passed])
+        return "\n".join([head, *wrong, *passed])
 
 
 def check_sampler(sampler: Sampler, *, samples: int = 100_000, seed: int = 0) -> SamplerReport:
@@ -81,7 +82,7 @@ def check_sampler(sampler: Sampler, *, samples: int = 100_000, seed: int = 0) ->
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
         findings = {name: _fault(check, sampler, samples) for name, check in CHECKS.items()}
-        like = _suspect(sampler, samples) if any(list(findings.values())[:8]) else ""
+        like = _suspect(sampler, samples) if any(list(findings.values())[:FIRST]) else ""
     return SamplerReport(getattr(sampler, "__name__", type(sampler).__name__), like, findings)
 
 
@@ -96,79 +97,74 @@ def _fault(check: Callable[[Sampler, int], Outcome], sampler: Sampler, n: int) -
     return "" if excess[k] <= 0 else f"{mean[k]:.4g}, where {exact[k]:.4g} is right"
 
 
-def _draw(sampler: Sampler, logits: Tensor, n: int, tau: float, hard: bool) -> list[Tensor]:
-    """y [n, K], weights w [n, K], and the gradient of sum(w y) for each row's own logits."""
-    rows = logits.repeat(n, 1).requires_grad_()
-    w = torch.linspace(-1, 1, len(logits), dtype=logits.dtype).expand_as(rows)
-    y = sampler(rows, tau, hard)
+def _draw(f: Sampler, n: int, x: Tensor = LOGITS, tau: float = 0.5, hard: bool = False) -> Outcome:
+    """y [n, K], and the gradient of sum(w y), w from -1 to 1, for each row's own logits."""
+    rows = x.repeat(n, 1).requires_grad_()
+    y = f(rows, tau, hard)
     if (y.shape, y.dtype) != (rows.shape, rows.dtype):
         got = f"{tuple(y.shape)}, {y.dtype}, for logits {tuple(rows.shape)}, {rows.dtype}"
         raise ValueError(f"it returned {got}; return their shape and type")
-    grad = torch.autograd.grad((w * y).sum(), rows)[0] if y.requires_grad else torch.zeros_like(y)
-    return [y.detach(), w, grad]
+    w = torch.linspace(-1, 1, len(x), dtype=x.dtype)
+    total = (w * y).sum() + 0 * rows.sum()  # y may depend on nothing
+    return y.detach(), torch.autograd.grad(total, rows)[0]
 
 
 def _hot(scores: Tensor) -> Tensor:
     return one_hot(scores.argmax(-1, keepdim=True), scores)
 
 
-def _winners(
-    sampler: Sampler, n: int, logits: Tensor = LOGITS, tau: float = 0.5, hard: bool = True
-) -> Outcome:
+def _winners(sampler: Sampler, n: int, logits: Tensor = LOGITS, **settings: Any) -> Outcome:
     """Which class wins; the last number is the share of rows with a NaN, in gradients too."""
-    y, _, grad = _draw(sampler, logits, n, tau, hard)
+    y, grad = _draw(sampler, n, logits, **settings)
     bad = ~(y + grad).isfinite().all(-1, keepdim=True)
     return torch.cat([_hot(y), bad], -1), torch.cat([logits.double().softmax(-1), NONE])
 
 
 def _rows(sampler: Sampler, n: int) -> Outcome:
-    won = _draw(sampler, LOGITS, n, 1, False)[0].argmax(-1)
+    won = _draw(sampler, n, tau=1)[0].argmax(-1)
     return (won[1::2] == won[:-1:2]).unsqueeze(-1), LOGITS.softmax(-1).square().sum(-1, True)
 
 
 def _noise(sampler: Sampler, n: int, tau: float) -> Outcome:
-    log_y = _draw(sampler, LOGITS, n, tau, False)[0].double().clamp(min=1e-300).log()
+    log_y = _draw(sampler, n, tau=tau)[0].double().clamp(min=1e-300).log()
     at = torch.linspace(-4, 4, 8)
     return tau * (log_y[:, :1] - log_y[:, 1:2]) - (LOGITS[0] - LOGITS[1]) < at, at.sigmoid()
 
 
 def _gradient(sampler: Sampler, n: int, hard: bool) -> Outcome:
-    """Its length along the exact one of the same noise, in that one's lengths, and across it."""
-    state, tau = torch.get_rng_state(), 0.5
-    y, w, _ = _draw(sampler, LOGITS, n, tau, False)
-    torch.set_rng_state(state)
-    exact = y * (w - (w * y).sum(-1, keepdim=True)) / tau
-    grad = _draw(sampler, LOGITS, n, tau, hard)[2]
-    along = (grad * exact).sum() / exact.square().sum()
-    across = (grad - along * exact).norm() / exact.norm()
-    return torch.stack([along, across])[None], torch.cat([ONE, NONE])
+    """Its length along the exact one of the same noise, and its distance, in that one's lengths."""
+    with torch.random.fork_rng(devices=[]):
+        y, w = _draw(sampler, n)[0], torch.linspace(-1, 1, len(LOGITS))
+    exact = 2 * y * (w - (w * y).sum(-1, keepdim=True))  # tau = 1/2
+    grad = _draw(sampler, n, hard=hard)[1]
+    along, off = (grad * exact).sum() / exact.norm() ** 2, (grad - exact).norm() / exact.norm()
+    return torch.stack([along, off])[None], torch.cat([ONE, NONE])
 
 
 def _inexact(sampler: Sampler, n: int) -> Outcome:
-    y = _draw(sampler, LOGITS, n, 0.5, True)[0]
+    y = _draw(sampler, n, hard=True)[0]
     return (y != _hot(y)).any(-1, keepdim=True), NONE
 
 
 def _accepted(sampler: Sampler, n: int, tau: float) -> Outcome:
-    try:
+    with suppress(Exception):
         sampler(LOGITS[None], tau, False)
-    except Exception:
-        return NONE[None], NONE
-    return ONE[None], NONE
+        return ONE[None], NONE
+    return NONE[None], NONE
 
 
 class _Ends(TorchDispatchMode):
-    """Inside, noise is 1/2, and the first class's is at an end of what generators return."""
-
-    high: bool
+    """Inside, noise is 1/2, and the first class's at an end of what generators return: in the first
+    row at the high one, in the second at the low one.
+    """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out, name = func(*args, **(kwargs or {})), func.overloadpacket.__name__
         if name in ("rand", "rand_like", "uniform_", "exponential_"):
             # On CUDA half precision's rand can return 1 (pytorch 96947).
             top = 1.0 if out.dtype in HALVES else 1 - torch.finfo(out.dtype).eps / 2
-            ends = (36.0, 2.0**-25) if name == "exponential_" else (0.0, top)
-            out.fill_(0.5)[..., 0] = ends[self.high]  # 2^-25 rounds to 0 in float16
+            ends = (2.0**-25, 36.0) if name == "exponential_" else (top, 0.0)
+            out.fill_(0.5)[..., 0] = out.new_tensor(ends)  # 2^-25 rounds to 0 in float16
             if name == "uniform_" and len(args) > 2:
                 out.mul_(args[2] - args[1]).add_(args[1])
         return out
@@ -176,42 +172,45 @@ class _Ends(TorchDispatchMode):
 
 def _ends(sampler: Sampler, n: int, dtype: torch.dtype) -> Outcome:
     """How far the first class gets ahead at the high end, and behind at the low one, in nats."""
+    with _Ends():
+        log_y = sampler(torch.zeros(2, 5, dtype=dtype), 1.0, False).double().log()
+    lead = (log_y[:, 0] - log_y[:, 1]) * torch.tensor([1.0, -1.0])
     # Far enough that a class of probability 1e-6 can win, in half precision 1e-3.
-    found, need = [], torch.tensor([6.9 if dtype in HALVES else 13.8, 1.0])
-    for high in (True, False):
-        (ends := _Ends()).high = high
-        with ends:
-            y = sampler(torch.zeros(2, 5, dtype=dtype), 1.0, False)[0].double().log()
-        found.append(y[0] - y[1] if high else y[1] - y[0])
-    return torch.stack(found).minimum(need)[None], need
+    need = torch.tensor([6.9 if dtype in HALVES else 13.8, 1.0])
+    return lead.minimum(need)[None], need
 
 
+FIRST = 8  # checks, by whose numbers a mistake is known
 CHECKS: dict[str, Callable[[Sampler, int], Outcome]] = {
-    "sum over the last axis": lambda f, n: (_draw(f, LOGITS, n, 1, False)[0].sum(-1, True), ONE),
-    "shares of the classes, relaxed samples": partial(_winners, hard=False),
-    "shares of the classes, hard samples": _winners,
+    "sum over the last axis": lambda f, n: (_draw(f, n, tau=1)[0].sum(-1, True), ONE),
+    "shares of the classes, relaxed samples": _winners,
+    "shares of the classes, hard samples": partial(_winners, hard=True),
     "two rows of a batch agree": _rows,
     "distribution of the noise, tau = 0.5": partial(_noise, tau=0.5),
     "distribution of the noise, tau = 3": partial(_noise, tau=3.0),
     "gradient, relaxed samples": partial(_gradient, hard=False),
     "gradient, hard samples": partial(_gradient, hard=True),
     "hard samples that are not 0 and 1": _inexact,
-    "shares of ten classes, tau = 1e8": partial(_winners, logits=TIED, tau=1e8),
-    "shares of the classes, one masked": partial(_winners, logits=MASKED),
+    "shares of ten classes, tau = 1e8": partial(_winners, logits=TIED, tau=1e8, hard=True),
+    "shares of the classes, one masked": partial(_winners, logits=MASKED, hard=True),
     "tau = 0 accepted": partial(_accepted, tau=0.0),
     "tau = -1 accepted": partial(_accepted, tau=-1.0),
 }
 for _dtype in (torch.float32, torch.float64, *HALVES):
-    CHECKS[f"shares of ten classes, {str(_dtype)[6:]}"] = partial(_winners, logits=TIED.to(_dtype))
+    _tied = partial(_winners, logits=TIED.to(_dtype), hard=True)
+    CHECKS[f"shares of ten classes, {str(_dtype)[6:]}"] = _tied
     CHECKS[f"ends of the noise, {str(_dtype)[6:]}"] = partial(_ends, dtype=_dtype)
 
 
-def _wrong(scores: Any = None, wins: Any = lambda x, y: y, straight: bool = True) -> Sampler:
-    def sampler(logits: Tensor, tau: float, hard: bool) -> Tensor:
-        g = gumbel(noise_like(logits))
-        y = (scores(logits, g, tau) if scores else (logits + g) / tau).softmax(-1).to(logits)
-        z = _hot(wins(logits, y))
-        return y if not hard else straight_through(z, y) if straight else z
+def _wrong(
+    scores: Any = lambda x, g, tau: (x + g) / tau,
+    one: Any = lambda x, y: straight_through(_hot(y), y),
+) -> Sampler:
+    """A right sampler, but for its scores or its hard samples."""
+
+    def sampler(x: Tensor, tau: float, hard: bool) -> Tensor:
+        y = scores(x, gumbel(noise_like(x)), tau).softmax(-1).to(x)
+        return one(x, y) if hard else y
 
     return sampler
 
@@ -224,27 +223,27 @@ SUSPECTS = {
     "tau without effect": _wrong(lambda x, g, tau: x + g),
     "tau divides the logits alone": _wrong(lambda x, g, tau: x / tau + g),
     "tau divides the noise alone": _wrong(lambda x, g, tau: x + g / tau),
-    "arg min": _wrong(wins=lambda x, y: -y),
-    "hard samples without noise": _wrong(wins=lambda x, y: x),
-    "hard samples without straight-through": _wrong(straight=False),
+    "arg min": _wrong(one=lambda x, y: straight_through(_hot(-y), y)),
+    "hard samples without noise": _wrong(one=lambda x, y: straight_through(_hot(x), y)),
+    "hard samples without straight-through": _wrong(one=lambda x, y: _hot(y)),
 }
 
 
 def _suspect(sampler: Sampler, n: int) -> str:
     """The suspect that does in the first checks what the sampler does."""
-    try:
-        y, again = (_draw(sampler, LOGITS, 100, 1.0, False)[0] for _ in range(2))
-        if ((y.sum(0) - 1).abs() < ROUNDING).all():
+    with suppress(Exception):
+        y, again = (_draw(sampler, 100)[0] for _ in range(2))
+        if y.sum(0).allclose(torch.ones(len(LOGITS))):
             return "softmax over the wrong axis"
-        if (y == y[0]).all():
+        if y.equal(y[:1].expand_as(y)):
             return "no noise" if torch.equal(y, again) else "one draw of the noise for all rows"
         own = _means(sampler, n)
-    except Exception:
-        return ""
-    off = {name: float((_means(f, n) - own).abs().max()) for name, f in SUSPECTS.items()}
-    return min(off, key=off.__getitem__) if min(off.values()) < 4 / n**0.5 else ""
+        off = {name: (_means(f, n) - own).abs().max().item() for name, f in SUSPECTS.items()}
+        if min(off.values()) < 4 / n**0.5:
+            return min(off, key=off.__getitem__)
+    return ""
 
 
 def _means(sampler: Sampler, n: int) -> Tensor:
-    found = [check(sampler, n)[0].double().mean(0) for check in list(CHECKS.values())[:8]]
+    found = [check(sampler, n)[0].double().mean(0) for check in list(CHECKS.values())[:FIRST]]
     return torch.cat(found).nan_to_num(9).clamp(-9, 9)

@@ -9,7 +9,7 @@ from gslib._checks import check_tau
 from gslib._fast import softplus
 from gslib.distributions import Bernoulli, Distribution
 from gslib.functional import Number, Uniform, divided, noise_like, one_hot
-from gslib.replay import fixed
+from gslib.program import fixed
 
 
 def conditional(q: Distribution, z: Tensor, *, uniform: Uniform = None) -> Tensor:

@@ -111,10 +111,9 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     >>> y.item(), torch.autograd.grad(y, x)[0].item()
     (0.0, 2.0)
     """
-    if hard.shape != soft.shape:
-        raise ValueError(  # else the smaller one would be repeated
-            f"hard {shown(hard)} and soft {shown(soft)} must have one shape"
-        )
+    if hard.shape != soft.shape:  # else the smaller one would be repeated
+        given = f"hard {shown(hard)} and soft {shown(soft)}"
+        raise ValueError(f"{given} must have one shape")
     return hard + (soft - soft.detach())
 
 

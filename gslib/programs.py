@@ -13,6 +13,7 @@ from gslib.distributions import Bernoulli, Categorical
 from gslib.program import Program, Sampler
 
 Build = Callable[..., Program]
+Programs = dict[str, tuple[list[Tensor], Build]]
 
 
 def _tensor(*values: float | list[float]) -> Tensor:
@@ -51,7 +52,7 @@ def _categorical_layers(theta: Tensor, weights: Tensor) -> Program:
     return program
 
 
-PROGRAMS: dict[str, tuple[list[Tensor], Build]] = {
+PROGRAMS: Programs = {
     "bernoulli, linear": ([THETA], _units(lambda z: (z * W).sum(-1))),
     "bernoulli, separable quadratic": ([THETA], _units(lambda z: ((z - T) ** 2 * W).sum(-1))),
     "bernoulli, quadratic": ([THETA], _units(lambda z: ((z * W).sum(-1) - T) ** 2)),

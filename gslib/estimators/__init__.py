@@ -19,7 +19,7 @@ from gslib.estimators.pathwise import annealed_st, gumbel_softmax, st, st_gumbel
 from gslib.estimators.reinmax import reinmax
 from gslib.estimators.score_function import darn, muprop, sf
 from gslib.functional import Number
-from gslib.program import Program
+from gslib.program import Program, changed
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class _Table(dict[str, Estimator]):
 
 
 def _sloped(program: Program, slope: Number = 1.0) -> Program:
-    return lambda sample: program(lambda q: sample(sharpened(q, slope)))
+    return changed(program, lambda q: sharpened(q, slope))
 
 
 ESTIMATORS = _Table(
@@ -64,7 +64,7 @@ ESTIMATORS = _Table(
     muprop=Estimator(muprop, "MuProp", baseline="signal"),
     st=Estimator(st, "ST"),
     annealed_st=Estimator(
-        annealed_st, "Annealed ST", schedule="slope", target=_sloped, inner=st
+        annealed_st, "Annealed ST", "slope", target=_sloped, inner=st
     ),
     gumbel_softmax=Estimator(gumbel_softmax, "Gumbel-Softmax", schedule="tau"),
     st_gumbel_softmax=Estimator(st_gumbel_softmax, "ST Gumbel-Softmax", schedule="tau"),

@@ -6,8 +6,7 @@ from torch import Tensor
 from gslib.coupling import antithetic, conditional, softened
 from gslib.distributions import Bernoulli, Distribution
 from gslib.functional import Number, Uniform, zero_valued
-from gslib.program import Program, run
-from gslib.replay import Draw, Tape, fixed
+from gslib.program import Draw, Program, Tape, fixed, run
 
 
 def disarm(program: Program, *, uniform: Uniform = None) -> Tensor:
@@ -82,9 +81,7 @@ def rebar(
             x = conditional(node, z, uniform=uniform)
             points = relax(node, tape.noise[i]), softened(node, x, tau)
             free, tied = (tape.rerun(program, i, y, relax) for y in points)
-            total = (
-                free - tied
-            ).sum() + 0 * node.logits.sum()  # f may depend on nothing
+            total = (free - tied).sum() + 0 * node.logits.sum()  # f may depend on none
             (slope,) = torch.autograd.grad(total, node.logits)
         moved = q.per_unit(slope * q.logits.nan_to_num(neginf=0)).sum(-1)
         score = score + (f - eta * tied).detach() * q.log_prob(z).sum(-1) + eta * moved
@@ -116,10 +113,8 @@ def local_expectation(program: Program, *, uniform: Uniform = None) -> Tensor:
     for i, (q, z) in enumerate(tape):
         states, chances = _neighbours(q, z)
         with torch.no_grad():
-            losses = tape.rerun(program, i, states)
-        expected = expected + (losses.unflatten(0, chances.shape[:2]) * chances).sum(
-            (0, 1)
-        )
+            losses = tape.rerun(program, i, states).unflatten(0, chances.shape[:2])
+        expected = expected + (losses * chances).sum((0, 1))
     return f + zero_valued(expected)
 
 
@@ -127,11 +122,8 @@ def _neighbours(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
     """The sample with each unit in each of its states, [N * S, ..., B, N(, K)], and the chance of
     that state, [N, S, ..., B].
     """
-    one, n, lead = (
-        q.unit_states().to(z),
-        z.shape[-q.event_ndim],
-        (1,) * (z.ndim - q.event_ndim),
-    )
+    one, n = q.unit_states().to(z), z.shape[-q.event_ndim]
+    lead = (1,) * (z.ndim - q.event_ndim)
     here = torch.eye(n, dtype=torch.bool, device=z.device).view(n, 1, *lead, n)
     there = one.view(1, len(one), *lead, 1, *one.shape[1:])
     states = torch.where(q.per_class(here), there, z).flatten(0, 1)

@@ -44,22 +44,14 @@ def exact(
     if total > max_states:
         given = f"{total} joint states, more than max_states = {max_states}"
         raise ValueError(f"{given}; use a smaller node, sample, or raise max_states")
-    columns = (
-        torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1).unbind(-1)
-    )
-    plan, trace = iter(zip(shapes, columns, strict=True)), Trace()
+    joint = torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1)
+    trace = Trace()
 
     def enumerate_node(q: Distribution) -> Tensor:
-        (probe, _), column = next(plan)
-        # A node below an enumerated one already carries the axis of states.
-        shape = (
-            q.logits.shape
-            if q.logits.ndim > probe.logits.ndim
-            else (total, *q.logits.shape)
-        )
-        states = q.states()[column.to(q.logits.device)]  # [S, N(, K)]
-        between = (1,) * (len(shape) - states.ndim)
-        return states.reshape(total, *between, *states.shape[1:]).expand(shape)
+        i, shape = len(trace), shapes[len(trace)][0].logits.shape
+        states = q.states()[joint[:, i].to(q.logits.device)]  # [S, N(, K)]
+        batch = (1,) * (len(shape) - q.event_ndim)
+        return states.unflatten(0, (total, *batch)).expand(total, *shape)
 
     f = run(program, enumerate_node, trace)
     return (trace.log_prob().exp() * f).sum(0)

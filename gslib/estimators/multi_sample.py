@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from gslib.distributions import Distribution
-from gslib.estimators.score_function import _expand
+from gslib.estimators.score_function import _expand, _linear
 from gslib.functional import Uniform, straight_through, zero_valued
-from gslib.program import Program, Trace, run
-from gslib.replay import stacked
+from gslib.program import Program, Trace, run, stacked
 
 
 def multi_sample(program: Program, k: int = 2) -> Program:
@@ -56,13 +55,10 @@ def vimco(program: Program, *, k: int = 2, uniform: Uniform = None) -> Tensor:
     tensor([0.1000, 0.1000])
     """
     f, log_q = _samples(program, k, uniform)
-    alone = torch.eye(k, dtype=torch.bool, device=f.device).view(
-        k, k, *(1,) * (f.ndim - 1)
-    )
-    bound, without = (
-        _bound(f),
-        _bound(torch.where(alone, _others(f).unsqueeze(1), f), 1),
-    )
+    own = torch.eye(k, dtype=torch.bool, device=f.device)
+    own = own.view(k, k, *(1,) * (f.ndim - 1))
+    bound, others = _bound(f), _others(f).unsqueeze(1)
+    without = _bound(torch.where(own, others, f), 1)
     return bound + zero_valued(((bound - without).detach() * log_q).sum(0))
 
 
@@ -119,9 +115,8 @@ def double_cv(
         return f.mean(0)
     _, _, slopes = _expand(program, _straight, trace)
     slopes = [_others(slope) for slope in slopes]
-    pairs = list(zip(trace, slopes, strict=True))
-    linear = sum(q.per_unit(slope * (z - q.mean)).sum(-1) for (q, z), slope in pairs)
-    means = sum(q.per_unit(slope * q.mean).sum(-1) for (q, _), slope in pairs)
+    linear = sum(_linear(trace, slopes, (z - q.mean for q, z in trace)))
+    means = sum(_linear(trace, slopes, (q.mean for q, _ in trace)))
     h = f - alpha * linear
     return (f + zero_valued((h - _others(h)).detach() * log_q + alpha * means)).mean(0)
 
@@ -131,9 +126,8 @@ def _samples(
 ) -> tuple[Tensor, Tensor]:
     """The losses of k samples and their log-probabilities, [k, ..., B] each."""
     if k < 2:
-        raise ValueError(
-            f"k must be 2 or more, got {k}: a sample needs another to compare with"
-        )
+        remedy = "a sample needs another to compare with"
+        raise ValueError(f"k must be 2 or more, got {k}: {remedy}")
     trace = Trace() if trace is None else trace
     f = run(program, stacked(lambda q: q.sample(uniform=uniform), k), trace)
     return f, trace.log_prob()

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from gslib.distributions import Distribution, sharpened
 from gslib.functional import Number, Uniform, straight_through
-from gslib.program import Program, run
+from gslib.program import Program, changed, run
 
 
 def gumbel_softmax(  # relax
@@ -102,8 +102,7 @@ def annealed_st(  # straight-through at sharpened nodes
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.4000, 0.4000])
     """
-    sloped = lambda sample: program(lambda q: sample(sharpened(q, slope)))  # noqa: E731
-    return st(sloped, uniform=uniform)
+    return st(changed(program, lambda q: sharpened(q, slope)), uniform=uniform)
 
 
 def _st_sample(q: Distribution, uniform: Uniform) -> Tensor:

@@ -41,8 +41,6 @@ def reinmax(program: Program, *, tau: Number = 1.0, uniform: Uniform = None) -> 
 
 def _moved(q: Distribution, mean: Tensor) -> Tensor:
     """A tensor whose derivative is the softmax's, at this mean: J(m) logits, m held fixed."""
-    mean, logits = (
-        mean.detach(),
-        q.logits.nan_to_num(neginf=0),
-    )  # a masked class stays where it is
+    mean = mean.detach()
+    logits = q.logits.nan_to_num(neginf=0)  # a masked class stays where it is
     return mean * (logits - q.per_class(q.per_unit(mean * logits)))

@@ -1,6 +1,6 @@
 """Estimators that weight the score, grad log q(z), by a learning signal."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -8,11 +8,9 @@ from torch import Tensor
 from gslib.baselines import Centre, as_baseline
 from gslib.distributions import Distribution
 from gslib.functional import Uniform, zero_valued
-from gslib.program import Program, Trace, run
+from gslib.program import Draw, Program, Trace, run
 
 Tensors = list[Tensor]
-Rule = Callable[[Distribution, Tensor], Tensor]  # node, sample -> where to expand
-ORDER = "a program must call its sampler for the same nodes in every run"
 
 
 def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> Tensor:
@@ -72,13 +70,9 @@ def muprop(  # two runs
     if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f
     signals, slopes = _node_signals(f, program, lambda q, _: q.mean, trace)
-    residuals = [
-        q.per_unit(s * q.mean).sum(-1) for (q, _), s in zip(trace, slopes, strict=True)
-    ]
-    log_probs = trace.log_prob_per_node()
-    return _surrogate(
-        f, trace, signals, log_probs, baseline, torch.stack(residuals, -1)
-    )
+    residuals = _linear(trace, slopes, (q.mean for q, _ in trace))
+    log_q = trace.log_prob_per_node()
+    return _surrogate(f, trace, signals, log_q, baseline, torch.stack(residuals, -1))
 
 
 def darn(
@@ -125,9 +119,8 @@ def darn(
     _, _, slopes = _expand(program, _darn_sample, trace)
     pairs = zip(trace, slopes, strict=True)
     parts = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in pairs]
-    log_probs = [q.log_prob(z) for q, z in trace]
-    signal, log_q = torch.cat(parts, -1), torch.cat(log_probs, -1)
-    return _surrogate(f, trace, signal, log_q, baseline)
+    signals, log_q = torch.cat(parts, -1), [q.log_prob(z) for q, z in trace]
+    return _surrogate(f, trace, signals, torch.cat(log_q, -1), baseline)
 
 
 def _surrogate(
@@ -165,7 +158,7 @@ def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
 
 
 def _node_signals(
-    f: Tensor, program: Program, rule: Rule, trace: Trace
+    f: Tensor, program: Program, rule: Draw, trace: Trace
 ) -> tuple[Tensor, Tensors]:
     """f(z) - f(zbar) - f'_i(zbar) (z_i - zbar_i) for each node i, [..., B, nodes], and the slopes
     f'_i(zbar).
@@ -174,32 +167,32 @@ def _node_signals(
     on this node's sample and would bias its gradient.
     """
     f_bar, points, slopes = _expand(program, rule, trace)
-    excess, triples = f.detach() - f_bar, zip(trace, points, slopes, strict=True)
-    linear = [q.per_unit(s * (z - zbar)).sum(-1) for (q, z), zbar, s in triples]
-    return excess.unsqueeze(-1) - torch.stack(linear, -1), slopes
+    excess = (f.detach() - f_bar).unsqueeze(-1)
+    moves = (z - zbar for (_, z), zbar in zip(trace, points, strict=True))
+    return excess - torch.stack(_linear(trace, slopes, moves), -1), slopes
+
+
+def _linear(trace: Trace, slopes: Tensors, points: Iterable[Tensor]) -> Tensors:
+    """slope * point, summed over each node's units: a tensor [..., B] for each node."""
+    triples = zip(trace, slopes, points, strict=True)
+    return [q.per_unit(slope * x).sum(-1) for (q, _), slope, x in triples]
 
 
 def _expand(
-    program: Program, rule: Rule, first: Trace
+    program: Program, rule: Draw, first: Trace
 ) -> tuple[Tensor, Tensors, Tensors]:
     """Run the program on `rule`'s points; return its value, the points and the total derivative at
     each, all detached.
     """
-    trace, samples = Trace(), [z for _, z in first]
+    trace = Trace()
 
     def point(q: Distribution) -> Tensor:
-        if len(trace) == len(samples):
-            raise ValueError(f"{ORDER}, got more than {len(samples)} in the second run")
+        z = first[min(len(trace), len(first) - 1)][1]
         # Zeros give a point its own gradient where no parameter stands above its node.
-        own = torch.zeros_like(q.logits, requires_grad=True)
-        return rule(q, samples[len(trace)]) + own
+        return rule(q, z) + torch.zeros_like(q.logits, requires_grad=True)
 
     with torch.enable_grad():
-        f = run(program, point, trace)
-        if len(trace) < len(samples):
-            raise ValueError(
-                f"{ORDER}, got {len(trace)} of {len(samples)} in the second run"
-            )
+        f = run(program, point, trace, first=first)
         points = [z for _, z in trace]
         # The first term is for a loss that depends on nothing.
         total = sum(0 * z.sum() for z in points) + f.sum()

@@ -3,7 +3,6 @@ knows what that means.
 """
 
 import math
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,8 @@ from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
 Count = int | None
 Size = tuple[int, ...] | None
-Seeds = Sequence[int] | None
+Seeds = list[int] | None
+KINDS: dict[str, type[Distribution]] = {"bernoulli": Bernoulli, "categorical": Categorical}
 NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes: N, or N and K
 
 
@@ -35,7 +35,7 @@ class Linear(nn.Module):
         self, n_in: int, n_out: int, *, name: str = "", ensemble: Count = None, seeds: Seeds = None
     ):
         super().__init__()
-        seeds = list(range(ensemble or 1)) if seeds is None else list(seeds)
+        seeds = list(range(ensemble or 1)) if seeds is None else seeds
         if len(seeds) != (ensemble or 1):
             raise ValueError(f"{len(seeds)} seeds for {ensemble or 1} member(s); give one each")
         bound = math.sqrt(6 / (n_in + n_out))
@@ -53,7 +53,7 @@ class Linear(nn.Module):
             raise wrong_shape("x", x, f"this layer takes [{wanted}]")
         if x.dtype != self.weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise TypeError(f"x is {x.dtype} and the weights {self.weight.dtype}; convert either")
-        if self.weight.ndim == 3 and x.shape[:-2] == tuple(lead):
+        if lead and x.shape[:-2] == tuple(lead):
             return torch.baddbmm(self.bias, x, self.weight)
         return x @ self.weight + self.bias
 
@@ -85,7 +85,7 @@ class Model(nn.Module):
         if len(self.size) != len(NODES[node]) or min(self.size) < 1:
             shape = "(N,)" if node == "bernoulli" else "(N, K)"
             raise ValueError(f"size of a {node} node must be {shape}, got {self.size}")
-        self.units = math.prod(self.size)
+        self.units, self.kind = math.prod(self.size), KINDS[node]
         self.linear = partial(Linear, ensemble=ensemble, seeds=seeds)
         self.slope_form = "hard"  # or "soft", see `gslib.distributions.sharpened`
         self.slope: Tensor | None
@@ -94,9 +94,7 @@ class Model(nn.Module):
 
     def plain_distribution(self, logits: Tensor) -> Distribution:
         """Flat logits [..., units] -> the node's distribution, without slope."""
-        if self.node == "bernoulli":
-            return Bernoulli(logits)
-        return Categorical(logits.unflatten(-1, self.size))
+        return self.kind(logits.unflatten(-1, self.size))
 
     def distribution(self, logits: Tensor) -> Distribution:
         """Flat logits [..., units] -> the node's distribution, sharpened if the model has a
@@ -107,7 +105,7 @@ class Model(nn.Module):
 
     def flat(self, z: Tensor) -> Tensor:
         """A sample [..., N] or [..., N, K] -> [..., units], ready for the next layer."""
-        return z if self.node == "bernoulli" else z.flatten(-2)
+        return z.flatten(-len(self.size))
 
     @torch.no_grad()
     def bound(
@@ -162,10 +160,8 @@ def repeated(q: Distribution, samples: int) -> Distribution:
     >>> repeated(Bernoulli(torch.zeros(2, 3)), 4)
     Bernoulli(logits of shape (8, 3))
     """
-    batch = q.logits.ndim - q.event_ndim - 1
-    lead, rest = q.logits.shape[:batch], q.logits.shape[batch:]
-    logits = q.logits.unsqueeze(batch).expand(*lead, samples, *rest)
-    return type(q)(logits.flatten(batch, batch + 1))
+    members = q.logits.ndim - q.event_ndim - 1
+    return type(q)(q.logits.repeat(*(1,) * members, samples, *(1,) * q.event_ndim))
 
 
 def nll(logits: Tensor, x: Tensor, samples: int) -> Tensor:

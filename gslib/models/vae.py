@@ -78,14 +78,12 @@ class DiscreteVAE(Model):
         # their own there.
         q, p = (type(d)(d.logits.unsqueeze(-d.event_ndim - 2)) for d in (q, p))
         if tau is None:
-            z = rows.sample(uniform=uniform)
-            by_sample = z.unflatten(-q.event_ndim - 1, (samples, x.shape[-2]))
-            ratio = p.log_prob(by_sample) - q.log_prob(by_sample)
+            z = y = rows.sample(uniform=uniform)
         else:
-            log_y = rows.relaxed_logits(tau, uniform=uniform)
-            z = log_y.sigmoid() if self.node == "bernoulli" else log_y.exp()
-            log_y = log_y.unflatten(-q.event_ndim - 1, (samples, x.shape[-2]))
-            ratio = -relaxed_kl(q, p, log_y, tau)
+            y = rows.relaxed_logits(tau, uniform=uniform)
+            z = y.sigmoid() if self.node == "bernoulli" else y.exp()
+        y = y.unflatten(-q.event_ndim - 1, (samples, x.shape[-2]))
+        ratio = p.log_prob(y) - q.log_prob(y) if tau is None else -relaxed_kl(q, p, y, tau)
         return ratio.sum(-1) - nll(self.decoder(self.flat(z)), x, samples)
 
     @torch.no_grad()

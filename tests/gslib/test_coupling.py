@@ -22,8 +22,7 @@ import gslib
 from gslib import ESTIMATORS, Bernoulli, Categorical
 from gslib.coupling import antithetic, conditional
 from gslib.estimators import coupled
-from gslib.program import run
-from gslib.replay import Tape
+from gslib.program import Tape, run
 
 # --- variance -------------------------------------------------------------------------------------
 

@@ -9,8 +9,7 @@ from programs import CASES, THETA, Case, W, _dot, _loss, brute_force, per_sample
 
 from gslib import ESTIMATORS, Bernoulli, Categorical
 from gslib.estimators import multi_sample
-from gslib.program import run
-from gslib.replay import stacked
+from gslib.program import run, stacked
 
 
 def _three_coins(theta, w1, w2):
