@@ -13,7 +13,9 @@ from safetensors.torch import save
 from gsbook import files
 from gsbook.engine.checkpoints import Checkpoints, checksum
 from gsbook.engine.experiment import Experiment
-from gsbook.experiments import READING, TABLE1, TABLE2
+from gsbook.experiments import ALPHABETS, READING, TABLE1, TABLE2
+from gsbook.experiments.alphabets.config import Config as Deeper
+from gsbook.experiments.alphabets.model import deepen
 from gsbook.experiments.reading.config import Reading
 from gsbook.experiments.reading.model import ReadingAloud
 from gsbook.experiments.table1.config import MODELS, Config
@@ -24,7 +26,7 @@ from gslib.estimators import ESTIMATORS
 from gslib.models import SemiSupervisedVAE
 
 # What a kept file's name begins with -> whose runs it holds; those of Table 1 have cells alone.
-PREFIXES = {"few-labels-": TABLE2, "reading-": READING}
+PREFIXES = {"few-labels-": TABLE2, "reading-": READING, "alphabets-": ALPHABETS}
 Kept = Config | FewLabels | Reading
 WIDEST = 10_000  # units of a layer: what a file may ask for before anything large is made
 
@@ -37,7 +39,8 @@ def keep(
     """Write the weights of the cell's final run at seed 0, in half precision, with the key of its
     record and their SHA-256; returns the file.
 
-    cell: of Table 1, a method of Table 2, or "reading-" and a method of reading aloud.
+    cell: of Table 1, a method of Table 2, "reading-" and a method of reading aloud, or "alphabets-"
+    and a cell of other alphabets.
 
     Raises:
         ValueError: no such run is recorded. FileNotFoundError: its saved state is no longer on
@@ -67,8 +70,9 @@ def keep(
     weights = {k.removeprefix(prefix): v.half() for k, v in state.items() if k.startswith(prefix)}
     metadata = {"key": config.key, "config": json.dumps(config.to_dict())}
     metadata["sha256"] = checksum(config.key, weights)
-    if experiment is TABLE1:
-        per_epoch = max(1, len(data["train"]) // config.batch)
+    if experiment in (TABLE1, ALPHABETS):
+        splits = data if experiment is TABLE1 else data[config.data]
+        per_epoch = max(1, len(splits["train"]) // config.batch)
         metadata["slope"] = str(config.slope(config.steps, per_epoch))
     path = weights_file(first + cell, folder or found.folder.parent / "weights")
     files.write(path, save(weights, metadata=metadata))
@@ -141,7 +145,9 @@ def config_of(metadata: dict[str, str]) -> Kept:
     if not {"config", "key"} <= metadata.keys():
         raise ValueError("its metadata lack the config and the key of a record")
     settings = json.loads(metadata["config"])
-    kind = Config if "method" not in settings else FewLabels if "alpha" in settings else Reading
+    kind: type[Kept] = Deeper if "network" in settings else Config
+    if "method" in settings:
+        kind = FewLabels if "alpha" in settings else Reading
     config = read_config(kind, settings)
     if config.key != metadata["key"]:
         raise ValueError(f"its key {metadata['key']} is not the one of its config, {config.key}")
@@ -165,6 +171,8 @@ def build(config: Kept, weights: dict, slope: float) -> torch.nn.Module:
         fill(model, weights)
         return model
     model = MODELS[config.model](config.node)
+    if isinstance(config, Deeper):
+        deepen(model, config.network)
     fill(model, weights)
     if ESTIMATORS[config.estimator].schedule == "slope":  # it changes the node itself
         model.slope, model.slope_form = torch.tensor(slope), config.slope_form

@@ -30,6 +30,7 @@ WAITING = {"speed"}
 PAPERS = "larochelle-murray"
 SOURCES = dict.fromkeys(("table1", "choices", "later", "mistakes", "temperature"), PAPERS)
 SOURCES |= {"poles": "CartPole-v1", "reading": "cmudict", "codes": "kjv", "films": "ml-100k"}
+SOURCES |= {"alphabets": f"omniglot, {PAPERS}"}
 
 
 def committed(name):

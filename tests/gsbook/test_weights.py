@@ -4,14 +4,17 @@ import json
 import math
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
-from helpers import TINY, config, execute, once, toy1, trained
+from helpers import ABOUT, TINY, WIDE, config, execute, once, toy1, trained
 from safetensors import safe_open
 from safetensors.torch import save
 
 from gsbook import weights
+from gsbook.experiments import ALPHABETS
+from gsbook.experiments.alphabets.config import Config as Deeper
 from gsbook.experiments.table1.config import Config
 from gsbook.experiments.table2.config import FewLabels
 from gsbook.places import results_folder
@@ -59,6 +62,24 @@ def test_kept_weights_give_the_trained_model_back(tmp_path, estimator):
             weights.keep(configs[0].cell, records, checkpoints=folder)
         with pytest.raises(ValueError, match="vae-bernoulli-sf has no finished final run"):
             weights.keep("vae-bernoulli-sf", records)
+
+
+def test_kept_weights_of_other_networks(tmp_path):
+    data = dict.fromkeys(("drawers", "digits"), WIDE)
+    experiment = replace(ALPHABETS, load_data=lambda images: (data, ABOUT | {"images": images}))
+    short = dict(steps=4, batch=8, eval_every=2)
+    run = Deeper("vae", "categorical", "annealed_st", lr=1e-3, network="conv", **short)
+    records = execute(tmp_path, once([run]), experiment=experiment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "ALPHABETS", experiment)
+        patch.setitem(weights.PREFIXES, "alphabets-", experiment)
+        name = f"alphabets-{run.cell}"
+        path = weights.keep(name, records, checkpoints=tmp_path / "checkpoints")
+        assert path == weights.weights_file(name, tmp_path / "weights")
+    model, found = weights.load_model(path)
+    assert found == run
+    assert len(model.encoder) == 5
+    assert model.reconstruct(WIDE["test"].float()).shape == WIDE["test"].shape
 
 
 def rewritten(path, *, tensors=lambda t: t, metadata=lambda m: m):

@@ -40,6 +40,7 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "mistakes": ("table1",),
     "reading": (),
     "poles": (),
+    "alphabets": ("table1",),
     "codes": (),
 }
 NEVER |= {
@@ -60,6 +61,7 @@ NEVER |= {
         "table2": ("config", "train"),
         "poles": ("config", "world", "model", "train", "score"),
         "later": ("config", "train"),
+        "alphabets": ("config", "model", "train", "evaluate"),
         "temperature": ("config", "train", "evaluate"),
         "reading": ("config", "model", "train"),
         "codes": ("config", "table", "kmeans", "model", "train"),

@@ -1,0 +1,121 @@
+"""Which runs compare the estimators on other alphabets and with other networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+from gsbook.engine import search
+from gsbook.engine.experiment import EvaluationSize, Experiment, Stages
+from gsbook.experiments.alphabets import record
+from gsbook.experiments.alphabets.config import CELLS, Config
+from gsbook.experiments.alphabets.evaluate import evaluate
+from gsbook.experiments.alphabets.train import TOGETHER, Deeper, load_data
+from gsbook.experiments.table1.config import ANNEAL_RATES, LEARNING_RATES
+from gsbook.experiments.table1.plan import READINGS, reading
+from gsbook.records import Records
+from gslib.estimators import ESTIMATORS
+
+MEMBERS = {"cpu": 5, "cuda": 16}  # the seeds of one cell share what is compiled
+
+
+@dataclass(frozen=True)
+class Budget(search.Budget):
+    """What the comparison may cost.
+
+    >>> BUDGETS["laptop"].steps, BUDGETS["laptop"].seeds
+    (8000, 5)
+    """
+
+    rates: tuple[float, ...] = LEARNING_RATES  # learning rates tried
+    anneal: tuple[float, ...] = ANNEAL_RATES  # r of the temperature, tried
+    eval_every: int = 1000
+    # Of convolutions, a step of which costs seven, and which 3e-3 can kill; None: as the others.
+    conv_steps: int | None = None
+    conv_rates: tuple[float, ...] | None = None
+
+
+BUDGETS = {
+    "smoke": Budget(
+        rungs=(),
+        steps=20,
+        seeds=1,
+        size=EvaluationSize(images=50, samples=5, valid_samples=2),
+        rates=(1e-3,),
+        anneal=(1e-4,),
+        eval_every=10,
+    ),
+    # An hour of two cores. tau reaches its floor before the end with the larger r alone.
+    "laptop": Budget(
+        rungs=((2000, 1),),
+        steps=8000,
+        seeds=5,
+        size=EvaluationSize(images=500, samples=100),
+        rates=(1e-3, 3e-3),
+        anneal=(1e-4,),
+        conv_steps=3000,
+        conv_rates=(3e-4, 1e-3),
+    ),
+    "paper": Budget(rungs=((20_000, 3), (50_000, 1)), steps=100_000, seeds=5, eval_every=2000),
+}
+
+
+def candidates(cell: str, budget: Budget) -> list[Config]:
+    """The configs among which a cell's best is chosen, at seed 0.
+
+    >>> len(candidates("drawers-two-adam-gumbel_softmax", BUDGETS["paper"]))
+    12
+    """
+    data, network, optimiser, estimator = cell.split("-")
+    steps, rates = budget.steps, budget.rates
+    if network == "conv":
+        steps, rates = budget.conv_steps or steps, budget.conv_rates or rates
+    fixed = {
+        "data": data,
+        "network": network,
+        "optimiser": optimiser,
+        "steps": steps,
+        "eval_every": budget.eval_every,
+    } | (reading("vae", estimator) if estimator in READINGS else {})
+    tempered = ESTIMATORS[estimator].schedule == "tau"
+    anneal = budget.anneal if tempered else (0.0,)
+    return [
+        Config("vae", "categorical", estimator, lr=lr, anneal_rate=r, **fixed)
+        for lr, r in product(rates, anneal)
+    ]
+
+
+def score(run: dict) -> float | None:
+    """What a config is chosen by: its bound on the validation set in nats, lower is better."""
+    return run["valid_bound"]
+
+
+def plan(cell: str, budget: Budget, _: Records | None = None) -> Stages:
+    """The runs of a cell: yields (configs, whether to test) and is sent their records. Successive
+    halving on one seed, then the best over seeds.
+
+    >>> configs, test = next(plan("digits-conv-sgd-st", BUDGETS["laptop"]))
+    >>> [config.lr for config in configs], test
+    ([0.0003, 0.001], False)
+    """
+    tried = candidates(cell, budget)
+    # `halving` gives its winners the steps of the budget that it is handed.
+    own = replace(budget, steps=tried[0].steps)
+    best = yield from search.halving(tried, own, score)
+    yield search.over_seeds(best, budget.seeds), True
+
+
+ALPHABETS = Experiment(
+    name="alphabets",
+    cells=CELLS,
+    config=Config,
+    load_data=load_data,
+    trainer=Deeper,
+    evaluate=evaluate,
+    modules=record.modules,
+    check=record.check,
+    plan=plan,
+    budgets=BUDGETS,
+    members=MEMBERS,
+    together=TOGETHER,
+)

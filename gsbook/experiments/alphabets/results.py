@@ -1,0 +1,217 @@
+"""Which recorded runs stand for an estimator on other alphabets, and tables of them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import fmean
+
+from gsbook.experiments.alphabets import record
+from gsbook.experiments.alphabets.config import COLUMNS, ROWS
+from gsbook.intervals import Interval, interval, welch
+from gsbook.places import results_folder
+from gsbook.records import Records
+from gslib.estimators import ESTIMATORS
+
+LABELS = {name: ESTIMATORS[name].label for name in COLUMNS}
+SOURCE = "omniglot, larochelle-murray"
+DATA = {"drawers": "new drawers", "alphabets": "new alphabet", "digits": "digits"}
+NETWORKS = {
+    "linear": "linear",
+    "one": "one hidden layer",
+    "two": "two hidden layers",
+    "conv": "convolutions",
+}
+OPTIMISERS = {"sgd": "SGD", "adam": "Adam"}
+# What passes a slope through the choice, by a relaxation or straight through; the others weight
+# what was drawn by its loss.
+SLOPED = ("st", "annealed_st", "gumbel_softmax", "st_gumbel_softmax", "reinmax")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What stands for an estimator in a row: its final runs by seed, at the rate that was chosen.
+
+    >>> Line(0.003, 8000, 100, {0: {"test": {"nll": 101.5}}}).values()
+    {0: 101.5}
+    """
+
+    lr: float
+    steps: int
+    samples: int  # m of the figure "nll"
+    runs: dict[int, dict]
+
+    def values(self, figure: str = "nll") -> dict[int, float]:
+        """A test figure in nats by seed: "nll", "nll_10" or "single"; diverged runs left out."""
+        found = {seed: run["test"][figure] for seed, run in self.runs.items()}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def mean(self, figure: str = "nll") -> Interval:
+        """Mean and interval over seeds; NaN where every run has diverged."""
+        values = list(self.values(figure).values())
+        return interval(values) if values else Interval(math.nan, -math.inf, math.inf, 0)
+
+    def curve(self, name: str = "valid") -> tuple[list[int], list[list[float]]]:
+        """(steps, losses by seed) of the learning curves, NaN after a run has diverged."""
+        curves = [run["curve"] for run in self.runs.values()]
+        return curves[0]["step"], [[math.nan if v is None else v for v in c[name]] for c in curves]
+
+
+def results() -> Records:
+    """The book's records on other alphabets.
+
+    >>> results().folder.name
+    'alphabets'
+    """
+    return record.records(results_folder() / "alphabets")
+
+
+def title(row: str) -> str:
+    """What a row is called.
+
+    >>> title("drawers-two-adam")
+    'new drawers, two hidden layers, Adam'
+    """
+    data, network, optimiser = row.split("-")
+    return f"{DATA[data]}, {NETWORKS[network]}, {OPTIMISERS[optimiser]}"
+
+
+def lines(records: Records, row: str) -> dict[str, Line]:
+    """Estimator -> what stands for it in a row such as "drawers-linear-sgd". All lines have one
+    number of steps and one m, those that most estimators have, and of these the longest.
+
+    >>> lines(Records("none"), "drawers-linear-sgd")
+    {}
+    """
+    groups: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
+    for name in COLUMNS:
+        for run in records.runs_of(f"{row}-{name}").values():
+            if run["test"] and run["data"]["source"] == SOURCE:
+                config, samples = run["config"], run["evaluation"]["samples"]
+                settings = config["lr"], config["anneal_rate"]
+                groups[config["steps"], samples][name][settings][config["seed"]] = run
+    if not groups:
+        return {}
+    (steps, samples), found = max(groups.items(), key=lambda item: (len(item[1]), item[0]))
+    chosen = {name: min(found[name].items(), key=_rank) for name in COLUMNS if name in found}
+    return {
+        name: Line(settings[0], steps, samples, dict(sorted(runs.items())))
+        for name, (settings, runs) in chosen.items()
+    }
+
+
+def _rank(item: tuple[tuple, dict[int, dict]]) -> tuple[int, float]:
+    """Most seeds first, then the best on validation."""
+    bounds = [run["valid_bound"] for run in item[1].values()]
+    return -len(bounds), math.inf if None in bounds else fmean(bounds)
+
+
+def complete(records: Records) -> list[str]:
+    """The rows in which every estimator has two seeds or more: those that can be compared.
+
+    >>> complete(Records("none"))
+    []
+    """
+    found = {row: lines(records, row) for row in ROWS}
+    return [
+        row
+        for row, line in found.items()
+        if len(line) == len(COLUMNS) and min(len(one.runs) for one in line.values()) > 1
+    ]
+
+
+def table(records: Records, figure: str = "nll"):
+    """Means over seeds as a pandas DataFrame, a line for each estimator, a column for each row that
+    has been run.
+
+    >>> table(Records("none")).empty
+    True
+    """
+    import pandas as pd
+
+    columns = {}
+    for row in ROWS:
+        if found := lines(records, row):
+            columns[row] = {LABELS[name]: line.mean(figure).mean for name, line in found.items()}
+    return pd.DataFrame(columns, index=list(LABELS.values()) if columns else None)
+
+
+def comparison(records: Records, row: str):
+    """A row as a pandas DataFrame, best first: the chosen rate, each figure with the half width of
+    its 95 % interval over seeds, and how many seeds there are.
+
+    >>> comparison(Records("none"), "drawers-linear-sgd").empty
+    True
+    """
+    import pandas as pd
+
+    found, rows = lines(records, row), {}
+    for name in order(records, row):
+        line = found[name]
+        numbers: dict[str, float] = {"rate": line.lr}
+        for figure in record.FIGURES:
+            mean = line.mean(figure)
+            half = mean.half_width if math.isfinite(mean.half_width) else math.nan
+            numbers |= {figure: mean.mean, f"± {figure}": half}
+        rows[LABELS[name]] = numbers | {"seeds": len(line.values())}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def order(records: Records, row: str, figure: str = "nll") -> list[str]:
+    """The estimators of a row, best mean first; those of which every run diverged are last."""
+    means = {name: line.mean(figure).mean for name, line in lines(records, row).items()}
+    return sorted(means, key=lambda name: (math.isnan(means[name]), means[name]))
+
+
+def agreement(records: Records, one: str, other: str, figure: str = "nll") -> float:
+    """Kendall's tau of two rows' orders: 1 for the same, -1 for the reverse; the share of pairs of
+    estimators in the same order is (1 + tau) / 2. NaN for fewer than two common estimators."""
+    from scipy.stats import kendalltau
+
+    sides = [order(records, row, figure) for row in (one, other)]
+    common = [name for name in sides[0] if name in sides[1]]
+    if len(common) < 2:
+        return math.nan
+    return float(kendalltau(range(len(common)), [sides[1].index(n) for n in common]).statistic)
+
+
+def difference(
+    records: Records, row: str, first: str, second: str, figure: str = "nll"
+) -> Interval:
+    """First minus second estimator in nats, with Welch's interval over seeds; NaN without runs."""
+    found = lines(records, row)
+    sides = [list(found[n].values(figure).values()) for n in (first, second) if n in found]
+    if len(sides) < 2 or not all(sides):
+        return Interval(math.nan, -math.inf, math.inf, 0)
+    return welch(*sides)
+
+
+def best(records: Records, row: str, names, figure: str = "nll") -> str:
+    """The leading estimator of a row among these names."""
+    return next(name for name in order(records, row, figure) if name in names)
+
+
+def lesson(records: Records) -> str:
+    """One sentence on when to use a relaxation on such data, and what it costs.
+
+    >>> lesson(Records("none"))[-12:]
+    'not run yet.'
+    """
+    start = "*When to use a relaxation here, and what it costs:* "
+    rows = complete(records)
+    if not rows:
+        return start + "the runs that would tell are not run yet."
+    others = [name for name in COLUMNS if name not in SLOPED]
+    leads = [row for row in rows if order(records, row)[0] in SLOPED]
+    row = rows[0]
+    one, other = best(records, row, SLOPED), best(records, row, others)
+    gap = difference(records, row, one, other)
+    side = "ahead of" if gap.high < 0 else "behind" if gap.low > 0 else "not apart from"
+    return (
+        f"{start}an estimator that passes a slope through the choice leads in {len(leads)} of "
+        f"{len(rows)} complete rows; on {title(row)}, {LABELS[one]} is {abs(gap.mean):.1f} ± "
+        f"{gap.half_width:.1f} nats {side} {LABELS[other]}, the best that only weighs what was "
+        "drawn; it costs a decoder with a slope, a bias that only discrete test figures reveal, "
+        "and, where there is a temperature, its choice."
+    )

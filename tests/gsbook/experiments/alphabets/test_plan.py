@@ -1,0 +1,164 @@
+"""Which runs make the experiment, and which of them stand for an estimator."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from gsbook.engine import search
+from gsbook.experiments import EXPERIMENTS, target
+from gsbook.experiments.alphabets import plan, record, results
+from gsbook.experiments.alphabets.config import CELLS, COLUMNS, ROWS, Config
+from gsbook.timing import cost
+
+FIRST = Config("vae", "categorical", "st", lr=1e-3, steps=20, eval_every=10)
+
+
+def made(config, nll, test=True, samples=100, **changes):
+    figures = {"nll": nll, "nll_10": nll, "single": nll}
+    return {
+        "key": config.key,
+        "cell": config.cell,
+        "config": config.to_dict(),
+        "diverged": None if nll is not None else 10,
+        "valid_bound": nll,
+        "test": figures if test else None,
+        "data": {"source": results.SOURCE, "images": 50, "sha256": {"train": "0"}},
+        "evaluation": {"images": 50, "samples": samples, "valid_samples": 100},
+        "curve": {"step": [10, 20], "train": [nll] * 2, "valid": [nll] * 2, "test": [nll] * 2},
+        "code": {},
+        "minutes": 0.1,
+    } | changes
+
+
+def asked(cell, budget, best=0.003):
+    stages, found, answer = plan.plan(cell, budget), [], None
+    while True:
+        try:
+            configs, test = stages.send(answer)
+        except StopIteration:
+            return found
+        found.append((configs, test))
+        answer = [made(c, 100 + abs(c.lr - best), test) for c in configs]
+
+
+@pytest.mark.parametrize("estimator", COLUMNS)
+def test_a_rate_is_chosen_on_one_seed_and_repeated(estimator):
+    (first, tried), (final, tested) = asked(f"drawers-one-sgd-{estimator}", plan.BUDGETS["laptop"])
+    assert (tried, tested) == (False, True)
+    assert sorted({(c.lr, c.seed, c.steps) for c in first}) == [(1e-3, 0, 2000), (3e-3, 0, 2000)]
+    assert [(c.lr, c.seed, c.steps) for c in final] == [(3e-3, s, 8000) for s in range(5)]
+    tempered = estimator in ("gumbel_softmax", "st_gumbel_softmax")
+    assert {c.anneal_rate for c in final} == {1e-4 if tempered else 0.0}
+    assert final[0].network == "one"
+
+
+def test_convolutions_have_fewer_steps_where_they_are_dear():
+    for name, steps in (("laptop", 3000), ("paper", 100_000)):
+        configs, _ = asked("digits-conv-sgd-sf", plan.BUDGETS[name])[-1]
+        assert {c.steps for c in configs} == {steps}
+        assert len(configs) == 5
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
+def test_the_dry_run_counts_all_stages(name, tmp_path):
+    budget = plan.BUDGETS[name]
+    found = cost(plan.ALPHABETS, CELLS[0], budget, record.records(tmp_path))
+    assert found.tested == budget.seeds
+    assert found.steps == sum(
+        c.steps for configs, _ in search.dry(plan.plan(CELLS[0], budget), made_up) for c in configs
+    )
+
+
+def made_up(config):
+    return {"diverged": None, "valid_bound": config.lr}
+
+
+def test_it_is_run_by_name_row_and_estimator():
+    experiment, cells = target("alphabets", ["st", "sf"])
+    assert experiment is EXPERIMENTS["alphabets"]
+    assert len(cells) == 2 * len(ROWS)
+    assert target("alphabets:drawers-two-adam")[1] == [f"drawers-two-adam-{n}" for n in COLUMNS]
+
+
+def test_final_runs_stand_for_an_estimator(tmp_path):
+    records = record.records(tmp_path)
+    records.add(
+        [made(replace(FIRST, seed=s), 100.0 + s) for s in range(3)]
+        + [made(replace(FIRST, lr=3e-3), 90.0, test=False)]
+        + [made(replace(FIRST, estimator="sf", lr=3e-3, seed=s), 110.0) for s in range(2)]
+        + [made(replace(FIRST, estimator="sf", lr=1e-3, seed=s), 120.0) for s in range(2)]
+        + [made(replace(FIRST, steps=40, lr=3e-3), 50.0)]  # longer, of one estimator only
+        + [made(replace(FIRST, estimator="darn", seed=s), None) for s in range(2)]
+        + [made(replace(FIRST, estimator="muprop"), 1.0, data={"source": "digits, embedded-5000"})]
+    )
+    found = results.lines(records, "drawers-linear-sgd")
+    assert set(found) == {"st", "sf", "darn"}
+    assert found["st"].values() == {0: 100.0, 1: 101.0, 2: 102.0}
+    assert (found["sf"].lr, found["sf"].steps, found["sf"].samples) == (3e-3, 20, 100)
+    assert found["st"].curve() == ([10, 20], [[100.0] * 2, [101.0] * 2, [102.0] * 2])
+    assert found["darn"].values() == {}
+    assert results.order(records, "drawers-linear-sgd") == ["st", "sf", "darn"]
+    frame = results.table(records)
+    assert list(frame.columns) == ["drawers-linear-sgd"]
+    assert frame.loc["ST", "drawers-linear-sgd"] == 101
+    assert results.complete(records) == []
+    assert results.difference(records, "drawers-linear-sgd", "st", "sf").mean == -9
+    assert results.difference(records, "drawers-linear-sgd", "st", "reinmax").n == 0
+
+
+def test_orders_agree_or_do_not(tmp_path):
+    records = record.records(tmp_path)
+    values = {"drawers": (1.0, 2.0, 3.0), "digits": (3.0, 2.0, 1.0), "alphabets": (2.0, 1.0, 3.0)}
+    for data, losses in values.items():
+        for name, loss in zip(("sf", "st", "reinmax"), losses, strict=True):
+            records.add([made(replace(FIRST, estimator=name, data=data), loss)])
+    rows = [f"{data}-linear-sgd" for data in values]
+    assert results.agreement(records, rows[0], rows[0]) == pytest.approx(1)
+    assert results.agreement(records, rows[0], rows[1]) == pytest.approx(-1)
+    assert results.agreement(records, rows[0], rows[2]) == pytest.approx(1 / 3)
+    assert results.agreement(records, rows[0], "digits-two-sgd") != 0  # NaN
+
+
+def test_a_row_is_complete_with_all_estimators_and_two_seeds(tmp_path):
+    records = record.records(tmp_path)
+    configs = [replace(FIRST, estimator=n, seed=s) for n in COLUMNS for s in range(2)]
+    records.add([made(c, 100.0) for c in configs[:-1]])
+    assert results.complete(records) == []
+    records.add([made(configs[-1], 100.0)])
+    assert results.complete(records) == ["drawers-linear-sgd"]
+    assert list(results.comparison(records, ROWS[0]).seeds) == [2] * 8
+    assert results.title(ROWS[0]) == "new drawers, linear, SGD"
+
+
+@pytest.mark.parametrize(
+    ("sloped", "side"), [((90.0, 91.0), "ahead of"), ((100.0, 101.0), "not apart from")]
+)
+def test_the_lesson_says_who_leads_and_by_how_much(tmp_path, sloped, side):
+    records = record.records(tmp_path)
+    assert "not run yet" in results.lesson(records)
+    for name in COLUMNS:
+        losses = sloped if name == "st" else (101.0, 102.0) if name != "sf" else (100.0, 101.5)
+        configs = [replace(FIRST, estimator=name, seed=s) for s in range(2)]
+        records.add([made(c, loss) for c, loss in zip(configs, losses, strict=True)])
+    said = results.lesson(records)
+    assert f"nats {side} SF" in said
+    assert "leads in 1 of 1 complete rows; on new drawers, linear, SGD, ST is" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"test": {"nll": 1.0}}, "has the figures nll, nll_10, single"),
+        ({"valid_bound": None}, "valid_bound is null, and yet it did not diverge"),
+        ({"valid_bound": -1.0}, "valid_bound is -1.0, below 0"),
+        ({"key": "other"}, "not the one of its config"),
+    ],
+)
+def test_records_that_cannot_be_are_refused(tmp_path, changes, reason):
+    found, good = record.records(tmp_path), made(FIRST, 100.0)
+    found.add([good])
+    assert len(found.all()) == 1
+    found.path(FIRST.cell).write_text(json.dumps(good | changes) + "\n")
+    with pytest.raises(ValueError, match=f"{FIRST.cell}.jsonl line 1 is no .*{reason}"):
+        found.all()
