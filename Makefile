@@ -40,7 +40,7 @@ pdf: book ## print both editions to gumbel-softmax-book.pdf in their folders (ne
 	GSLIB_LANGUAGE=ja $(BIN)/python book/tools/pdf.py
 
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/browser
 
 # The editions for Colab are run by test_alone.py. A file is one worker's. Without reordering, that longest one is the first to be taken.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
