@@ -38,7 +38,8 @@ def test_every_plan_of_every_budget_can_be_run_dry(name, tmp_path):
     for budget in experiment.budgets.values():
         for cell in experiment.cells:
             cost = timing.cost(experiment, cell, budget, experiment.records(tmp_path / name))
-            assert cost.counts[-1] >= budget.seeds
+            chance = not cell.endswith("-table")  # an embedding table is given, not trained
+            assert cost.counts[-1] >= (budget.seeds if chance else 1)
             assert cost.tested > 0
 
 
