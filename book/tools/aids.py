@@ -21,6 +21,7 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from myst_nb.sphinx_ext import NbMetadataCollector
 from sphinx import addnodes
+from sphinx.util.index_entries import split_index_msg
 from words import say
 
 WORDS, LINES, FORMULAS = 200, 20, 6  # of prose, of code and displayed, that one minute reads
@@ -137,6 +138,22 @@ def index_definitions(app, doctree):
     doctree.append(addnodes.index(entries=found))
 
 
+def index_what_was_not_written(app):
+    """The search's entries of pages that this build did not write: Sphinx 7.4 loads its index of
+    the build before without them."""
+    indexer = getattr(app.builder, "indexer", None)
+    for page in app.env.found_docs - indexer._index_entries.keys() if indexer else ():
+        indexer._index_entries[page] = sorted(
+            {
+                (text, target, main)
+                for node in app.env.get_doctree(page).findall(addnodes.index)
+                for kind, value, target, main, _ in node["entries"]
+                for text in split_index_msg(kind, value)
+            }
+        )
+    return []
+
+
 # --- previews -------------------------------------------------------------------------------------
 
 # What a link to these shows. A page has the previews of its own targets; those of other pages are
@@ -215,5 +232,6 @@ def setup(app):
     app.connect("doctree-read", note_paper)
     app.connect("doctree-read", glossary.connect)
     app.connect("doctree-read", index_definitions)
+    app.connect("html-collect-pages", index_what_was_not_written)
     app.connect("build-finished", write_previews)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -5,11 +5,14 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
+import aids
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 from docutils import nodes
+from sphinx import addnodes
 
 ROOT = Path(__file__).resolve().parents[2]
 aids = pytest.importorskip("aids", reason="needs the book's toolchain: requirements.txt")
@@ -199,3 +202,16 @@ def test_without_a_built_book_the_pdf_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(pdf, "HTML", tmp_path)
     with pytest.raises(SystemExit, match="make book"):
         pdf.main()
+
+
+def test_the_search_keeps_the_definitions_of_pages_that_were_not_written_again():
+    entry = ("single", "Concrete distribution", "def-concrete", "main", None)
+    doctree = nodes.container("", addnodes.index(entries=[entry]))
+    indexer = SimpleNamespace(_index_entries={"written": []})
+    env = SimpleNamespace(found_docs={"written", "kept"}, get_doctree=lambda page: doctree)
+    app = SimpleNamespace(builder=SimpleNamespace(indexer=indexer), env=env)
+    assert aids.index_what_was_not_written(app) == []
+    found = [("Concrete distribution", "def-concrete", "main")]
+    assert indexer._index_entries == {"written": [], "kept": found}
+    other = SimpleNamespace(builder=SimpleNamespace(), env=env)  # LaTeX has no search
+    assert aids.index_what_was_not_written(other) == []
