@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
-import aids
 import pytest
 import yaml
 from bs4 import BeautifulSoup
