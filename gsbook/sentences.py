@@ -128,7 +128,7 @@ def _histories(folders: tuple[Path, ...]) -> Sentences:
     if content is None:
         raise FileNotFoundError(
             f"No films: MovieLens 100K may not be passed on, so get ml-100k.zip from {GROUPLENS}, "
-            "put its ml-100k/u.data into a folder and name the folder above it in GSLIB_DATA"
+            "unpack it in a folder, which then holds ml-100k/u.data, and name it in GSLIB_DATA"
         )
     return parse_histories(content, "file")
 
