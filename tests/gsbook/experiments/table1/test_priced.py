@@ -7,6 +7,7 @@ import pytest
 from table1_runs import part, record
 
 from gsbook.experiments.table1 import priced
+from gsbook.experiments.table1.config import Config
 from gsbook.experiments.table1.readings import BUDGETS, CELLS, compared
 from gsbook.records import Records
 
@@ -134,6 +135,14 @@ def test_records_from_before_there_was_a_choice(records):
     del old["config"]["normalise"], old["config"]["centre"], old["config"]["slope_form"]
     records.add([old])
     assert priced.compare([records], SF).readings[0].label == "all divided"
+
+
+def test_in_the_books_records_both_forms_are_the_same_softmax():
+    for cell in ("sbn-categorical-annealed_st", "vae-categorical-annealed_st"):
+        runs = priced.results()[0].runs_of(cell)
+        for run in runs.values():
+            twin = runs.get(Config(**run["config"] | {"slope_form": "hard"}).key)
+            assert twin is None or (twin["test"], twin["curve"]) == (run["test"], run["curve"])
 
 
 @pytest.mark.parametrize("cell", CELLS)
