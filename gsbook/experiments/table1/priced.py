@@ -10,15 +10,15 @@ from statistics import fmean
 
 from gsbook.experiments.table1 import record
 from gsbook.experiments.table1.config import Config, parse_cell
-from gsbook.experiments.table1.plan import reading
+from gsbook.experiments.table1.plan import reading as planned
 from gsbook.experiments.table1.readings import BUDGETS, NEVER, READINGS, compared
-from gsbook.experiments.table1.results import SOURCE
+from gsbook.experiments.table1.results import READING, SOURCE, reading
 from gsbook.intervals import Interval, interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
 
 # What the readings of a cell may differ in; the rest of a config is the book's choice.
-READ = ("normalise", "centre", "slope_form", "slope_max")
+READ = (*READING, "slope_max")
 FREE = ("model", "node", "estimator", "lr", "seed", "steps", "eval_every")
 FORMS = {"hard": "clipped sigmoid", "soft": "ordinary sigmoid"}
 DIVIDED = {"all": "all divided", "signal": "signal divided", "none": "nothing divided"}
@@ -100,9 +100,8 @@ def label(config: Config) -> str:
 
 
 def _read(config: Config) -> tuple:
-    """What tells readings apart. Categories have one form of slope, their softmax."""
-    same = replace(config, slope_form="hard") if config.node == "categorical" else config
-    return tuple(getattr(same, name) for name in READ)
+    """What tells readings apart."""
+    return *reading(config.to_dict()), config.slope_max
 
 
 def compare(records: Iterable[Records], cell: str) -> Comparison | None:
@@ -117,7 +116,7 @@ def compare(records: Iterable[Records], cell: str) -> Comparison | None:
     model, node, estimator = parse_cell(cell)
     asked = compared(cell, BUDGETS["paper"])
     known = {_read(config): label(config) for config in asked}
-    table = Config(model, node, estimator, lr=1e-3, **reading(model, estimator))
+    table = Config(model, node, estimator, lr=1e-3, **planned(model, estimator))
     rates = {config.lr for config in asked}
     standard = replace(table, **{name: getattr(asked[0], name) for name in READ})
     found: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
