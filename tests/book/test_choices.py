@@ -74,7 +74,7 @@ def test_prices_come_from_pairs_of_records(recorded):
     (price,) = choices.prices(LOG["kl"]["price"])
     assert (
         price
-        == "VAE, categorical (1,000 steps, 2 seeds, all test images): Gumbel-Softmax +0.50 ± 0.00"
+        == "VAE, categorical (1,000 steps, 2 seeds, all test images): Gumbel-Softmax +0.50\u00a0±\u00a00.00"
     )
     (price,) = choices.prices(LOG["bound"]["price"])
     assert (
