@@ -74,7 +74,7 @@ def article(page: str, pages: set[str]) -> BeautifulSoup:
     for element in body.select(SCREEN_ONLY):
         element.decompose()
     for section in body.find_all("section"):
-        if len(section.find_all(True, recursive=False)) == 1 and not section.h1:
+        if [part.name for part in section.find_all(True, recursive=False)] in (["h2"], ["h3"]):
             section.decompose()  # held nothing but what only works on a screen
     for details in body.find_all("details"):
         details["open"] = ""

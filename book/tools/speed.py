@@ -108,7 +108,7 @@ def rows(measured: dict) -> str:
 def evaluation(kind: str, measured: dict) -> str:
     found = measured["evaluation"]
     return (
-        f"A bound of the {kind} VAE with {found['samples']:,} discrete samples takes "
+        f"A bound of the {kind.capitalize()} VAE with {found['samples']:,} discrete samples takes "
         f"{found['microseconds_per_sample']:.2f} microseconds an image and sample, "
         f"{found['seconds_for_10000']:.0f} seconds for 10,000 images, and "
         f"{found['peak_bytes'] / 1e9:.2f} GB.\n"
