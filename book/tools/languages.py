@@ -132,12 +132,28 @@ class Neighbours(search.SearchLanguage):
 # --- the Japanese edition -------------------------------------------------------------------------
 
 LATIN = re.compile(r"<em>([^<\u3040-\u30ff\u3400-\u9fff]*)</em>")
+# What the extension of exercises and theorems puts around their titles is for Latin letters.
+TITLE = re.compile(r'(<p class="admonition-title">[^\n(]*?) ?(</span>)? \((.*)\)((?:</a>)?</p>)')
 IN_ENGLISH = (translation.UNTRANSLATED, translation.STAYS)
+
+
+def full_width(body: str) -> str:
+    """Titles of exercises and theorems in Japanese brackets, without the spaces beside them.
+
+    >>> full_width('<p class="admonition-title">解答：<a href="#a"> 演習 2.1 (題)</a></p>')
+    '<p class="admonition-title">解答：<a href="#a">演習 2.1（題）</a></p>'
+    >>> full_width('<p class="admonition-title"><span class="n">定理 3.1 </span> (題)</p>')
+    '<p class="admonition-title"><span class="n">定理 3.1</span>（題）</p>'
+    """
+    return TITLE.sub(
+        lambda m: f"{m[1]}{m[2] or ''}（{m[3]}）{m[4]}".replace("> 演習", ">演習"), body
+    )
 
 
 def mark_languages(app, page, template, context, doctree):
     """Latin words keep their italics, and pages that are in English say so to screen readers."""
     body = LATIN.sub(r'<em class="latin">\1</em>', context.get("body", ""))
+    body = full_width(body)
     if any(words in body for words in IN_ENGLISH):
         body = body.replace("<section ", '<section lang="en" ', 1)
         body = re.sub(
