@@ -172,6 +172,23 @@ def configure(app, *_):
             )  # a NullTranslations has none, but Japanese is there
 
 
+# What the theme's templates and a script say in English alone, whatever the language.
+FIXED = (
+    "Toggle primary sidebar", "Toggle secondary sidebar", "Toggle hidden content",
+    "Search this book...", "Main", "Page",
+)  # fmt: skip
+ATTRIBUTE = re.compile(rf'\b(title|aria-label|placeholder)="({"|".join(map(re.escape, FIXED))})"')
+
+
+def translate_fixed(app, failed):
+    """Put words into what templates and scripts have made, once the pages are written."""
+    for path in (*Path(app.outdir).rglob("*.html"), Path(app.outdir, "_static", "togglebutton.js")):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        ours = ATTRIBUTE.sub(lambda found: f'{found[1]}="{words.say(found[2], "ja")}"', text)
+        if ours != text:
+            path.write_text(ours, encoding="utf-8")
+
+
 def write_words(app):
     """The sentences of the pages' scripts."""
     table = {
@@ -201,6 +218,7 @@ def setup(app):
         app.connect("builder-inited", configure, priority=900)
         app.connect("builder-inited", write_words)
         app.connect("html-page-context", mark_languages)
+        app.connect("build-finished", translate_fixed)
         app.connect("doctree-read", note_times, priority=100)  # before the reader's aids
         app.add_search_language(Neighbours)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ sys.path.insert(0, str(ROOT / "book" / "tools"))
 import colab  # noqa: E402
 import glossary  # noqa: E402
 import languages  # noqa: E402
+import scoreboard  # noqa: E402
 import terms  # noqa: E402
 import translation  # noqa: E402
 import words  # noqa: E402
@@ -107,6 +109,33 @@ def test_all_that_pages_say_has_its_japanese():
     for english, japanese in words.table().items():
         names = set(re.findall(r"\{\w+\}", japanese)) - {"{n}"}
         assert names <= set(re.findall(r"\{\w+\}", english)), english
+
+
+def test_what_the_ledger_and_the_theme_say_has_its_japanese():
+    assert {*scoreboard.DETAILS, *languages.FIXED} <= words.table().keys()
+    said = {detail for j in scoreboard.judge_all() for detail in j.details}
+    said |= {detail for j in scoreboard.judge_all() for detail in j.claim.against_itself() or ()}
+    assert len(said) > 5
+    for detail in said:
+        assert words.say_like(detail, *scoreboard.DETAILS, language="en") == detail
+        assert translation.JAPANESE.search(
+            words.say_like(detail, *scoreboard.DETAILS, language="ja")
+        )
+
+
+def test_words_of_templates_become_japanese_in_the_written_pages(tmp_path):
+    page, script = tmp_path / "a" / "page.html", tmp_path / "_static" / "togglebutton.js"
+    for path, text in {
+        page: '<nav aria-label="Page"><b title="Toggle primary sidebar">Main</b>',
+        script: 'aria-label="Toggle hidden content"',
+    }.items():
+        path.parent.mkdir()
+        path.write_text(text, encoding="utf-8")
+    languages.translate_fixed(SimpleNamespace(outdir=str(tmp_path)), None)
+    assert page.read_text(encoding="utf-8") == (
+        '<nav aria-label="このページの内容"><b title="目次の開閉">Main</b>'
+    )
+    assert script.read_text(encoding="utf-8") == 'aria-label="内容の開閉"'
 
 
 def test_hints_in_japanese_have_the_same_names_in_braces():

@@ -133,6 +133,19 @@ def test_the_page_and_its_buttons_speak_japanese(page):
     assert "notebooks/colab/ja/02_discrete_choices.ipynb" in tab.content()
 
 
+@pytest.mark.parametrize(
+    "english",
+    [
+        "Show code cell", "Hide code cell", "Solution to", "Search this book", "Link to this",
+        "Toggle primary sidebar", "Toggle hidden content", 'aria-label="Main"',
+    ],
+)  # fmt: skip
+def test_no_page_has_words_of_the_theme_in_english(english):
+    pages = [page for page in PAGES.values() if page.japanese and "<article" in page.text]
+    assert len(pages) > 20
+    assert [name(page.path) for page in pages if english in page.text] == []
+
+
 def test_interactive_figures_speak_japanese(page):
     path = next(p for p, found in PAGES.items() if found.japanese and "gs-simplex" in found.text)
     tab = page(path)
