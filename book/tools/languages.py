@@ -153,7 +153,7 @@ def full_width(body: str) -> str:
 def mark_languages(app, page, template, context, doctree):
     """Latin words keep their italics, and pages that are in English say so to screen readers."""
     body = LATIN.sub(r'<em class="latin">\1</em>', context.get("body", ""))
-    body = full_width(body)
+    body = full_width(body).replace("<p>Proof. ", f"<p>{words.say('Proof', 'ja')}。")
     if any(words in body for words in IN_ENGLISH):
         body = body.replace("<section ", '<section lang="en" ', 1)
         body = re.sub(
