@@ -318,7 +318,7 @@ def footer(app, page, template, context, doctree):
         edition, cite = (context["pathto"](f"book/{name}") for name in ("errata", "cite"))
         context["theme_extra_footer"] = (context.get("theme_extra_footer") or "") + (
             f' <a href="{edition}">{citation.in_words()}</a>{say(". ")}'
-            f'<a href="{cite}">{say("How to cite")}</a>{say(".")}'
+            + say("{sentence}.", sentence=f'<a href="{cite}">{say("How to cite")}</a>')
         )
 
 

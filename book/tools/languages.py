@@ -134,6 +134,14 @@ class Neighbours(search.SearchLanguage):
 LATIN = re.compile(r"<em>([^<\u3040-\u30ff\u3400-\u9fff]*)</em>")
 # What the extension of exercises and theorems puts around their titles is for Latin letters.
 TITLE = re.compile(r'(<p class="admonition-title">[^\n(]*?) ?(</span>)? \((.*)\)((?:</a>)?</p>)')
+# No line breaks before the stop behind a formula, nor in words that browsers take for two.
+FORMULA = r'<span class="math notranslate nohighlight">(?:(?!</span>).)*</span>'
+WHOLE = re.compile(
+    r"<(pre|script|style|svg|title)\b.*?</\1>|(" + FORMULA + r"[、。，．）」：；！？]+)|<[^>]*>|"
+    "(一部分|部分集合|平方根|方程式|方法|方向|方策|間違い|手書き|前向き|全(?:クラス|ユニット|画像))|"
+    r"(?<=\d)( )%",
+    re.DOTALL,
+)
 IN_ENGLISH = (translation.UNTRANSLATED, translation.STAYS)
 
 
@@ -150,10 +158,27 @@ def full_width(body: str) -> str:
     )
 
 
+def unbroken(body: str) -> str:
+    """What belongs together stays on one line.
+
+    >>> unbroken("<p>方法は95 %。</p><pre>方法</pre>")
+    '<p><span class="whole">方法</span>は95\xa0%。</p><pre>方法</pre>'
+    """
+
+    def whole(found):
+        if found[4]:
+            return "\u00a0%"
+        text = found[2] or found[3]
+        return f'<span class="whole">{text}</span>' if text else found[0]
+
+    return WHOLE.sub(whole, body)
+
+
 def mark_languages(app, page, template, context, doctree):
     """Latin words keep their italics, and pages that are in English say so to screen readers."""
     body = LATIN.sub(r'<em class="latin">\1</em>', context.get("body", ""))
     body = full_width(body).replace("<p>Proof. ", f"<p>{words.say('Proof', 'ja')}。")
+    body = unbroken(body)
     if any(words in body for words in IN_ENGLISH):
         body = body.replace("<section ", '<section lang="en" ', 1)
         body = re.sub(

@@ -424,6 +424,15 @@ def test_titles_of_exercises_stand_in_japanese_brackets_and_others_stay():
         assert languages.full_width(stays) == stays
 
 
+def test_what_belongs_together_stays_on_one_line_but_code_is_left_alone():
+    formula = r'<span class="math notranslate nohighlight">\(x\)</span>'
+    body = f'<p title="方法">{formula}、{formula}の方法は95 %。</p><pre>方法 5 %</pre>'
+    assert languages.unbroken(body) == (
+        f'<p title="方法"><span class="whole">{formula}、</span>{formula}の'
+        '<span class="whole">方法</span>は95\u00a0%。</p><pre>方法 5 %</pre>'
+    )
+
+
 # --- the editions for Colab
 
 
