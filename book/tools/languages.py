@@ -138,7 +138,8 @@ TITLE = re.compile(r'(<p class="admonition-title">[^\n(]*?) ?(</span>)? \((.*)\)
 FORMULA = r'<span class="math notranslate nohighlight">(?:(?!</span>).)*</span>'
 WHOLE = re.compile(
     r"<(pre|script|style|svg|title)\b.*?</\1>|(" + FORMULA + r"[、。，．）」：；！？]+)|<[^>]*>|"
-    "(一部分|部分集合|平方根|方程式|方法|方向|方策|間違い|手書き|前向き|全(?:クラス|ユニット|画像))|"
+    r"(第\d+章|図\d+[ab]?|一部分|部分集合|平方根|方程式|方法|方向|方策|間違い|手書き|前向き|"
+    "全(?:クラス|ユニット|画像))|"
     r"(?<=\d)( )%",
     re.DOTALL,
 )
