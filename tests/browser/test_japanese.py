@@ -72,6 +72,16 @@ def test_the_switch_leads_to_the_same_place_and_back(page, size):
     assert tab.evaluate("document.documentElement.lang") == "en"
 
 
+def test_formulas_show_in_a_table_that_is_a_list_on_a_phone(page):
+    tab = page(JAPANESE / "book" / "notation.html", viewport=PHONE)
+    tab.wait_for_selector("table.as-list mjx-container")
+    assert (
+        tab.evaluate("""[...document.querySelectorAll("table mjx-container")]
+        .filter((formula) => formula.getBoundingClientRect().width < 2).length""")
+        == 0
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "first"),
     [
