@@ -22,7 +22,7 @@ from docutils import nodes
 from myst_nb.sphinx_ext import NbMetadataCollector
 from sphinx import addnodes
 from sphinx.util.index_entries import split_index_msg
-from words import say
+from words import say, say_like
 
 WORDS, LINES, FORMULAS = 200, 20, 6  # of prose, of code and displayed, that one minute reads
 CHARACTERS = 500  # of Japanese
@@ -102,7 +102,7 @@ def note_paper(app, doctree):
         if place := places.get(formula.get("label")):
             link = addnodes.pending_xref(
                 "",
-                nodes.inline("", place),
+                nodes.inline("", say_like(place, "Equation {n}", "Section {n}", "Appendix {n}")),
                 refdomain="std",
                 reftype="doc",
                 refexplicit=True,

@@ -113,7 +113,11 @@ def config() -> dict:
     sphinx["local_extensions"] = {
         name: str(ROOT / folder) for name, folder in sphinx["local_extensions"].items()
     }
-    sphinx["config"]["language"] = "ja"
+    sphinx["config"] |= {
+        "language": "ja",
+        "nb_code_prompt_show": say("Show code cell {type}"),
+        "nb_code_prompt_hide": say("Hide code cell {type}"),
+    }
     return found
 
 

@@ -317,8 +317,8 @@ def footer(app, page, template, context, doctree):
     if {"book/errata", "book/cite"} <= app.env.found_docs:
         edition, cite = (context["pathto"](f"book/{name}") for name in ("errata", "cite"))
         context["theme_extra_footer"] = (context.get("theme_extra_footer") or "") + (
-            f' <a href="{edition}">{citation.in_words()}</a>. '
-            f'<a href="{cite}">{say("How to cite")}</a>.'
+            f' <a href="{edition}">{citation.in_words()}</a>{say(". ")}'
+            + say("{sentence}.", sentence=f'<a href="{cite}">{say("How to cite")}</a>')
         )
 
 

@@ -94,7 +94,10 @@ KINDS = (  # of claims on the first page: a title, a remark, the kinds
 
 def tallies() -> str:
     """How many claims came out how, each kind apart: a figure drawn is no number reproduced."""
-    lines = [f"- {tally(title, *kinds)} {say(remark)}" for title, remark, *kinds in KINDS]
+    lines = [
+        "- " + say("{tally} {remark}", tally=tally(title, *kinds), remark=say(remark))
+        for title, remark, *kinds in KINDS
+    ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

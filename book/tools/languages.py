@@ -132,12 +132,54 @@ class Neighbours(search.SearchLanguage):
 # --- the Japanese edition -------------------------------------------------------------------------
 
 LATIN = re.compile(r"<em>([^<\u3040-\u30ff\u3400-\u9fff]*)</em>")
+# What the extension of exercises and theorems puts around their titles is for Latin letters.
+TITLE = re.compile(r'(<p class="admonition-title">[^\n(]*?) ?(</span>)? \((.*)\)((?:</a>)?</p>)')
+# No line breaks before the stop behind a formula, nor in words that browsers take for two.
+FORMULA = r'<span class="math notranslate nohighlight">(?:(?!</span>).)*</span>'
+WHOLE = re.compile(
+    r"<(pre|script|style|svg|title)\b.*?</\1>|(" + FORMULA + r"[、。，．）」：；！？]+)|<[^>]*>|"
+    r"(第\d+章|図\d+[ab]?|一部分|部分集合|平方根|方程式|方法|方向|方策|間違い|手書き|前向き|"
+    "全(?:クラス|ユニット|画像))|"
+    r"(?<=\d)( )%",
+    re.DOTALL,
+)
 IN_ENGLISH = (translation.UNTRANSLATED, translation.STAYS)
+
+
+def full_width(body: str) -> str:
+    """Titles of exercises and theorems in Japanese brackets, without the spaces beside them.
+
+    >>> full_width('<p class="admonition-title">解答：<a href="#a"> 演習 2.1 (題)</a></p>')
+    '<p class="admonition-title">解答：<a href="#a">演習 2.1（題）</a></p>'
+    >>> full_width('<p class="admonition-title"><span class="n">定理 3.1 </span> (題)</p>')
+    '<p class="admonition-title"><span class="n">定理 3.1</span>（題）</p>'
+    """
+    return TITLE.sub(
+        lambda m: f"{m[1]}{m[2] or ''}（{m[3]}）{m[4]}".replace("> 演習", ">演習"), body
+    )
+
+
+def unbroken(body: str) -> str:
+    """What belongs together stays on one line.
+
+    >>> unbroken("<p>方法は95 %。</p><pre>方法</pre>")
+    '<p><span class="whole">方法</span>は95\xa0%。</p><pre>方法</pre>'
+    """
+
+    def whole(found):
+        if found[4]:
+            return "\u00a0%"
+        text = found[2] or found[3]
+        return f'<span class="whole">{text}</span>' if text else found[0]
+
+    return WHOLE.sub(whole, body)
 
 
 def mark_languages(app, page, template, context, doctree):
     """Latin words keep their italics, and pages that are in English say so to screen readers."""
     body = LATIN.sub(r'<em class="latin">\1</em>', context.get("body", ""))
+    body = full_width(body).replace("<p>Proof. ", f"<p>{words.say('Proof', 'ja')}。")
+    body = unbroken(body)
     if any(words in body for words in IN_ENGLISH):
         body = body.replace("<section ", '<section lang="en" ', 1)
         body = re.sub(
@@ -154,6 +196,23 @@ def configure(app, *_):
             catalogue._catalog |= (
                 words.table()
             )  # a NullTranslations has none, but Japanese is there
+
+
+# What the theme's templates and a script say in English alone, whatever the language.
+FIXED = (
+    "Toggle primary sidebar", "Toggle secondary sidebar", "Toggle hidden content",
+    "Search this book...", "Main", "Page",
+)  # fmt: skip
+ATTRIBUTE = re.compile(rf'\b(title|aria-label|placeholder)="({"|".join(map(re.escape, FIXED))})"')
+
+
+def translate_fixed(app, failed):
+    """Put words into what templates and scripts have made, once the pages are written."""
+    for path in (*Path(app.outdir).rglob("*.html"), Path(app.outdir, "_static", "togglebutton.js")):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        ours = ATTRIBUTE.sub(lambda found: f'{found[1]}="{words.say(found[2], "ja")}"', text)
+        if ours != text:
+            path.write_text(ours, encoding="utf-8")
 
 
 def write_words(app):
@@ -185,6 +244,7 @@ def setup(app):
         app.connect("builder-inited", configure, priority=900)
         app.connect("builder-inited", write_words)
         app.connect("html-page-context", mark_languages)
+        app.connect("build-finished", translate_fixed)
         app.connect("doctree-read", note_times, priority=100)  # before the reader's aids
         app.add_search_language(Neighbours)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

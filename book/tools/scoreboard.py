@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cache
 from math import isnan
 
 from markup import chapter_link, chapters, label_link, table
 from repository import BRANCH, address
-from words import say
+from words import say, say_like
 
 from gsbook import claims, ledger
 from gsbook.experiments.table1.results import EXTENDED, scale_of
@@ -33,13 +34,13 @@ def page() -> str:
         ]
     about = ledger.Order, ledger.Speed, ledger.Growth, ledger.Closeness
     parts += [f"## {say('What the text claims')}\n", _claims(judged(*about))]
-    units = "; ".join(
+    units = say("; ").join(
         say("{what} in {unit}", what=say(how["title"]), unit=say(how["unit"]))
         for how in claims.stated()["table2"]["figures"].values()
     )
     parts += [
         f"## {say('Table 2')}\n",
-        f"{units}.\n",
+        say("{sentence}.", sentence=units) + "\n",
         _numbers(judged(ledger.Bound, ledger.Accuracy)),
     ]
     parts += [f"## {say('Figures')}\n", _figures(judged(ledger.Figure))]
@@ -87,7 +88,7 @@ def _scale(row: str, cells: list[ledger.Judged]) -> str:
     shared = seed_correlation(cell.values for cell in evidence().row(row, steps).values())
     if not isnan(shared):
         parts.append(say("correlation of the seeds between estimators {r}", r=f"{shared:+.2f}"))
-    said = f"{'; '.join(parts)}. {where}"
+    said = say("{sentence}.", sentence=say("; ").join(parts)) + f" {where}"
     if (longer := EXTENDED.get(row)) in evidence().scales(row):
         late = say(
             "The runs of {steps} steps were added after the verdicts of this row at 100,000 had "
@@ -161,17 +162,30 @@ def _outcome(j: ledger.Judged) -> list[str]:
     return [difference, said(j), say(j.equivalence) if j.equivalence else "–"]
 
 
+DETAILS = (  # what the ledger says of a claim
+    "at {steps} steps",
+    "{n} of {all} comparisons have no runs yet",
+    "{row}: {verdict} against {others}",
+    "correlation of the seeds {r}",
+    "{row}: {numbers}",
+)
+
+
+def details(found: Iterable[str]) -> str:
+    return say("; ").join(say_like(detail, *DETAILS) for detail in found)
+
+
 def _claims(found: list[ledger.Judged]) -> str:
     rows = []
     for j in found:
         broken = j.claim.against_itself()
         own = "" if broken is None else say("carries it")
         if broken:
-            own = say("does not carry it: ") + "; ".join(broken)
-        ours = f"{j.ours.mean:.1f} {j.claim.unit}{STALE if j.stale else ''}" if j.ours else ""
-        text = ". ".join(filter(None, [say(j.claim.claim), say(j.claim.note.rstrip("."))]))
-        seen = "; ".join(filter(None, [ours, *j.details]))
-        verdict = said(j) + (f" ({seen})" if seen else "")
+            own = say("does not carry it: ") + details(broken)
+        ours = f"{j.ours.mean:.1f} {say(j.claim.unit)}{STALE if j.stale else ''}" if j.ours else ""
+        text = say(". ").join(filter(None, [say(j.claim.claim), say(j.claim.note.rstrip("."))]))
+        seen = details(filter(None, [ours, *j.details]))
+        verdict = said(j) + (say(" ({more})", more=seen) if seen else "")
         rows.append([text, say(j.claim.location), own, verdict, chapter_link(j.claim.chapter)])
     head = [say("Claim"), say("Where"), say("The paper's own table"), say("Verdict")]
     return table([*head, say("Chapter")], rows)

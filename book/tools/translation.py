@@ -236,6 +236,7 @@ class Structure:
     formulas: set[str] = field(default_factory=set)
     code: set[str] = field(default_factory=set)
     terms: set[str] = field(default_factory=set)
+    said: list[str] = field(default_factory=list)  # in lines; § for what is no words
 
     @classmethod
     def of(cls, text: str) -> Structure:
@@ -282,6 +283,7 @@ class Structure:
             self.blocks.append(("body", body))
 
     def line(self, token) -> None:
+        self.said.append("".join(map(seen, token.children or ())))
         for part in token.children or ():
             if part.type == "myst_role":
                 name, content = part.meta["name"], " ".join(part.content.split())
@@ -305,6 +307,17 @@ class Structure:
                 self.roles["substitution", part.content] += 1
 
 
+def seen(part) -> str:
+    """What a reader sees of a part of a line; § is a formula, code, a role or an image."""
+    if part.type in ("text", "html_inline"):
+        return part.content if part.type == "text" else ""
+    return "§" if part.content else {"softbreak": " ", "hardbreak": "\n"}.get(part.type, "")
+
+
+MARK = "[、。（）「」『』：；！？]"
+GAP = re.compile(rf".{{,9}}(?:\S +{MARK}|{MARK} +\S|[ぁ-鿿] +[ぁ-鿿]).{{,9}}")
+
+
 def differences(original: str, translation: str) -> list[str]:
     """What a translation says in another way than by its words, each in a sentence."""
     a, b = Structure.of(original), Structure.of(translation)
@@ -323,24 +336,23 @@ def differences(original: str, translation: str) -> list[str]:
         one, other = Counter(getattr(a, what)), Counter(getattr(b, what))
         found += [f"missing: {name_of(x)}" for x in one - other]
         found += [f"new: {name_of(x)}" for x in other - one]
-    if "**" in plain(translation):
-        found.append("** that is no bold: put brackets and 「」 outside of the stars")
+    if "".join(b.said).count("*") > "".join(a.said).count("*"):
+        found.append("* or ** that marks nothing: put brackets, 「」 and 。 outside of the stars")
     return found
+
+
+def gaps(text: str) -> list[str]:
+    """Where the reader of a translation sees a space that does not belong there."""
+    return [
+        f"a space where none should be: {found[0]}"
+        for line in Structure.of(one_line(text)).said
+        for found in GAP.finditer(line)
+    ]
 
 
 def name_of(thing) -> str:
     words = " ".join(map(str, thing)) if isinstance(thing, tuple) else f"`{thing}`"
     return words if len(words) < 90 else words[:87] + "…"
-
-
-def plain(text: str) -> str:
-    """The text in lines, without markup, code and formulas."""
-    return " ".join(
-        part.content
-        for token in parser().parse(text)
-        for part in token.children or ()
-        if part.type == "text"
-    )
 
 
 # --- the state of a page --------------------------------------------------------------------------
@@ -609,6 +621,10 @@ def problems(wanted: list[str], root: Path = ROOT) -> tuple[list[str], int, int]
             stale += state.stale
             if not state.missing and str(state):
                 lines.append(f"{FOLDER.name}/{page}.md, {key}: {state}")
+            if not state.missing:
+                lines += [
+                    f"{FOLDER.name}/{page}.md, {key}: {gap}" for gap in gaps(state.piece.text)
+                ]
         placed = [state.piece for state in found.values()]
         lines += [
             f"{FOLDER.name}/{page}.md, {key}: no English text has this key, and none stands here; "

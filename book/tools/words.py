@@ -31,6 +31,20 @@ def say(text: str, language: str = LANGUAGE, **values) -> str:
     return text.format(**values) if values else text
 
 
+def say_like(text: str, *forms: str, language: str = LANGUAGE) -> str:
+    """A sentence that was put together elsewhere, by the first of these forms that it has.
+
+    >>> say_like("Equation 5", "Section {n}", "Equation {n}", language="ja")
+    '式5'
+    """
+    for form in forms:
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(form))
+        if found := re.fullmatch(pattern, text):
+            parts = {name: say(part, language) for name, part in found.groupdict().items()}
+            return say(form, language, **parts)
+    return say(text, language)
+
+
 def asked(folder: Path = ROOT / "book" / "tools") -> set[str]:
     """The sentences that the tools hand to `say`, and the scripts to their own."""
     found = set()

@@ -216,3 +216,18 @@ def test_the_search_keeps_the_definitions_of_pages_that_were_not_written_again()
     assert indexer._index_entries == {"written": [], "kept": found}
     other = SimpleNamespace(builder=SimpleNamespace(), env=env)  # LaTeX has no search
     assert aids.index_what_was_not_written(other) == []
+
+
+def test_the_pdf_keeps_an_exercise_of_one_paragraph_and_drops_headings_of_nothing(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "page.html").write_text(
+        '<article class="bd-article"><section><h1>T</h1>'
+        '<section id="exercise-content"><p>Count.</p></section>'
+        '<section><h2>Try it</h2><div class="gs-controls"></div></section></section></article>',
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(pdf, "HTML", tmp_path)
+    body = pdf.article("page", {"page"})
+    assert "Count." in body.get_text()
+    assert body.find("h2") is None

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,8 @@ sys.path.insert(0, str(ROOT / "book" / "tools"))
 
 import colab  # noqa: E402
 import glossary  # noqa: E402
+import languages  # noqa: E402
+import scoreboard  # noqa: E402
 import terms  # noqa: E402
 import translation  # noqa: E402
 import words  # noqa: E402
@@ -108,6 +111,33 @@ def test_all_that_pages_say_has_its_japanese():
         assert names <= set(re.findall(r"\{\w+\}", english)), english
 
 
+def test_what_the_ledger_and_the_theme_say_has_its_japanese():
+    assert {*scoreboard.DETAILS, *languages.FIXED} <= words.table().keys()
+    said = {detail for j in scoreboard.judge_all() for detail in j.details}
+    said |= {detail for j in scoreboard.judge_all() for detail in j.claim.against_itself() or ()}
+    assert len(said) > 5
+    for detail in said:
+        assert words.say_like(detail, *scoreboard.DETAILS, language="en") == detail
+        assert translation.JAPANESE.search(
+            words.say_like(detail, *scoreboard.DETAILS, language="ja")
+        )
+
+
+def test_words_of_templates_become_japanese_in_the_written_pages(tmp_path):
+    page, script = tmp_path / "a" / "page.html", tmp_path / "_static" / "togglebutton.js"
+    for path, text in {
+        page: '<nav aria-label="Page"><b title="Toggle primary sidebar">Main</b>',
+        script: 'aria-label="Toggle hidden content"',
+    }.items():
+        path.parent.mkdir()
+        path.write_text(text, encoding="utf-8")
+    languages.translate_fixed(SimpleNamespace(outdir=str(tmp_path)), None)
+    assert page.read_text(encoding="utf-8") == (
+        '<nav aria-label="このページの内容"><b title="目次の開閉">Main</b>'
+    )
+    assert script.read_text(encoding="utf-8") == 'aria-label="内容の開閉"'
+
+
 def test_hints_in_japanese_have_the_same_names_in_braces():
     for english, japanese in translation.kept_hints().items():
         assert re.findall(r"\{\w+\}", english) == re.findall(r"\{\w+\}", japanese)
@@ -149,12 +179,52 @@ def test_other_words_in_another_order_make_no_difference():
         ("**なぜですか。**\n: そうだからです。\n", "", "dt_open"),
         ("x = 1\n", "x = 2\n", "code"),
         ("**確率**（probability）", "**確率（probability）**は", "**"),
+        ("多すぎる\n:label: ex-a\n\n", "多すぎる\n:label: ex-a\n\n*多い。*では、", "* or **"),
     ],
 )
 def test_what_was_dropped_or_altered_is_found(there, instead, said):
     assert there in JAPANESE
     found = translation.differences(TEXT, JAPANESE.replace(there, instead, 1))
     assert any(said in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "seen"),
+    [
+        ("# 題", "# 題\n\n**考え方。** 数は", "考え方。 数は"),
+        ("# 題", "# 題\n\n*低温。*\n$p$ のとき", "低温。 §"),
+        ("確率**（probability）", "確率** （probability）", "確率 （prob"),
+        ("を見てください。", "を 見てください。", "を 見て"),
+        ("`K` とは何でしょうか。", "`K` とは 、何でしょうか。", "§ とは 、何で"),
+        ("| あ |", "| あ。 い |", "あ。 い"),
+    ],
+)
+def test_a_space_that_does_not_belong_there_is_found(there, instead, seen):
+    assert translation.gaps(JAPANESE) == []
+    assert there in JAPANESE
+    found = translation.gaps(JAPANESE.replace(there, instead, 1))
+    assert len(found) == 1
+    assert seen in found[0]
+
+
+def test_such_a_space_fails_the_check_but_leaves_the_page_in_japanese(tmp_path, monkeypatch):
+    page = "notebooks/06_other_estimators"
+    lay(tmp_path, page)
+    path = translation.file_of(page, tmp_path / "ja")
+    text = path.read_text(encoding="utf-8")
+    assert "**考え方**。サンプルではなく" in text
+    path.write_text(text.replace("**考え方**。サンプル", "**考え方。** サンプル"), encoding="utf-8")
+    lines, stale, missing = translation.problems([page], tmp_path)
+    assert (len(lines), stale, missing) == (1, 0, 0)
+    assert "考え方。 サンプル" in lines[0]
+    assert any("**考え方。** サンプル" in text for text in joined_texts(page, tmp_path).values())
+    monkeypatch.setattr(translation, "problems", lambda wanted: (lines, stale, missing))
+    assert translation.main(["check"]) == 1
+
+
+def test_hints_and_words_have_no_such_space_either():
+    for text in [*translation.kept_hints().values(), *words.table().values()]:
+        assert translation.gaps(text) == []
 
 
 def test_a_chapter_with_a_dropped_formula_is_refused(tmp_path):
@@ -339,6 +409,28 @@ def test_to_train_is_no_link_to_the_training_split(monkeypatch):
     assert "訓練データ" in glossary.used()
     assert not glossary.SHORT & glossary.used().keys()
     assert all(terms.english(form) for form in glossary.SHORT)
+
+
+# --- what Sphinx made of it
+
+
+def test_titles_of_exercises_stand_in_japanese_brackets_and_others_stay():
+    title = '<p class="admonition-title">'
+    made = f'{title}<span class="caption-number">演習 2.1 </span> (題)</p>'
+    assert languages.full_width(made) == made.replace(" </span> (題)", "</span>（題）")
+    made = f'{title}解答：<a class="x" href="#ex-a"> 演習 2.1 (題)</a></p>'
+    assert languages.full_width(made).endswith(">演習 2.1（題）</a></p>")
+    for stays in (f"{title}ヒント</p>", f"{title}演習 2.1</p>", "<p>損失 (loss)</p>"):
+        assert languages.full_width(stays) == stays
+
+
+def test_what_belongs_together_stays_on_one_line_but_code_is_left_alone():
+    formula = r'<span class="math notranslate nohighlight">\(x\)</span>'
+    body = f'<p title="方法">{formula}、{formula}の方法は95 %。</p><pre>方法 5 %</pre>'
+    assert languages.unbroken(body) == (
+        f'<p title="方法"><span class="whole">{formula}、</span>{formula}の'
+        '<span class="whole">方法</span>は95\u00a0%。</p><pre>方法 5 %</pre>'
+    )
 
 
 # --- the editions for Colab

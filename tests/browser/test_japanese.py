@@ -72,6 +72,16 @@ def test_the_switch_leads_to_the_same_place_and_back(page, size):
     assert tab.evaluate("document.documentElement.lang") == "en"
 
 
+def test_formulas_show_in_a_table_that_is_a_list_on_a_phone(page):
+    tab = page(JAPANESE / "book" / "notation.html", viewport=PHONE)
+    tab.wait_for_selector("table.as-list mjx-container")
+    assert (
+        tab.evaluate("""[...document.querySelectorAll("table mjx-container")]
+        .filter((formula) => formula.getBoundingClientRect().width < 2).length""")
+        == 0
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "first"),
     [
@@ -131,6 +141,19 @@ def test_the_page_and_its_buttons_speak_japanese(page):
     for part in ("minutes to read", "Exercise 2.1", "Fig. 2.1", "Figure kit", "Open in Colab"):
         assert part not in text, part
     assert "notebooks/colab/ja/02_discrete_choices.ipynb" in tab.content()
+
+
+@pytest.mark.parametrize(
+    "english",
+    [
+        "Show code cell", "Hide code cell", "Solution to", "Search this book", "Link to this",
+        "Toggle primary sidebar", "Toggle hidden content", 'aria-label="Main"', "<p>Proof. ",
+    ],
+)  # fmt: skip
+def test_no_page_has_words_of_the_theme_in_english(english):
+    pages = [page for page in PAGES.values() if page.japanese and "<article" in page.text]
+    assert len(pages) > 20
+    assert [name(page.path) for page in pages if english in page.text] == []
 
 
 def test_interactive_figures_speak_japanese(page):
