@@ -77,7 +77,8 @@ def check_logits(logits: Any, dim: int | None = None) -> None:
     if count := int(bad.sum()):
         kind = f"{'infinite' if dim is None else '+inf'} value(s), shape {shown(logits)}"
         raise ValueError(f"logits hold {count} NaN or {kind}; check the loss and learning rate")
-    raise ValueError(f"logits {shown(logits)} have rows of -inf alone; leave a class unmasked")
+    given = f"{(logits.amax(dim) == -torch.inf).sum()} row(s) of logits {shown(logits)}"
+    raise ValueError(f"{given} are -inf in every class; leave at least one class unmasked")
 
 
 def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:

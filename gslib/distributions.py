@@ -147,7 +147,7 @@ class Categorical(_Node):
     def __init__(self, logits: Tensor):
         check_logits(logits, -1)
         if logits.ndim < 2:
-            raise ValueError(f"logits {shown(logits)} need [..., N, K]; for one unit logits[None]")
+            raise ValueError(f"logits need [..., N, K], got {shown(logits)}; try logits[None]")
         self.logits = logits
 
     @property

@@ -115,8 +115,8 @@ def double_cv(
         return f.mean(0)
     _, _, slopes = _expand(program, _straight, trace)
     slopes = [_others(slope) for slope in slopes]
-    linear = sum(_linear(trace, slopes, (z - q.mean for q, z in trace)))
-    means = sum(_linear(trace, slopes, (q.mean for q, _ in trace)))
+    linear = sum(_linear(trace, slopes, [z - q.mean for q, z in trace]))
+    means = sum(_linear(trace, slopes, [q.mean for q, _ in trace]))
     h = f - alpha * linear
     score = (h - _others(h)).detach() * trace.log_prob()
     return (f + zero_valued(score + alpha * means)).mean(0)

@@ -14,7 +14,6 @@ from gslib.functional import Uniform, bernoulli_nll, noise_like
 from gslib.program import Sampler
 
 Widths = tuple[int, int, int]
-SIDE = 28  # the convolutions are made for images of 28 x 28 pixels
 
 
 class SemiSupervisedVAE(nn.Module):
@@ -44,7 +43,7 @@ class SemiSupervisedVAE(nn.Module):
     ):
         super().__init__()
         if classes < 2 or style < 1:
-            raise ValueError(f"got {classes} classes, style {style}; give 2 or more, and 1 or more")
+            raise ValueError(f"give 2 classes and 1 style or more, got {classes} and {style}")
         self.classes, self.style = classes, style
         a, b, c = channels
         with torch.random.fork_rng(devices=[]):
@@ -132,6 +131,6 @@ def _network(channels: tuple[int, ...], outputs: int, *first: nn.Module) -> nn.S
 
 def _image(x: Tensor) -> Tensor:
     """Pixels [B, 784] -> [B, 1, 28, 28]."""
-    if x.ndim != 2 or x.shape[-1] != SIDE**2:
-        raise wrong_shape("x", x, f"images need [B, {SIDE**2}]; flatten them")
-    return x.unflatten(-1, (1, SIDE, SIDE))
+    if x.ndim != 2 or x.shape[-1] != 784:  # the convolutions are made for 28 x 28 pixels
+        raise wrong_shape("x", x, "images need [B, 784]; flatten them")
+    return x.unflatten(-1, (1, 28, 28))
