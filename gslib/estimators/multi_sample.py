@@ -113,13 +113,13 @@ def double_cv(
     f, trace = _samples(program, k, uniform)
     if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f.mean(0)
+    log_q = trace.log_prob()
     _, _, slopes = _expand(program, _straight, trace)
     slopes = [_others(slope) for slope in slopes]
     linear = sum(_linear(trace, slopes, [z - q.mean for q, z in trace]))
     means = sum(_linear(trace, slopes, [q.mean for q, _ in trace]))
     h = f - alpha * linear
-    score = (h - _others(h)).detach() * trace.log_prob()
-    return (f + zero_valued(score + alpha * means)).mean(0)
+    return (f + zero_valued((h - _others(h)).detach() * log_q + alpha * means)).mean(0)
 
 
 def _samples(program: Program, k: int, uniform: Uniform) -> tuple[Tensor, Trace]:
