@@ -30,6 +30,9 @@ class Interval:
         return self.high - self.mean
 
 
+UNKNOWN = Interval(math.nan, -math.inf, math.inf, 0)  # of what has no run
+
+
 def interval(values, level: float = LEVEL) -> Interval:
     """The t-interval for the mean of independent values, one per seed; infinite for a single one.
 

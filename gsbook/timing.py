@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from gsbook.engine import search
 from gsbook.engine.experiment import Budget, Experiment
 from gsbook.engine.machine import prepare_process
+from gsbook.engine.workers import common
 from gsbook.records import Records
 from gslib._checks import unchecked
 
@@ -30,12 +31,14 @@ def cost(experiment: Experiment, cell: str, budget: Budget, records: Records) ->
     """A plan that is run dry, on made-up records. What a plan adds where settings are close, or
     where the edge of a list wins, comes on top."""
     stages = list(search.dry(experiment.plan(cell, budget, records), made_up))
+    shared = common(experiment, stages[0][0][0])
+    sample = [config for config in stages[0][0] if common(experiment, config) == shared]
     return Cost(
         cell,
         [len(configs) for configs, _ in stages],
         sum(config.steps for configs, _ in stages for config in configs),
         sum(len(configs) for configs, test in stages if test),
-        stages[0][0][: experiment.members["cpu"]],
+        sample[: experiment.members["cpu"]],
     )
 
 

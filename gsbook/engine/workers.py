@@ -337,14 +337,18 @@ def members(experiment: Experiment, device: str, configs: list) -> int:
     return 1 if alone else experiment.members[device]
 
 
+def common(experiment: Experiment, config) -> list[str]:
+    """What the members of an ensemble have in common: all but `experiment.together`."""
+    fields = config.to_dict().items()
+    return [str(value) for name, value in fields if name not in experiment.together]
+
+
 def ensembles(experiment: Experiment, configs: list, store: Checkpoints, limit: int) -> list[list]:
-    """Split runs into ensembles of members that have all but `experiment.together` in common, and
-    their first and last steps."""
+    """Split runs into ensembles of members that have what is `common`, and their first and last
+    steps, in common."""
 
     def order(config):
-        fields = config.to_dict().items()
-        common = [str(value) for name, value in fields if name not in experiment.together]
-        return config.cell, common, config.steps, store.step(config)
+        return config.cell, common(experiment, config), config.steps, store.step(config)
 
     groups = []
     for _, group in groupby(sorted(configs, key=order), key=order):

@@ -8,6 +8,7 @@ import torch
 
 from gsbook import timing
 from gsbook.engine.search import dry
+from gsbook.engine.workers import common
 from gsbook.experiments import EXPERIMENTS, TABLE1
 from gsbook.experiments.table1.plan import BUDGETS, Budget, plan
 from gsbook.records import Records
@@ -41,6 +42,7 @@ def test_every_plan_of_every_budget_can_be_run_dry(name, tmp_path):
             chance = not cell.endswith("-table")  # an embedding table is given, not trained
             assert cost.counts[-1] >= (budget.seeds if chance else 1)
             assert cost.tested > 0
+            assert len({str(common(experiment, config)) for config in cost.sample}) == 1
 
 
 def test_predicted_time(monkeypatch):

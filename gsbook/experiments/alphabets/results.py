@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
 from statistics import fmean
 
 from gsbook.experiments.alphabets import record
 from gsbook.experiments.alphabets.config import COLUMNS, ROWS
-from gsbook.intervals import Interval, interval, welch
+from gsbook.intervals import UNKNOWN, Interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
+from gsbook.seeds import Runs
 from gslib.estimators import ESTIMATORS
 
 LABELS = {name: ESTIMATORS[name].label for name in COLUMNS}
@@ -27,35 +27,6 @@ OPTIMISERS = {"sgd": "SGD", "adam": "Adam"}
 # What passes a slope through the choice, by a relaxation or straight through; the others weight
 # what was drawn by its loss.
 SLOPED = ("st", "annealed_st", "gumbel_softmax", "st_gumbel_softmax", "reinmax")
-
-
-@dataclass(frozen=True)
-class Line:
-    """What stands for an estimator in a row: its final runs by seed, at the rate that was chosen.
-
-    >>> Line(0.003, 8000, 100, {0: {"test": {"nll": 101.5}}}).values()
-    {0: 101.5}
-    """
-
-    lr: float
-    steps: int
-    samples: int  # m of the figure "nll"
-    runs: dict[int, dict]
-
-    def values(self, figure: str = "nll") -> dict[int, float]:
-        """A test figure in nats by seed: "nll", "nll_10" or "single"; diverged runs left out."""
-        found = {seed: run["test"][figure] for seed, run in self.runs.items()}
-        return {seed: value for seed, value in found.items() if value is not None}
-
-    def mean(self, figure: str = "nll") -> Interval:
-        """Mean and interval over seeds; NaN where every run has diverged."""
-        values = list(self.values(figure).values())
-        return interval(values) if values else Interval(math.nan, -math.inf, math.inf, 0)
-
-    def curve(self, name: str = "valid") -> tuple[list[int], list[list[float]]]:
-        """(steps, losses by seed) of the learning curves, NaN after a run has diverged."""
-        curves = [run["curve"] for run in self.runs.values()]
-        return curves[0]["step"], [[math.nan if v is None else v for v in c[name]] for c in curves]
 
 
 def results() -> Records:
@@ -77,7 +48,7 @@ def title(row: str) -> str:
     return f"{DATA[data]}, {NETWORKS[network]}, {OPTIMISERS[optimiser]}"
 
 
-def lines(records: Records, row: str) -> dict[str, Line]:
+def lines(records: Records, row: str) -> dict[str, Runs]:
     """Estimator -> what stands for it in a row such as "drawers-linear-sgd". All lines have one
     number of steps and one m, those that most estimators have, and of these the longest.
 
@@ -93,17 +64,14 @@ def lines(records: Records, row: str) -> dict[str, Line]:
                 groups[config["steps"], samples][name][settings][config["seed"]] = run
     if not groups:
         return {}
-    (steps, samples), found = max(groups.items(), key=lambda item: (len(item[1]), item[0]))
-    chosen = {name: min(found[name].items(), key=_rank) for name in COLUMNS if name in found}
-    return {
-        name: Line(settings[0], steps, samples, dict(sorted(runs.items())))
-        for name, (settings, runs) in chosen.items()
-    }
+    _, found = max(groups.items(), key=lambda item: (len(item[1]), item[0]))
+    chosen = {name: min(found[name].values(), key=_rank) for name in COLUMNS if name in found}
+    return {name: Runs(dict(sorted(runs.items()))) for name, runs in chosen.items()}
 
 
-def _rank(item: tuple[tuple, dict[int, dict]]) -> tuple[int, float]:
+def _rank(runs: dict[int, dict]) -> tuple[int, float]:
     """Most seeds first, then the best on validation."""
-    bounds = [run["valid_bound"] for run in item[1].values()]
+    bounds = [run["valid_bound"] for run in runs.values()]
     return -len(bounds), math.inf if None in bounds else fmean(bounds)
 
 
@@ -154,7 +122,7 @@ def comparison(records: Records, row: str):
             mean = line.mean(figure)
             half = mean.half_width if math.isfinite(mean.half_width) else math.nan
             numbers |= {figure: mean.mean, f"± {figure}": half}
-        rows[LABELS[name]] = numbers | {"seeds": len(line.values())}
+        rows[LABELS[name]] = numbers | {"seeds": len(line.figure("nll"))}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -181,9 +149,9 @@ def difference(
 ) -> Interval:
     """First minus second estimator in nats, with Welch's interval over seeds; NaN without runs."""
     found = lines(records, row)
-    sides = [list(found[n].values(figure).values()) for n in (first, second) if n in found]
+    sides = [list(found[n].figure(figure).values()) for n in (first, second) if n in found]
     if len(sides) < 2 or not all(sides):
-        return Interval(math.nan, -math.inf, math.inf, 0)
+        return UNKNOWN
     return welch(*sides)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from dataclasses import dataclass
 
 from gsbook.experiments.codes import record
 from gsbook.experiments.codes.plan import METHODS, RELAXED, SAMPLERS, SHAPE, SHAPES
-from gsbook.intervals import Interval, interval, welch
+from gsbook.intervals import Interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
+from gsbook.seeds import Runs, longest
 from gslib.estimators import ESTIMATORS
 
 LABELS = {
@@ -39,53 +38,25 @@ def results(name: str = "codes") -> Records:
     return record.records(results_folder() / name)
 
 
-@dataclass(frozen=True)
-class MethodRuns:
-    """What stands for a method: its final runs by seed, at the rate that was chosen.
-
-    >>> MethodRuns("st", 1e-2, 100, {0: {"test": {"ndcg": 7.5}}}).figure("ndcg")
-    {0: 7.5}
-    """
-
-    method: str
-    lr: float
-    steps: int
-    runs: dict[int, dict]
-
-    def figure(self, name: str) -> dict[int, float]:
-        """A test figure by seed, see `CodesRun.evaluate`."""
-        found = {seed: run["test"][name] for seed, run in self.runs.items()}
-        return {seed: value for seed, value in found.items() if value is not None}
-
-    def mean(self, name: str) -> Interval:
-        """A test figure with its 95 % interval over seeds."""
-        return interval(list(self.figure(name).values()))
-
-
 def method_runs(
     records: Records, aim: str, method: str, shape: tuple[int, int] = SHAPE
-) -> MethodRuns | None:
-    """The longest runs that have most seeds; None where there are none.
+) -> Runs | None:
+    """What stands for a method with M choices of K options, shape (M, K); None where it has no
+    run.
 
     >>> method_runs(Records("none"), "row", "st") is None
     True
     """
-    groups: dict[tuple, dict[int, dict]] = defaultdict(dict)
-    for run in records.runs_of(f"{aim}-{method}").values():
+
+    def counts(run: dict) -> bool:
         config = run["config"]
-        if (config["choices"], config["options"]) == shape and run["test"] is not None:
-            if run["diverged"] is None:
-                groups[config["steps"], config["lr"]][config["seed"]] = run
+        shaped = (config["choices"], config["options"]) == shape
+        return shaped and run["test"] is not None and run["diverged"] is None
 
-    def rank(item):
-        (steps, _), runs = item
-        return len(runs) > 1, steps, len(runs)
-
-    (steps, lr), runs = max(groups.items(), key=rank, default=((0, 0.0), {}))
-    return MethodRuns(method, lr, steps, dict(sorted(runs.items()))) if runs else None
+    return longest(filter(counts, records.runs_of(f"{aim}-{method}").values()))
 
 
-def chosen(records: Records, aim: str, shape: tuple[int, int] = SHAPE) -> dict[str, MethodRuns]:
+def chosen(records: Records, aim: str, shape: tuple[int, int] = SHAPE) -> dict[str, Runs]:
     """The methods that have finished runs, in the order of the plan.
 
     >>> chosen(Records("none"), "row")
@@ -95,7 +66,7 @@ def chosen(records: Records, aim: str, shape: tuple[int, int] = SHAPE) -> dict[s
     return {method: runs for method, runs in found.items() if runs is not None}
 
 
-def comparison(found: dict[str, MethodRuns], name: str):
+def comparison(found: dict[str, Runs], name: str):
     """A pandas DataFrame, a line per method, best first by a test figure: all figures, the half
     width of that one's 95 % interval over seeds, and the rate.
 
@@ -106,12 +77,12 @@ def comparison(found: dict[str, MethodRuns], name: str):
 
     lines = {}
     turn = 1 if LOWER[name] else -1
-    for runs in sorted(found.values(), key=lambda r: turn * r.mean(name).mean):
+    for method, runs in sorted(found.items(), key=lambda item: turn * item[1].mean(name).mean):
         line = {figure: runs.mean(figure).mean for figure in record.FIGURES}
         half = runs.mean(name).half_width
         line["±"] = half if math.isfinite(half) else math.nan
         line |= {"lr": runs.lr, "seeds": len(runs.runs)}
-        lines[LABELS[runs.method]] = line
+        lines[LABELS[method]] = line
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
@@ -130,7 +101,7 @@ def by_shape(records: Records, aim: str, name: str) -> dict[str, dict[tuple[int,
     return lines
 
 
-def difference(found: dict[str, MethodRuns], name: str, one: str, other: str) -> Interval:
+def difference(found: dict[str, Runs], name: str, one: str, other: str) -> Interval:
     """How much higher a test figure of the first method is, with Welch's interval."""
     return welch(*(list(found[method].figure(name).values()) for method in (one, other)))
 
@@ -148,14 +119,14 @@ def standing(gap: Interval, name: str) -> str:
     return "undecided"
 
 
-def best(found: dict[str, MethodRuns], name: str, methods: tuple[str, ...]) -> str | None:
+def best(found: dict[str, Runs], name: str, methods: tuple[str, ...]) -> str | None:
     """The best of some methods by the mean of a test figure."""
     there = [method for method in methods if method in found]
     turn = 1 if LOWER[name] else -1
     return min(there, key=lambda method: turn * found[method].mean(name).mean, default=None)
 
 
-def lesson(rows: dict[str, MethodRuns], task: dict[str, MethodRuns], tried: int) -> str:
+def lesson(rows: dict[str, Runs], task: dict[str, Runs], tried: int) -> str:
     """When to use a relaxation here and what it costs, in one sentence, from the records.
 
     rows, task: what is chosen for the two aims. tried: learning rates of a search.

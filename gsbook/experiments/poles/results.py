@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
 from statistics import fmean
 
 from gsbook.experiments.poles import record
 from gsbook.experiments.poles.config import METHODS
-from gsbook.intervals import Interval, interval, welch
+from gsbook.intervals import UNKNOWN, Interval, interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
+from gsbook.seeds import Runs, longest
 
 LABELS = {name: method.label for name, method in METHODS.items()}
 
@@ -25,55 +25,22 @@ def results() -> Records:
     return record.records(results_folder() / "poles")
 
 
-@dataclass(frozen=True)
-class TeamRuns:
-    """What stands for a method in one world and at one size of team: its final runs by seed, at the
-    learning rate that was chosen.
-
-    >>> TeamRuns(0.3, 40, {0: {"test": {"score": 480.0}}}).figure("score")
-    {0: 480.0}
-    """
-
-    lr: float
-    steps: int
-    runs: dict[int, dict]
-
-    def figure(self, name: str) -> dict[int, float]:
-        """A figure of gymnasium's by seed, in steps of 500: "score", "greedy" or "team"."""
-        return {seed: run["test"][name] for seed, run in self.runs.items()}
-
-    def curve(self, name: str = "score") -> tuple[list[int], list[list[float]]]:
-        """(updates, a figure at each of them by seed) of the learning curves."""
-        found = [run["curve"] for run in self.runs.values()]
-        return found[0]["step"], [curve[name] for curve in found]
-
-    @property
-    def seconds(self) -> float:
-        """Of one run, on the machine that made it, with five runs side by side."""
-        return sum(60 * run["minutes"] for run in self.runs.values()) / len(self.runs)
-
-
-def team_runs(records: Records, world: str, method: str, poles: int) -> TeamRuns | None:
-    """The longest runs that have most seeds, at the rate with the lower cost in the world that they
-    were trained in; None where there are none.
+def team_runs(records: Records, world: str, method: str, poles: int) -> Runs | None:
+    """What stands for a method in one world and at one size of team; None where it has no run. Of
+    several rates the one with the lowest cost in the world that the team was trained in. Its test
+    figures are gymnasium's, in steps of 500: "score", "greedy" and "team"; its curve is "score".
 
     >>> team_runs(Records("none"), "equations", "st", 16) is None
     True
     """
-    groups: dict = defaultdict(dict)
-    for run in records.runs_of(f"{world}-{method}").values():
-        config = run["config"]
-        if run["test"] and config["poles"] == poles:
-            groups[config["steps"], config["lr"]][config["seed"]] = run
+    found = (run for run in records.runs_of(f"{world}-{method}").values() if run["test"])
+    return longest((run for run in found if run["config"]["poles"] == poles), cost)
 
-    def rank(item):
-        (steps, _), runs = item
-        costs = [run["valid"]["mean_cost"] for run in runs.values()]
-        worst = math.inf if None in costs else fmean(costs)
-        return len(runs) > 1, steps, len(runs), -worst
 
-    (steps, lr), runs = max(groups.items(), key=rank, default=((0, 0.0), {}))
-    return TeamRuns(lr, steps, dict(sorted(runs.items()))) if runs else None
+def cost(runs: dict[int, dict]) -> float:
+    """The mean over seeds of a team's cost on validation; infinite where a seed diverged."""
+    costs = [run["valid"]["mean_cost"] for run in runs.values()]
+    return math.inf if None in costs else fmean(costs)
 
 
 def sizes(records: Records, world: str) -> list[int]:
@@ -120,6 +87,6 @@ def difference(records: Records, world: str, poles: int, first: str, second: str
     """First minus second method in steps, with Welch's interval over seeds; NaN without runs."""
     sides = [team_runs(records, world, method, poles) for method in (first, second)]
     if not all(sides):
-        return Interval(math.nan, -math.inf, math.inf, 0)
+        return UNKNOWN
     one, two = (list(side.figure("score").values()) for side in sides if side)
     return welch(one, two)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from dataclasses import dataclass
-
 from gsbook.experiments.reading import record
 from gsbook.experiments.reading.plan import METHODS, SAMPLERS
-from gsbook.intervals import Interval, interval, welch
+from gsbook.intervals import Interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
+from gsbook.seeds import Runs, longest
 from gslib.estimators import ESTIMATORS
 
 LABELS = {name: ESTIMATORS[name].label for name in METHODS if name in ESTIMATORS}
@@ -32,57 +29,19 @@ def results() -> Records:
     )
 
 
-@dataclass(frozen=True)
-class MethodRuns:
-    """What stands for a method: its final runs by seed, at the rate that validation chose.
-
-    >>> MethodRuns("st", 2e-3, 100, {0: {"test": {"nll": 0.5}}}).figure("nll")
-    {0: 0.5}
-    """
-
-    method: str
-    lr: float
-    steps: int
-    runs: dict[int, dict]
-
-    def figure(self, name: str) -> dict[int, float]:
-        """A test figure by seed, see `ReadingRun.evaluate`."""
-        found = {seed: run["test"][name] for seed, run in self.runs.items()}
-        return {seed: value for seed, value in found.items() if value is not None}
-
-    def mean(self, name: str) -> Interval:
-        """A test figure with its 95 % interval over seeds."""
-        return interval(list(self.figure(name).values()))
-
-    def curve(self, name: str) -> tuple[list[int], list[list[float]]]:
-        """Steps, and a curve for each seed: "train", the method's own loss, or "valid", the exact
-        one."""
-        curves = [run["curve"] for run in self.runs.values()]
-        return curves[0]["step"], [[math.nan if v is None else v for v in c[name]] for c in curves]
-
-
-def method_runs(records: Records, method: str) -> MethodRuns | None:
-    """The longest runs that have most seeds; None where there are none. Runs on part of the words
-    are not counted.
+def method_runs(records: Records, method: str) -> Runs | None:
+    """What stands for a method; None where it has no run. Runs on part of the words are not
+    counted.
 
     >>> method_runs(Records("none"), "soft") is None
     True
     """
-    groups: dict[tuple, dict[int, dict]] = defaultdict(dict)
-    for run in records.runs_of(method).values():
-        if run["test"] and run["data"]["images"] is None and run["diverged"] is None:
-            config = run["config"]
-            groups[config["steps"], config["lr"]][config["seed"]] = run
-
-    def rank(item):
-        (steps, _), runs = item
-        return len(runs) > 1, steps, len(runs)
-
-    (steps, lr), runs = max(groups.items(), key=rank, default=((0, 0.0), {}))
-    return MethodRuns(method, lr, steps, dict(sorted(runs.items()))) if runs else None
+    found = (run for run in records.runs_of(method).values() if run["test"])
+    whole = (run for run in found if run["data"]["images"] is None)
+    return longest(run for run in whole if run["diverged"] is None)
 
 
-def chosen(records: Records) -> dict[str, MethodRuns]:
+def chosen(records: Records) -> dict[str, Runs]:
     """The methods that have finished runs, in the order of the plan.
 
     >>> chosen(Records("none"))
@@ -92,7 +51,7 @@ def chosen(records: Records) -> dict[str, MethodRuns]:
     return {method: runs for method, runs in found.items() if runs is not None}
 
 
-def comparison(found: dict[str, MethodRuns]):
+def comparison(found: dict[str, Runs]):
     """A pandas DataFrame, a line per method, best first: test figures with half widths of 95 %
     intervals over seeds. nll in nats per sound, word_errors in per cent.
 
@@ -102,7 +61,7 @@ def comparison(found: dict[str, MethodRuns]):
     import pandas as pd
 
     lines = {}
-    for runs in sorted(found.values(), key=lambda r: r.mean("nll").mean):
+    for method, runs in sorted(found.items(), key=lambda item: item[1].mean("nll").mean):
         line = {}
         for name in ("nll", "word_errors"):
             ours = runs.mean(name)
@@ -110,11 +69,11 @@ def comparison(found: dict[str, MethodRuns]):
         line |= {name: runs.mean(name).mean for name in ("expected", "mean", "entropy")}
         minutes = [run["minutes"] for run in runs.runs.values()]
         line |= {"lr": runs.lr, "seeds": len(runs.runs), "minutes": sum(minutes) / len(minutes)}
-        lines[LABELS[runs.method]] = line
+        lines[LABELS[method]] = line
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
-def differences(found: dict[str, MethodRuns], name: str, base: str) -> dict[str, Interval]:
+def differences(found: dict[str, Runs], name: str, base: str) -> dict[str, Interval]:
     """Method -> how much higher its test figure is than that of `base`, with Welch's interval.
 
     >>> differences({}, "nll", "exact")
@@ -143,7 +102,7 @@ def standing(difference: Interval) -> str:
     return "better" if difference.high < 0 else "undecided"
 
 
-def lesson(found: dict[str, MethodRuns], price: float) -> str:
+def lesson(found: dict[str, Runs], price: float) -> str:
     """When to use a relaxation here and what it costs, in one sentence, from the records.
 
     price: of a step that sums over all looks, as a multiple of one with a single look.

@@ -79,8 +79,7 @@ def test_final_runs_stand_for_a_method(tmp_path):
     )
     found = results.team_runs(records, "equations", "st", 4)
     assert (found.lr, found.steps, found.figure("score")) == (0.3, 20, {0: 100, 1: 101, 2: 102})
-    assert found.curve() == ([20], [[100.0], [101.0], [102.0]])
-    assert found.seconds == pytest.approx(6)
+    assert found.curve("score") == ([20], [[100.0], [101.0], [102.0]])
     assert results.sizes(records, "equations") == [4, 16]
     assert results.intervals(records, "equations")["st"][4].mean == 101
     assert results.table(records, "equations").loc["ST", 16] == 300

@@ -20,6 +20,7 @@ from gsbook.experiments.reading.record import check, modules
 from gsbook.experiments.reading.train import ReadingRun, load_data
 from gsbook.intervals import Interval
 from gsbook.records import Records
+from gsbook.seeds import Runs
 from gsbook.timing import made_up
 
 PAIRS = {"a": "AE", "b": "B", "d": "D", "e": "EH", "m": "M", "n": "N", "t": "T", "k": "K"}
@@ -168,12 +169,12 @@ def final(nll, seed, **test):
     }
 
 
-def runs(method, *nlls):
-    return results.MethodRuns(method, 0.1, 10, {s: final(x, s) for s, x in enumerate(nlls)})
+def runs(*nlls):
+    return Runs({seed: final(nll, seed) for seed, nll in enumerate(nlls)})
 
 
 def test_the_comparison_is_sorted_and_has_intervals():
-    found = {m: runs(m, *x) for m, x in {"exact": (0.4, 0.5), "soft": (0.2, 0.3)}.items()}
+    found = {m: runs(*x) for m, x in {"exact": (0.4, 0.5), "soft": (0.2, 0.3)}.items()}
     frame = results.comparison(found)
     assert list(frame.index) == ["Soft attention", "Expectation"]
     assert frame.loc["Expectation", "nll"] == pytest.approx(0.45)
@@ -200,15 +201,15 @@ def test_an_interval_says_what_it_may(low, high, said):
 
 def test_the_lesson_names_the_better_relaxation_and_a_better_rival():
     found = {
-        "exact": runs("exact", 0.30, 0.30, 0.301),
-        "gumbel_softmax": runs("gumbel_softmax", 0.35, 0.35, 0.351),
-        "st_gumbel_softmax": runs("st_gumbel_softmax", 0.40, 0.40, 0.401),
+        "exact": runs(0.30, 0.30, 0.301),
+        "gumbel_softmax": runs(0.35, 0.35, 0.351),
+        "st_gumbel_softmax": runs(0.40, 0.40, 0.401),
     }
     said = results.lesson(found, 1.5)
     assert "Gumbel-Softmax is the relaxation to take; against" in said
     assert "+0.050 ± 0.00" in said
     assert "(worse)" in said
     assert "1.5 times" in said
-    rival = results.lesson(found | {"st": runs("st", 0.31, 0.31, 0.311)}, 1.5)
+    rival = results.lesson(found | {"st": runs(0.31, 0.31, 0.311)}, 1.5)
     assert "though ST, which needs no temperature, is better" in rival
     assert results.lesson({"exact": found["exact"]}, 1.5) == "not run yet"
