@@ -94,10 +94,10 @@ def test_final_runs_stand_for_an_estimator(tmp_path):
     )
     found = results.lines(records, "drawers-linear-sgd")
     assert set(found) == {"st", "sf", "darn"}
-    assert found["st"].values() == {0: 100.0, 1: 101.0, 2: 102.0}
-    assert (found["sf"].lr, found["sf"].steps, found["sf"].samples) == (3e-3, 20, 100)
-    assert found["st"].curve() == ([10, 20], [[100.0] * 2, [101.0] * 2, [102.0] * 2])
-    assert found["darn"].values() == {}
+    assert found["st"].figure("nll") == {0: 100.0, 1: 101.0, 2: 102.0}
+    assert (found["sf"].lr, found["sf"].steps) == (3e-3, 20)
+    assert found["st"].curve("valid") == ([10, 20], [[100.0] * 2, [101.0] * 2, [102.0] * 2])
+    assert found["darn"].figure("nll") == {}
     assert results.order(records, "drawers-linear-sgd") == ["st", "sf", "darn"]
     frame = results.table(records)
     assert list(frame.columns) == ["drawers-linear-sgd"]
