@@ -33,7 +33,8 @@ def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
     u = torch.rand_like(wide) if uniform is None else uniform(wide)
     check_floating("what uniform returned", u)
     if u.shape != logits.shape:
-        raise ValueError(f"uniform returned shape {shown(u)} for a tensor of shape {shown(logits)}")
+        given = f"for a tensor of shape {shown(logits)}"
+        raise ValueError(f"uniform returned shape {shown(u)} {given}")
     u = widened(u)
     info = torch.finfo(u.dtype)
     # clamp copies even where nothing is clamped: u may belong to the caller.
