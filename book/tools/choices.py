@@ -196,7 +196,8 @@ def page(chapter_link) -> str:
         parts.append(f"## {section['title']}\n")
         for choice in section["choices"]:
             found = prices(choice.get("price"))
-            cost = f"{NOT_PRICED if choice.get('price') else NO_PRICE}."
+            cost = choice.get("priced") or (NOT_PRICED if choice.get("price") else NO_PRICE)
+            cost += "."
             if found:  # a list inside the list's item
                 cost = "\n  - ".join(
                     [

@@ -85,6 +85,17 @@ def test_prices_come_from_pairs_of_records(recorded):
     assert choices.prices(LOG["prior"]["price"]) == []
 
 
+def test_a_price_that_another_page_has_is_a_link_to_it():
+    elsewhere = [choice for choice in LOG.values() if "priced" in choice]
+    assert [choice["id"] for choice in elsewhere] == [
+        *("slope-form", "normalisation", "baseline-for-others")
+    ]
+    text = choices.page(lambda chapter: chapter)
+    for choice in elsewhere:
+        assert "price" not in choice
+        assert f"- *Price:* {choice['priced']}.\n" in text
+
+
 def test_only_runs_that_were_evaluated_alike_are_paired(recorded, tmp_path):
     row = "vae-bernoulli"
     recorded(record(row, "darn", 0, 110.0))
