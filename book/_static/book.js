@@ -26,7 +26,7 @@
   function list(table) {
     const box = table.closest(".pst-scrollable-table-container, .output") ?? table.parentElement;
     table.classList.remove("as-list");
-    const wide = Math.max(table.scrollWidth, table.offsetWidth) > Math.min(box.clientWidth, table.clientWidth || Infinity) + 1;
+    const wide = table.scrollWidth > (table.clientWidth || Infinity) + 1 || table.offsetWidth > box.clientWidth + 1;
     if (!PHONE.matches || !wide || !table.tHead) return;
     const labels = titles(table);
     for (const row of table.tBodies[0].rows) {

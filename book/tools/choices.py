@@ -106,7 +106,7 @@ def prices(spec: dict | None) -> list[str]:
             )
             ours = intervals.interval([difference for difference, _ in found[best]])
             digits = 0 if abs(ours.mean) >= 100 else 1 if abs(ours.mean) >= 10 else 2
-            spread = f" ± {ours.half_width:.{digits}f}" if ours.n > 1 else ""
+            spread = f"\u00a0±\u00a0{ours.half_width:.{digits}f}" if ours.n > 1 else ""
             model, node, estimator = config.parse_cell(cell)
             seeds = "one seed" if ours.n == 1 else f"{ours.n} seeds"
             images = f"{best.images} {best.measure} images"
@@ -196,7 +196,8 @@ def page(chapter_link) -> str:
         parts.append(f"## {section['title']}\n")
         for choice in section["choices"]:
             found = prices(choice.get("price"))
-            cost = f"{NOT_PRICED if choice.get('price') else NO_PRICE}."
+            cost = choice.get("priced") or (NOT_PRICED if choice.get("price") else NO_PRICE)
+            cost += "."
             if found:  # a list inside the list's item
                 cost = "\n  - ".join(
                     [

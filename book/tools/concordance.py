@@ -135,9 +135,9 @@ def code_link(name: str) -> str:
 def readable(test: str) -> str:
     """tests/gslib/test_models.py::test_shapes as words: models: shapes."""
     file, *names = test.split("::")
-    return f"{PurePosixPath(file).stem.removeprefix('test_')}: " + ", ".join(
-        n.removeprefix("test_").replace("_", " ") for n in names
-    )
+    words = ", ".join(n.removeprefix("test_").replace("_", " ") for n in names)
+    words = re.sub(r" s\b|(?<=\btorch)s\b", "’s", words)  # a name has no apostrophe
+    return f"{PurePosixPath(file).stem.removeprefix('test_')}: {words}"
 
 
 def page(chapters: dict, chapter_link, label_link, table) -> str:

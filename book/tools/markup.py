@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -45,12 +46,18 @@ def label_link(label: str) -> str:
     return f"{{eq}}`{label}`" if label.startswith("eq-") else f"{{prf:ref}}`{label}`"
 
 
+def _unbroken(cell) -> str:
+    """A cell's text, which no line breaks before or after ± or within Figure 1a."""
+    text = str(cell).replace(" ± ", "\u00a0±\u00a0")
+    return text.replace(" ", "\u00a0") if re.fullmatch(r"\w+ [\d.]+\w?", text) else text
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return (
         "\n".join(
-            "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |"
+            "| " + " | ".join(_unbroken(cell).replace("|", "\\|") for cell in line) + " |"
             for line in lines
         )
         + "\n"

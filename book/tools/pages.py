@@ -31,6 +31,7 @@ def write(folder: Path = GENERATED) -> None:
         "status.md": status.page,
         "grid.md": grid.page,
         "speed.md": speed.page,
+        "bounds.md": speed.bounds,
         "choices.md": lambda: choices.page(chapter_link),
         "concordance.md": lambda: concordance.page(chapters(), chapter_link, label_link, table),
     }

@@ -13,7 +13,7 @@ from repository import BRANCH, address
 from words import say, say_like
 
 from gsbook import claims, ledger
-from gsbook.experiments.table1.results import scale_of
+from gsbook.experiments.table1.results import EXTENDED, scale_of
 from gsbook.intervals import seed_correlation
 from gsbook.verdicts import NOT_RUN, equivalence_verdict, order_verdict
 
@@ -88,7 +88,15 @@ def _scale(row: str, cells: list[ledger.Judged]) -> str:
     shared = seed_correlation(cell.values for cell in evidence().row(row, steps).values())
     if not isnan(shared):
         parts.append(say("correlation of the seeds between estimators {r}", r=f"{shared:+.2f}"))
-    return say("{sentence}.", sentence=say("; ").join(parts)) + f" {where}\n"
+    said = say("{sentence}.", sentence=say("; ").join(parts)) + f" {where}"
+    if (longer := EXTENDED.get(row)) in evidence().scales(row):
+        late = say(
+            "The runs of {steps} steps were added after the verdicts of this row at 100,000 had "
+            "been seen.",
+            steps=f"{longer:,}",
+        )
+        said += f" {late}"
+    return f"{said}\n"
 
 
 def seeds_of(ran: list[ledger.Judged]) -> str:

@@ -9,6 +9,8 @@ from markup import table
 from repository import ROOT
 
 FILE = ROOT / "results" / "benchmarks" / "training.json"
+BOUNDS = ROOT / "results" / "benchmarks" / "evaluation.json"
+AIM = 3  # times as fast as operation by operation: what was asked of the evaluation
 WAYS = {  # of the benchmark -> what the page calls them
     "torchvision, 1 thread": "PyTorch loop on torchvision's data set",
     "usual, 1 thread": "PyTorch loop, `nn.Module`, images in one tensor",
@@ -17,6 +19,15 @@ WAYS = {  # of the benchmark -> what the page calls them
     "gslib, E = 3": "this engine, three runs side by side",
     "gslib, E = 6": "this engine, six runs side by side",
     "products": "the five dense products of a step, nothing else",
+}
+PARTS = {  # of the other benchmark
+    "plain": "operation by operation, as `gslib` itself does it",
+    "engine": "this engine, compiled",
+    "samples": "of that: noise and samples",
+    "product": "of that: samples times the decoder's weights, as sums of rows",
+    "pixels": "of that: likelihood of 784 pixels",
+    "rest": "of that: all else",
+    "dense": "the dense product, which the engine spares",
 }
 
 
@@ -38,6 +49,51 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def bounds() -> str:
+    """Where the time of a bound by many samples goes, and whether the aim is reached, in
+    Markdown."""
+    if not BOUNDS.exists():
+        return "It is not measured yet: `python benchmarks/evaluation.py` does it.\n"
+    parts = []
+    for name, nodes in json.loads(BOUNDS.read_text(encoding="utf-8")).items():
+        about = next(iter(nodes.values()))["machine"]
+        times = {}
+        for kind, one in nodes.items():
+            spent = one["microseconds"]
+            rest = spent["engine"] - sum(spent[part] for part in ("samples", "product", "pixels"))
+            times[kind] = spent | {"rest": max(rest, 0.0)}
+        head = ["Microseconds an image and sample", *(f"{kind} VAE" for kind in nodes)]
+        lines = [
+            [said, *(f"{spent[part]:.2f}" for spent in times.values())]
+            for part, said in PARTS.items()
+        ]
+        parts.append(
+            f"**{escape(name)}**, torch {escape(about['torch'])}, {escape(about['date'])}, with "
+            f"{about['load_before']:.1f} processes at work on {about['cores']} cores when it "
+            f"began:\n\n{table(head, lines)}\n"
+            + " ".join(aim(kind, one) for kind, one in nodes.items())
+            + "\n"
+        )
+    return "\n".join(parts)
+
+
+def aim(kind: str, one: dict) -> str:
+    """Whether the aim is reached, or by how much it is missed and what stands in the way."""
+    times, (low, high) = one["times_plain"], one["times_plain_range"]
+    said = (
+        f"The bound of the {kind} VAE is {times:.2f} times ({low:.2f} to {high:.2f}) as fast as "
+        f"operation by operation, in {one['peak_bytes'] / 1e9:.2f} GB; {AIM} was the aim, which is "
+    )
+    if times >= AIM:
+        return said + "reached."
+    spent = one["microseconds"]
+    share = spent["product"] / spent["engine"]
+    return said + (
+        f"missed by {AIM - times:.2f}. {share:.0%} of its time is the product: "
+        f"{one['share_of_ones']:.0%} of the samples are ones."
+    )
+
+
 def rows(measured: dict) -> str:
     """The ways of one benchmark, slowest first as they were run, each with its ratio to JAX."""
     lines = []
@@ -52,7 +108,7 @@ def rows(measured: dict) -> str:
 def evaluation(kind: str, measured: dict) -> str:
     found = measured["evaluation"]
     return (
-        f"A bound of the {kind} VAE with {found['samples']:,} discrete samples takes "
+        f"A bound of the {kind.capitalize()} VAE with {found['samples']:,} discrete samples takes "
         f"{found['microseconds_per_sample']:.2f} microseconds an image and sample, "
         f"{found['seconds_for_10000']:.0f} seconds for 10,000 images, and "
         f"{found['peak_bytes'] / 1e9:.2f} GB.\n"

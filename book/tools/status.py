@@ -28,16 +28,17 @@ VERSIONS = ("torch", "numpy", "matplotlib", "pandas", "scipy")
 PLACE = "run time of "  # a literal that the run time of this build replaces
 
 
-def cells(name: str) -> int:
-    """Cells of code of a chapter that are not empty."""
+def code(name: str) -> list[str]:
+    """The cells of code of a chapter that are not empty."""
     notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
-    return sum(c["cell_type"] == "code" and bool("".join(c["source"]).strip())
-               for c in notebook["cells"])  # fmt: skip
+    sources = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    return [source for source in sources if source.strip()]
 
 
 def sha256(name: str) -> str:
-    """Hash of a chapter, which says whether it is the one that was tested."""
-    return hashlib.sha256((ROOT / "notebooks" / f"{name}.ipynb").read_bytes()).hexdigest()
+    """Hash of a chapter's code, which says whether it is what was tested: a mended word is not a
+    change."""
+    return hashlib.sha256(json.dumps(code(name)).encode()).hexdigest()
 
 
 def said(result: dict | None, name: str) -> str:
@@ -72,7 +73,7 @@ def page() -> str:
     rows = []
     for name in markup.chapters():
         results = [said(run["chapters"].get(name), name) for run in found]
-        rows.append([markup.chapter_link(name), cells(name), f"`{PLACE}{name}`", *results])
+        rows.append([markup.chapter_link(name), len(code(name)), f"`{PLACE}{name}`", *results])
     environments = [
         [where, e["python"], *(e["versions"][name] for name in VERSIONS), e["system"], e["date"]]
         for where, e in [("this build", environment()), *(("test", run) for run in found)]

@@ -1,10 +1,12 @@
-// Products with a matrix that is mostly zeros (binary pixels, one-hot samples): sums of rows of the other factor.
+// Products with a matrix that is mostly zeros (binary pixels, one-hot samples) or has many rows of ones and zeros: sums
+// of rows of the other factor.
 // A row of the result stays in registers while its terms are added, in the order of the matrix; one thread.
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <utility>
 #include <vector>
 #ifdef __AVX512F__
@@ -14,26 +16,29 @@
 namespace {
 
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));  // wherever 16 floats lie
-typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
 #ifdef __AVX512F__
 constexpr int WIDEST = 13;  // vectors of sums that the registers hold
 #else
 constexpr int WIDEST = 6;
 #endif
+constexpr int CLOSE = 4, OFTEN = 64;  // vectors of each row that fit the first cache, and uses that repay a copy there
 
-// The entries of a matrix [rows, columns] that are not zero (NaN is not), row by row.
+// Where a matrix is not zero (NaN is not), row by row.
 struct Entries {
-  std::vector<int32_t> start, index;
-  std::vector<float> value;
+  at::Tensor matrix;
+  int64_t rows, columns, down, right;  // sizes, and the steps to the number below and to the one beside
+  bool ones;                           // whether all that is not zero is 1
+  std::vector<int32_t> start;
+  std::unique_ptr<int32_t[]> index;
 
-  Entries(int64_t rows, int64_t room) : start(rows + 1), index(room + 16), value(room + 16) {}
+  Entries(const at::Tensor& m, int64_t rows, int64_t columns, int64_t down, int64_t right, int64_t room, bool ones)
+      : matrix(m), rows(rows), columns(columns), down(down), right(right), ones(ones), start(rows + 2),
+        index(new int32_t[room + 16]) {}
 
-  Entries(const at::Tensor& m) : Entries(m.size(0), m.numel()) {
-    auto whole = m.stride(1) == 1 ? m : m.contiguous();
-    const float* x = whole.data_ptr<float>();
-    int64_t rows = m.size(0), columns = m.size(1);
+  Entries(const at::Tensor& m) : Entries(m, m.size(0), m.size(1), m.stride(0), 1, m.numel(), true) {
+    const float* x = m.data_ptr<float>();
     int32_t n = 0;
-    for (int64_t r = 0; r < rows; r++, x += whole.stride(0)) {
+    for (int64_t r = 0; r < rows; r++, x += down) {
       int64_t c = 0;
 #ifdef __AVX512F__
       __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -41,95 +46,88 @@ struct Entries {
         __m512 v = _mm512_loadu_ps(x + c);
         __mmask16 some = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
         _mm512_storeu_si512(&index[n], _mm512_maskz_compress_epi32(some, at));
-        _mm512_storeu_ps(&value[n], _mm512_maskz_compress_ps(some, v));
         n += __builtin_popcount(some);
+        ones &= some == _mm512_cmp_ps_mask(v, _mm512_set1_ps(1), _CMP_EQ_OQ);
       }
 #endif
       for (; c < columns; c++) {
         index[n] = c;
-        value[n] = x[c];
         n += x[c] != 0;
+        ones &= x[c] == 0 || x[c] == 1;
       }
       start[r + 1] = n;
     }
   }
 
-  Entries transposed(int64_t columns) const {
-    Entries t(columns, start.back());
-    for (int32_t i = 0; i < start.back(); i++) t.start[index[i] + 1]++;
-    for (int64_t c = 0; c < columns; c++) t.start[c + 1] += t.start[c];
-    std::vector<int32_t> next(t.start);
-    for (size_t r = 0; r + 1 < start.size(); r++)
-      for (int32_t i = start[r]; i < start[r + 1]; i++) {
-        int32_t to = next[index[i]]++;
-        t.index[to] = r;
-        t.value[to] = value[i];
-      }
+  Entries transposed() const {
+    Entries t(matrix, columns, rows, right, down, start[rows], ones);  // start: one place on until rows are full
+    for (int32_t i = 0; i < start[rows]; i++) t.start[index[i] + 2]++;
+    for (int64_t c = 0; c < columns; c++) t.start[c + 2] += t.start[c + 1];
+    for (int64_t r = 0; r < rows; r++)
+      for (int32_t i = start[r]; i < start[r + 1]; i++) t.index[t.start[index[i] + 1]++] = r;
     return t;
   }
 };
 
-// out = bias + sum of value * source[index], in N vectors and, if HALF, 8 floats more
-template <int N, bool HALF>
+// out = bias + sum of value * source[index], in N vectors
+template <int N, bool ONES>
 void block(const Entries& e, int64_t row, const float* source, int64_t width, const float* bias, float* out) {
-  lanes sum[N + 1] = {};
-  half last = {};
-  if (bias) {
-    for (int v = 0; v < N; v++) sum[v] = ((const lanes*)bias)[v];
-    if (HALF) last = *(const half*)(bias + 16 * N);
-  }
+  const float* value = e.matrix.data_ptr<float>() + row * e.down;
+  lanes sum[N] = {};
+  for (int v = 0; bias && v < N; v++) sum[v] = ((const lanes*)bias)[v];
   for (int32_t i = e.start[row]; i < e.start[row + 1]; i++) {
-    const float* s = source + e.index[i] * width;
-    for (int v = 0; v < N; v++) sum[v] += e.value[i] * ((const lanes*)s)[v];
-    if (HALF) last += e.value[i] * *(const half*)(s + 16 * N);
+    const lanes* s = (const lanes*)(source + e.index[i] * width);
+    for (int v = 0; v < N; v++) sum[v] += ONES ? s[v] : value[e.index[i] * e.right] * s[v];
   }
   for (int v = 0; v < N; v++) ((lanes*)out)[v] = sum[v];
-  if (HALF) *(half*)(out + 16 * N) = last;
 }
 
-using Block = decltype(&block<0, false>);
-template <bool HALF, int... N>
-Block choose(int n, std::integer_sequence<int, N...>) {
-  static const Block all[] = {block<N, HALF>...};
-  return all[n];
+template <bool ONES, int... N>
+auto choose(int n, std::integer_sequence<int, N...>) {
+  static const decltype(&block<1, false>) all[] = {block<N + 1, ONES>...};
+  return all[n - 1];
 }
 
-void sums(const Entries& e, int64_t rows, const float* source, int64_t width, const float* bias, float* out) {
-  const auto sizes = std::make_integer_sequence<int, WIDEST + 1>();
-  int64_t vectors = width / 16, parts = (vectors + WIDEST - 1) / WIDEST, c = 0;
-  for (int64_t p = 0; p < std::max<int64_t>(parts, 1); p++) {
-    int n = parts ? vectors * (p + 1) / parts - vectors * p / parts : 0;
-    bool rest = p + 1 >= parts && width % 16 >= 8;
-    Block add = rest ? choose<true>(n, sizes) : choose<false>(n, sizes);
-    for (int64_t r = 0; r < rows; r++) add(e, r, source + c, width, bias ? bias + c : nullptr, out + r * width + c);
-    c += 16 * n + 8 * rest;
+// All rows of the result, part by part of their width; the last part may overlap the one before, with equal sums.
+void sums(const Entries& e, const float* source, int64_t width, const float* bias, float* out) {
+  const auto sizes = std::make_integer_sequence<int, WIDEST>();
+  const bool often = e.start[e.rows] > OFTEN * e.columns;
+  TORCH_CHECK(width >= 16, "rows of at least 16 numbers are added, got ", width);
+  int64_t vectors = (width + 15) / 16, most = std::min<int64_t>(often ? CLOSE : WIDEST, width / 16);
+  int64_t parts = (vectors + most - 1) / most;
+  auto near = at::empty({often ? 16 * CLOSE * e.columns : 0}, at::kFloat);
+  for (int64_t p = 0; p < parts; p++) {
+    int64_t first = vectors * p / parts, n = vectors * (p + 1) / parts - first;
+    int64_t c = std::min(16 * first, width - 16 * n);
+    const float* from = often ? near.data_ptr<float>() : source + c;
+    for (int64_t d = 0; often && d < e.columns; d++)
+      std::copy_n(source + d * width + c, 16 * n, near.data_ptr<float>() + 16 * n * d);
+    auto add = e.ones ? choose<true>(n, sizes) : choose<false>(n, sizes);
+    for (int64_t r = 0; r < e.rows; r++)
+      add(e, r, from, often ? 16 * n : width, bias ? bias + c : nullptr, out + r * width + c);
   }
-  for (; c < width; c++)
-    for (int64_t r = 0; r < rows; r++) {
-      float sum = bias ? bias[c] : 0;
-      for (int32_t i = e.start[r]; i < e.start[r + 1]; i++) sum += e.value[i] * source[e.index[i] * width + c];
-      out[r * width + c] = sum;
-    }
 }
 
-// bias + x @ w for x [E, B, D], w [E, D, H], bias [E, 1, H]
+at::Tensor whole(const at::Tensor& m) { return m.stride(1) == 1 ? m : m.contiguous(); }
+
+// bias + x @ w for x [E, B, D], w [E, D, H], bias [E, 1, H], H >= 16
 at::Tensor rows(const at::Tensor& bias, const at::Tensor& x, const at::Tensor& w) {
   auto b = bias.contiguous(), to = w.contiguous();
   int64_t E = x.size(0), B = x.size(1), D = x.size(2), H = w.size(2);
   auto out = at::empty({E, B, H}, w.options());
   for (int64_t e = 0; e < E; e++)
-    sums(Entries(x[e]), B, to.data_ptr<float>() + e * D * H, H,
-         b.data_ptr<float>() + e * H, out.data_ptr<float>() + e * B * H);
+    sums(Entries(whole(x[e])), to.data_ptr<float>() + e * D * H, H, b.data_ptr<float>() + e * H,
+         out.data_ptr<float>() + e * B * H);
   return out;
 }
 
-// x^T @ g for x [E, B, D], g [E, B, H]
+// x^T @ g for x [E, B, D], g [E, B, H], H >= 16
 at::Tensor columns(const at::Tensor& x, const at::Tensor& g) {
   auto to = g.contiguous();
   int64_t E = x.size(0), B = x.size(1), D = x.size(2), H = g.size(2);
   auto out = at::empty({E, D, H}, g.options());
   for (int64_t e = 0; e < E; e++)
-    sums(Entries(x[e]).transposed(D), D, to.data_ptr<float>() + e * B * H, H, nullptr,
+    sums(Entries(whole(x[e])).transposed(), to.data_ptr<float>() + e * B * H, H, nullptr,
          out.data_ptr<float>() + e * D * H);
   return out;
 }
@@ -158,40 +156,15 @@ at::Tensor one_hot_max(const at::Tensor& x) {
   return out;
 }
 
-// The numbers of noise.py: like [*S, E, *inner], keys [E], start [E], counted on from start over S and inner
-at::Tensor uniform(const at::Tensor& like, const at::Tensor& keys, const at::Tensor& start, int64_t lead) {
-  auto out = at::empty(like.sizes(), like.options());
-  int64_t E = keys.size(0), samples = 1;
-  for (int64_t i = 0; i < lead; i++) samples *= like.size(i);
-  int64_t inner = like.numel() / std::max<int64_t>(samples * E, 1);
-  float* to = out.data_ptr<float>();
-  for (int64_t s = 0; s < samples; s++)
-    for (int64_t e = 0; e < E; e++, to += inner) {
-      uint64_t key = keys.data_ptr<int64_t>()[e], first = start.data_ptr<int64_t>()[e] + s * inner;
-      for (int64_t i = 0; i < inner; i++) {
-        uint64_t y = (first + i) * key, z = y + key, x = y * y + y;
-        x = x << 32 | x >> 32;
-        x = x * x + z;
-        x = x << 32 | x >> 32;
-        x = x * x + y;
-        x = x << 32 | x >> 32;
-        to[i] = ((float)(int32_t)((x * x + z) >> 41) + 0.5f) * 0x1p-23f;
-      }
-    }
-  return out;
-}
-
 }  // namespace
 
 TORCH_LIBRARY(gsbook, m) {
   m.def("rows(Tensor bias, Tensor x, Tensor w) -> Tensor");
   m.def("columns(Tensor x, Tensor g) -> Tensor");
   m.def("one_hot_max(Tensor x) -> Tensor");
-  m.def("uniform(Tensor like, Tensor keys, Tensor start, int lead) -> Tensor");
 }
 TORCH_LIBRARY_IMPL(gsbook, CPU, m) {
   m.impl("rows", rows);
   m.impl("columns", columns);
   m.impl("one_hot_max", one_hot_max);
-  m.impl("uniform", uniform);
 }

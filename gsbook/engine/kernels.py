@@ -19,6 +19,8 @@ from torch import fx
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 CLASSES = 5  # from so many classes on, one-hot samples are sparse enough
+MANY = 500  # rows, from which sums pay for binary samples, too, half of which are ones
+WIDTH = 16  # numbers that are added at once: a narrower product stays dense
 loaded: list[bool] = []  # once tried: whether this process has the library
 op = torch.ops.aten
 # What leaves a tensor's entries as they are, or only moves them; the first argument is the tensor.
@@ -40,8 +42,8 @@ def load(folder: Path, compiler: str) -> bool:
     whether that worked.
 
     rows(bias, x, w) is bias + x @ w and columns(x, g) is x^T @ g, for float32 x [E, B, D] that may
-    hold any numbers, fast if most are 0. one_hot_max(x) marks the first maximum of each row of x
-    [..., K]; uniform is `Noise`'s.
+    hold any numbers, fast if most are 0, and w and g with rows of `WIDTH` numbers or more.
+    one_hot_max(x) marks the first maximum of each row of x [..., K].
     """
     if loaded:
         return loaded[0]
@@ -68,9 +70,6 @@ def load(folder: Path, compiler: str) -> bool:
         "gsbook::columns", lambda x, g: g.new_empty(x.shape[0], x.shape[2], g.shape[2])
     )
     torch.library.register_fake("gsbook::one_hot_max", lambda x: torch.empty_like(x))
-    torch.library.register_fake(
-        "gsbook::uniform", lambda like, keys, start, lead: like.new_empty(like.shape)
-    )
     loaded.append(True)
     return True
 
@@ -101,17 +100,24 @@ def _processor() -> str:
 
 def use(graph: fx.GraphModule) -> int:
     """Put the sparse products where a factor is known to be sparse: pixels kept as bytes, one-hot
-    samples. How many."""
+    samples, many binary ones. How many."""
     count = 0
     for node in graph.graph.nodes:
         new = None
         if node.op != "call_function" or not _single(node):
             continue
-        if node.target is op.baddbmm.default and len(node.kwargs) == 0 and _sparse(node.args[1]):
-            new = torch.ops.gsbook.rows.default, node.args
+        if node.target is op.baddbmm.default and _wide(node) and not node.kwargs:
+            bias, x, w = node.args
+            if _sparse(x):
+                new = torch.ops.gsbook.rows.default, node.args
+            elif _binary(x):  # oneDNN adds the bias last: so do these two, with the same bits
+                with graph.graph.inserting_before(node):
+                    zero = graph.graph.call_function(op.zeros_like.default, (bias,))
+                    product = graph.graph.call_function(torch.ops.gsbook.rows.default, (zero, x, w))
+                new = op.add.Tensor, (product, bias)
         if node.target is op.bmm.default and node.args[0].target is op.transpose.int:
             factor, *axes = node.args[0].args
-            if sorted(a % 3 for a in axes) == [1, 2] and _sparse(factor):
+            if sorted(a % 3 for a in axes) == [1, 2] and _sparse(factor) and _wide(node):
                 new = torch.ops.gsbook.columns.default, (factor, node.args[1])
         if node.target is op.scatter.value and (top := _maximum_of(node)) is not None:
             new = torch.ops.gsbook.one_hot_max.default, (top,)
@@ -129,6 +135,10 @@ def use(graph: fx.GraphModule) -> int:
 def _single(node: fx.Node) -> bool:
     value = node.meta.get("val")
     return isinstance(value, torch.Tensor) and value.dtype == torch.float32
+
+
+def _wide(node: fx.Node) -> bool:
+    return node.meta["val"].shape[-1] >= WIDTH
 
 
 def _maximum_of(node: fx.Node) -> fx.Node | None:
@@ -155,6 +165,17 @@ def _sparse(node: fx.Node) -> bool:
         one, other = node.args
         return _sparse(one) and _zero(other)
     return node.target in MOVES and _sparse(node.args[0])
+
+
+def _binary(node: fx.Node) -> bool:
+    """Whether a node holds many rows of zeros and ones, made of a comparison."""
+    while node.op == "call_function" and node.target in MOVES:
+        node = node.args[0]
+    return (
+        node.target is op._to_copy.default
+        and node.args[0].meta["val"].dtype == torch.bool
+        and node.meta["val"].shape[1] >= MANY
+    )
 
 
 def _zero(node: fx.Node) -> bool:

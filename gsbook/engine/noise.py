@@ -11,8 +11,6 @@ import hashlib
 import torch
 from torch import Tensor
 
-from gsbook.engine import kernels
-
 BITS = 23  # (n + 1/2) / 2^23 is exact in float32 and never 0 or 1
 NODES, ELEMENTS = (
     8,
@@ -72,9 +70,6 @@ class Noise:
             )
         start = (self.step << NODES | self.calls) << ELEMENTS  # [E] or []
         self.calls += 1
-        if kernels.loaded == [True] and like.is_cpu and like.dtype == torch.float32:
-            start = torch.as_tensor(start).expand(len(self.keys)).contiguous()
-            return torch.ops.gsbook.uniform(like, self.keys, start, lead)
         samples, inner = like.shape[:lead].numel(), like.shape[lead + 1 :]
         element = torch.arange(samples * inner.numel(), device=like.device)
         element = element.view(*like.shape[:lead], 1, *inner)

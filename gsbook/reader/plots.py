@@ -298,9 +298,10 @@ def table(frame, decimals=1):
     """
     from IPython.display import HTML
 
-    html = frame.rename(index=LABELS).to_html(
-        float_format=f"{{:.{decimals}f}}".format, na_rep="–", border=0
-    )
+    frame = frame.rename(index=LABELS)
+    if frame.index.nlevels == frame.columns.nlevels == 1:  # else the index has a line for its name
+        frame = frame.rename_axis(index=None, columns=frame.index.name)
+    html = frame.to_html(float_format=f"{{:.{decimals}f}}".format, na_rep="–", border=0)
     return HTML(html)
 
 

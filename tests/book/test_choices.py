@@ -74,15 +74,26 @@ def test_prices_come_from_pairs_of_records(recorded):
     (price,) = choices.prices(LOG["kl"]["price"])
     assert (
         price
-        == "VAE, categorical (1,000 steps, 2 seeds, all test images): Gumbel-Softmax +0.50 ± 0.00"
+        == "VAE, categorical (1,000 steps, 2 seeds, all test images): Gumbel-Softmax +0.50 ± 0.00"
     )
     (price,) = choices.prices(LOG["bound"]["price"])
     assert (
         price
-        == "VAE, categorical (1,000 steps, 2 seeds, all test images): Gumbel-Softmax +10.0 ± 0.0"
+        == "VAE, categorical (1,000 steps, 2 seeds, all test images): Gumbel-Softmax +10.0 ± 0.0"
     )
     assert f"  - {price}\n" in choices.page(lambda chapter: chapter)
     assert choices.prices(LOG["prior"]["price"]) == []
+
+
+def test_a_price_that_another_page_has_is_a_link_to_it():
+    elsewhere = [choice for choice in LOG.values() if "priced" in choice]
+    assert [choice["id"] for choice in elsewhere] == [
+        *("slope-form", "normalisation", "baseline-for-others")
+    ]
+    text = choices.page(lambda chapter: chapter)
+    for choice in elsewhere:
+        assert "price" not in choice
+        assert f"- *Price:* {choice['priced']}.\n" in text
 
 
 def test_only_runs_that_were_evaluated_alike_are_paired(recorded, tmp_path):
@@ -137,7 +148,7 @@ def test_seeds_count_for_more_than_steps_and_rates_are_not_mixed(recorded, tmp_p
     (price,) = choices.prices(LOG["tau"]["price"])
     assert (
         price
-        == "VAE, Bernoulli (1,000 steps, 3 seeds, 500 test images): Gumbel-Softmax +2.10 ± 0.25"
+        == "VAE, Bernoulli (1,000 steps, 3 seeds, 500 test images): Gumbel-Softmax +2.10 ± 0.25"
     )
 
 
@@ -159,5 +170,5 @@ def test_what_the_command_line_prices_is_what_the_log_shows(tmp_path, monkeypatc
     for spec in asked:
         found = "; ".join(choices.prices(spec))
         (price,) = (p for p in PRICED if p.change == spec["change"])
-        assert found.count("+0.00 ± 0.00") == len(price.cells)
+        assert found.count("+0.00 ± 0.00") == len(price.cells)
         assert found.count("20,000 steps, 3 seeds, 500 test images") == len(price.cells)

@@ -171,7 +171,8 @@ def test_the_pdf_has_all_pages_in_order_with_links_inside_it(tmp_path, monkeypat
     (tmp_path / "notebooks" / "01_a.html").write_text(
         '<article class="bd-article"><h1 id="a">A<a class="headerlink">#</a></h1><details>s</details>'
         '<img src="../_images/a.svg"><a href="#a">1</a><a href="../book/b.html#c">2</a><a href="../genindex.html">3</a>'
-        '<a href="https://x.org">4</a></article>'
+        '<a href="https://x.org">4</a><section id="exercise-content"><p>Try.</p></section>'
+        '<section><h2>Live</h2><div class="gs-controls"></div></section></article>'
     )
     body = pdf.article("notebooks/01_a", {"notebooks/01_a", "book/b"})
     assert [a["href"] for a in body.find_all("a")] == [
@@ -181,6 +182,7 @@ def test_the_pdf_has_all_pages_in_order_with_links_inside_it(tmp_path, monkeypat
     ]
     assert body.find("h1")["id"] == "notebooks-01_a--a"
     assert body.find("details").has_attr("open")
+    assert [section.get_text() for section in body.find_all("section")] == ["Try."]
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     listed = [
         toc["root"],

@@ -15,6 +15,7 @@ from table1_runs import record
 from gsbook import ledger
 from gsbook.claims import stated
 from gsbook.experiments.table1.config import COLUMNS
+from gsbook.experiments.table1.results import EXTENDED
 from gsbook.records import Records
 from gsbook.verdicts import NOT_RUN
 
@@ -99,6 +100,18 @@ def test_numbers_of_steps_stand_beside_each_other(recorded):
     assert "[61.0 ± 0.0](" in line
     assert line.endswith("| -0.8 | ✓ reproduced | equivalent |")
     assert "Scale of the verdicts: 500,000 training steps; 2 seeds per cell" in text
+
+
+def test_a_length_that_was_added_after_the_verdicts_says_so_wherever_it_is_shown(recorded):
+    row, steps = next(iter(EXTENDED.items()))
+    late = f"The runs of {steps:,} steps were added after the verdicts of this row"
+    recorded(record(row, "sf", 0, 110.0, steps=100_000))
+    assert late not in scoreboard.page()
+    for longer in (steps, 500_000):
+        recorded(
+            *(record(row, name, seed, 110.0, steps=longer) for name in COLUMNS for seed in (0, 1))
+        )
+        assert scoreboard.page().count(late) == 1
 
 
 def test_stale_runs_are_marked_and_current_ones_are_not(recorded, monkeypatch):

@@ -53,6 +53,8 @@ def test_a_wide_figure_opens_in_full_by_tap_and_from_the_keyboard(browser):
     figure = tab.locator("figure:has(> .figure-full + button)").first
     image = figure.locator(".figure-full img")
     image.scroll_into_view_if_needed()
+    above, below = (figure.locator(part).bounding_box() for part in (".figure-full", "button"))
+    assert below["y"] >= above["y"] + above["height"]  # it hides no part of the figure
     image.tap()
     whole = tab.locator("#figure-dialog[open] img")
     natural = image.evaluate("image => image.naturalWidth")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from gsbook.experiments.later import record
 from gsbook.experiments.later.config import COLUMNS, Config
 from gsbook.experiments.table1.evaluate import SAMPLES
-from gsbook.intervals import interval
+from gsbook.intervals import Interval, interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
 from gslib.estimators import ESTIMATORS
@@ -31,6 +31,11 @@ class Line:
     label: str
     steps: int
     runs: dict[int, dict]
+
+    @property
+    def config(self) -> dict:
+        """The config that the runs share, but for the seed."""
+        return next(iter(self.runs.values()))["config"]
 
     @property
     def evaluations(self) -> int:
@@ -128,6 +133,48 @@ def at_equal_cost(records: Records, row: str, steps: int | None = None) -> list[
         if line.cost <= cost:
             last[line.label] = line
     return list(last.values())
+
+
+def leaders(found: Iterable[Line], m: int = 1000) -> list[Line]:
+    """The line with the lowest mean m-sample figure, and after it those that Welch's 95 % interval
+    does not tell from it, best first. Lines whose runs all diverged are left out.
+
+    >>> def line(label, *nats):
+    ...     return Line(label, 100, {s: {"test": {"nll": v}} for s, v in enumerate(nats)})
+    >>> found = line("a", 101.0, 101.2), line("b", 100.0, 100.2), line("c", 99.0, 101.5)
+    >>> [one.label for one in leaders(found)]
+    ['b', 'c']
+    """
+    ended = [line for line in found if line.values(m)]
+    ranked = sorted(ended, key=lambda line: fmean(line.values(m).values()))
+    return [line for line in ranked if not behind(line, ranked[0], m).low > 0]
+
+
+def behind(line: Line, other: Line, m: int = 1000) -> Interval:
+    """How many nats a line's m-sample figure lies above another's, with Welch's interval."""
+    return welch(list(line.values(m).values()), list(other.values(m).values()))
+
+
+def guide(found: Iterable[Line], needs: dict[str, Callable[[Line], bool]], m: int = 1000):
+    """What was best for each need, as a pandas DataFrame: "take" (the leaders among the lines that
+    serve it), "behind" and "±" (nats of the first of them above the best of all lines).
+
+    needs: what is asked for -> whether a line serves it. Needs that no line serves are left out.
+
+    >>> guide([], {"real choices": lambda line: True}).empty
+    True
+    """
+    import pandas as pd
+
+    found = list(found)
+    best, rows = leaders(found, m), {}
+    for need, serves in needs.items():
+        if own := leaders(filter(serves, found), m):
+            gap = behind(own[0], best[0], m)
+            rows[need] = [" or ".join(line.label for line in own), gap.mean, gap.half_width]
+            if own[0] is best[0]:
+                rows[need][2] = math.nan
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["take", "behind", "±"])
 
 
 def comparison(found: Iterable[Line]):

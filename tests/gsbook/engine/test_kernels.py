@@ -9,8 +9,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from gsbook import files
 from gsbook.engine import kernels, step
-from gsbook.engine.noise import Noise, keys
-from gslib import Categorical
+from gslib import Bernoulli, Categorical
 from gslib._checks import unchecked
 from gslib.functional import stream
 
@@ -28,19 +27,43 @@ def sparse(*shape, density=0.13):
     return values * (torch.rand(shape, generator=generator) < density)
 
 
-@pytest.mark.parametrize("width", [1, 7, 8, 16, 20, 23, 24, 200, 208, 392, 784])
-@pytest.mark.parametrize(("members", "inner"), [(1, 784), (2, 200), (1, 17), (1, 3)])
-def test_products(members, inner, width):
-    x, generator = sparse(members, 30, inner), stream("dense", inner, width)
+@pytest.mark.parametrize("width", [16, 20, 23, 24, 200, 208, 392, 784])
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize(
+    ("members", "count", "inner"), [(1, 30, 784), (2, 30, 200), (1, 600, 17), (1, 30, 3)]
+)
+def test_products(members, count, inner, ones, width):
+    """With many rows, too, for which parts of the other factor are copied."""
+    x, generator = sparse(members, count, inner), stream("dense", inner, width)
+    x = (x != 0).float() if ones else x
     w = torch.randn(members, inner, width, generator=generator)
     bias = torch.randn(members, 1, width, generator=generator)
-    g = torch.randn(members, 30, width, generator=generator)
+    g = torch.randn(members, count, width, generator=generator)
     exact = bias.double() + x.double() @ w.double()
     torch.testing.assert_close(
         torch.ops.gsbook.rows(bias, x, w), exact.float(), rtol=1e-5, atol=1e-5
     )
     exact = x.double().mT @ g.double()
-    torch.testing.assert_close(torch.ops.gsbook.columns(x, g), exact.float(), rtol=1e-5, atol=1e-5)
+    found = torch.ops.gsbook.columns(x, g)
+    torch.testing.assert_close(found, exact.float(), rtol=1e-5, atol=2e-5)
+
+
+def test_a_part_of_wider_rows():
+    wide, w = sparse(2, 30, 80), torch.randn(2, 40, 24, generator=stream("part"))
+    bias, g = torch.zeros(2, 1, 24), torch.randn(2, 30, 24, generator=stream("g"))
+    part = wide[..., 40:]
+    op = torch.ops.gsbook
+    assert torch.equal(op.rows(bias, part, w), op.rows(bias, part.contiguous(), w))
+    assert torch.equal(op.columns(part, g), op.columns(part.contiguous(), g))
+    assert torch.equal(op.rows(bias, part.mT.contiguous().mT, w), op.rows(bias, part, w))
+
+
+def test_narrow_rows_are_refused_and_left_to_dense_products():
+    x, w, bias = sparse(1, 4, 40), torch.ones(1, 40, 15), torch.zeros(1, 1, 15)
+    with pytest.raises(RuntimeError, match="rows of at least 16 numbers are added, got 15"):
+        torch.ops.gsbook.rows(bias, x, w)
+    narrow = lambda x, w, bias: torch.baddbmm(bias, x.float(), w)  # noqa: E731
+    assert traced(narrow, (x != 0).byte(), w, bias)[1] == 0
 
 
 def test_not_a_number_comes_through_and_no_other_row_sees_it():
@@ -78,7 +101,7 @@ def test_pixels_and_one_hot_samples_are_found_in_a_trace():
     def function(pixels, w, bias):
         hidden = torch.baddbmm(bias, pixels.float(), w)
         z = Categorical(hidden.unflatten(-1, (6, 5))).sample(uniform=lambda like: like.sigmoid())
-        out = torch.baddbmm(bias[..., :7], z.flatten(-2), w[:, :30, :7])
+        out = torch.baddbmm(bias[..., :17], z.flatten(-2), w[:, :30, :17])
         return out, torch.bmm(pixels.float().transpose(1, 2), z.flatten(-2))
 
     graph, count, targets = traced(function, pixels, w, bias)
@@ -100,12 +123,18 @@ def test_what_is_dense_or_wide_stays():
     assert traced(bytes_as_double, x.byte(), w.double(), bias.double())[1] == 0
 
 
-@pytest.mark.parametrize("samples", [(), (3,), (2, 2)])
-@pytest.mark.parametrize("seeds", [[4], [4, 7, 0]])
-def test_noise_is_that_of_torchs_operations(seeds, samples):
-    shape, step = (*samples, len(seeds), 5, 33), torch.arange(len(seeds)) + 10**5
-    fast, plain = (Noise(keys("noise", seeds), step, ndim=3) for _ in range(2))
-    for _ in range(2):
-        found = fast(torch.zeros(shape))
-        assert found.dtype == torch.float32
-        assert torch.equal(found.double(), plain(torch.zeros(shape, dtype=torch.float64)))
+@pytest.mark.parametrize(("count", "found"), [(kernels.MANY - 1, 0), (kernels.MANY, 1)])
+def test_many_binary_samples_are_found_in_a_trace(count, found):
+    generator = stream("binary", count)
+    w, bias = (torch.randn(1, n, 24, generator=generator) for n in (40, 1))
+    u = torch.rand(1, count, 40, generator=generator)
+
+    def function(u, w, bias):
+        z = Bernoulli(torch.zeros_like(u)).sample(uniform=lambda like: u)
+        return torch.baddbmm(bias, z, w)
+
+    graph, replaced, targets = traced(function, u, w, bias)
+    assert replaced == targets.count(torch.ops.gsbook.rows.default) == found
+    exact = bias.double() + (u > 0.5).double() @ w.double()
+    with unchecked():
+        torch.testing.assert_close(graph(u, w, bias), exact.float(), rtol=1e-5, atol=1e-5)

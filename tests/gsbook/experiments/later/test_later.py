@@ -283,8 +283,43 @@ def test_curves_count_evaluations(kept):
     assert line.curve()[0] == [80_000]
 
 
+def test_the_guide_names_what_the_records_do_not_tell_apart(kept):
+    found = results.at_equal_steps(kept, "vae-bernoulli")
+    needs = {
+        "all": lambda line: True,
+        "one run a step": lambda line: line.evaluations == 1,
+        "none does": lambda line: line.evaluations > 4,
+    }
+    guide = results.guide(found, needs)
+    assert list(guide["take"]) == ["RLOO, k = 4", "ReinMax"]
+    assert list(guide.index) == ["all", "one run a step"]
+    assert guide.loc["one run a step", "behind"] == pytest.approx(2.0)
+    assert guide["±"].isna().tolist() == [True, False]
+    by_cost = results.guide(results.at_equal_cost(kept, "vae-bernoulli"), needs)
+    assert list(by_cost["take"]) == ["ReinMax", "ReinMax"]
+    again = config("disarm", lr=3e-3, steps=20_000)
+    kept.add([made(again, 111.0)])  # one seed: nothing tells it from the best
+    assert results.guide(results.at_equal_steps(kept, "vae-bernoulli"), needs).loc[
+        "all", "take"
+    ] == ("RLOO, k = 4 or DisARM")
+
+
+def test_a_line_that_diverged_leads_nowhere(tmp_path):
+    found = record.records(tmp_path)
+    for seed in range(2):
+        run = made(config("reinmax", lr=3e-3, steps=20_000, seed=seed), 110.0)
+        lost = dict.fromkeys(run["test"])
+        found.add([run | {"test": lost, "valid_bound": None, "diverged": 5, "curve": {
+            "step": [5], "train": [1.0], "valid": [1.0], "test": [1.0]}}])  # fmt: skip
+    lines = results.at_equal_steps(found, "vae-bernoulli")
+    assert lines
+    assert results.leaders(lines) == []
+    assert results.guide(lines, {"any": lambda line: True}).empty
+
+
 def test_nothing_recorded_is_an_empty_table(tmp_path):
     empty = record.records(tmp_path / "none")
+    assert results.guide(results.at_equal_cost(empty, "vae-bernoulli"), {}).empty
     assert results.at_equal_cost(empty, "vae-bernoulli") == []
     assert results.comparison([]).empty
 

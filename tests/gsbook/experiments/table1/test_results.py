@@ -102,6 +102,15 @@ def test_scale_names_the_commands_of_missing_cells(records, tmp_path):
     assert command(ROW) in results.scale(record.records(tmp_path / "none"), ROW)
 
 
+def test_a_length_that_was_added_after_the_verdicts_says_so(tmp_path):
+    row, steps = next(iter(results.EXTENDED.items()))
+    for length, late in ((100_000, False), (steps, True)):
+        found = record.records(tmp_path / str(length))
+        config = Config(*row.split("-"), "sf", lr=3e-3, steps=length)
+        found.add([made(config, 115.0, 110.0)])
+        assert ("after its verdicts at 100,000 had been seen" in results.scale(found, row)) == late
+
+
 @pytest.mark.parametrize("target", ["table1", "figure4", ROW, f"{ROW}-sf"])
 def test_commands_name_targets_and_budgets_that_exist(target):
     *_, name, option, budget = command(target).split()

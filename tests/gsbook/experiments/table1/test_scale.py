@@ -56,3 +56,12 @@ def test_readings_of_a_setting_are_not_mixed(records):
     del old["config"]["normalise"], old["config"]["centre"]  # from before there was a choice
     records.add([old])
     assert table1.by_steps(records, "sbn-bernoulli-sf")[1000].values == {0: 70.0, 1: 71.0, 2: 72.0}
+
+
+def test_categories_have_one_form_of_slope_in_searches_and_readings(records):
+    row, name = "vae-categorical", "annealed_st"
+    options = dict(lr=3e-3, slope_form="soft")
+    records.add([record(row, name, seed, 110.0, steps=5000, **options) for seed in (0, 1)])
+    searched = [record(row, name, 0, None, valid=120.0 + lr, lr=lr) for lr in (1e-3, 3e-3)]
+    records.add([run | {"test": None, "diverged": None} for run in searched])
+    assert set(table1.search(records, f"{row}-{name}")) == {(1e-3, 0.0), (3e-3, 0.0)}
