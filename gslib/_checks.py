@@ -88,18 +88,16 @@ def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> Non
     if not isinstance(value, (int, float, Tensor)):
         raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
     if isinstance(value, Tensor) and not fits(value.shape[::-1], like.shape[::-1]):
-        remedy = f"give one, or one per member, to broadcast from the left to {shown(like)}"
-        raise wrong_shape(name, value, remedy)
+        raise wrong_shape(name, value, f"it must broadcast from the left to {shown(like)}")
     found = ends(value)
-    if found and not 0 < found[0] <= found[1] < math.inf:
+    if found and not 0 < found[0] <= found[1] < torch.inf:
         given = value.tolist() if isinstance(value, Tensor) else value
         raise ValueError(f"{name} must be positive and finite, got {given}{remedy}")
 
 
 def check_tau(tau: Any, logits: Tensor) -> None:
     """The same for a temperature, which must also leave (logits + noise) / tau finite."""
-    remedy = "; anneal it to a small value such as 0.1, not to zero (the arg max: use sample())"
-    check_positive("tau", tau, logits, remedy)
+    check_positive("tau", tau, logits, "; anneal it to 0.1, say: at zero it is sample()'s arg max")
     if (found := ends(tau)) and found[0] < 1:
         size = max(map(abs, ends(logits.nan_to_num(neginf=0)) or (0.0,)))
         wide = torch.promote_types(logits.dtype, torch.float32)
@@ -116,8 +114,7 @@ def check_value(name: str, value: Any, shape: Sequence[int], events: int) -> Non
     pairs = zip(value.shape[::-1], shape[::-1], strict=False)
     meet = all(n == m or 1 in (n, m) for n, m in pairs)
     if not meet or value.shape[-events:] != shape[-events:]:
-        remedy = f"its last {events} axes must be those of {shown(shape)}, the others broadcast"
-        raise wrong_shape(name, value, remedy)
+        raise wrong_shape(name, value, f"it must broadcast to {shown(shape)}, last {events} equal")
 
 
 def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
@@ -127,8 +124,8 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
 
 
 def check_inside(name: str, x: Tensor, low: float, high: float, remedy: str) -> None:
-    """Raise unless every value lies in [low, high]."""
-    found = ends(x)
-    if found and not low <= found[0] <= found[1] <= high:
-        got = f"got values from {found[0]:g} to {found[1]:g}; {remedy}"
-        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], {got}")
+    """Raise unless every value is finite and lies in [low, high]."""
+    at = ends(x)
+    if at and not (low <= at[0] <= at[1] <= high and all(map(math.isfinite, at))):
+        given = f"got values from {at[0]:g} to {at[1]:g}"
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], {given}; {remedy}")

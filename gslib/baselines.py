@@ -156,8 +156,7 @@ def as_baseline(baseline: Centre) -> Centring:
 
     def centre(signal: Tensor) -> tuple[Tensor, float]:
         if not fits(value.shape, signal.shape[:-1]):
-            losses = shown(signal.shape[:-1])
-            raise wrong_shape("baseline", value, f"it must broadcast to the losses' {losses}")
+            raise wrong_shape("baseline", value, f"it must broadcast to {shown(signal.shape[:-1])}")
         return signal - value.to(signal).unsqueeze(-1), 1.0
 
     return centre

@@ -4,14 +4,14 @@ programs.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gslib._checks import shown
+from gslib._checks import wrong_shape
 from gslib.estimators import ESTIMATORS, exact
 from gslib.program import changed
 from gslib.programs import PROGRAMS, Build, Programs
@@ -80,11 +80,6 @@ class Report:
         """Whether every program's gradient is. The bias of the value is reported, not judged."""
         return all(p.unbiased for p in self.programs)
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """One dictionary per program, ready for `pandas.DataFrame`."""
-        judged = (asdict(p) | {"unbiased": p.unbiased, "verdict": p.verdict} for p in self.programs)
-        return [{"estimator": self.estimator, **fields} for fields in judged]
-
     def __str__(self) -> str:
         verdict = "unbiased at this precision" if self.unbiased else "biased"
         bench = f"{self.samples:,} samples; biased where |z| passes {self.threshold:.1f}"
@@ -120,8 +115,7 @@ def check(
             those whose name is taken here, such as {"samples": 4}.
 
     Returns:
-        A `Report`; print it, read `.unbiased` and `.programs`, or put `.to_dicts()` in a data
-        frame.
+        A `Report`; print it, read `.unbiased`, or put `.programs` in a data frame.
 
     Every sample is one example of one large batch with its own copy of the parameters, so one run
     of the program gives all per-sample gradients. A parameter counts as biased if its mean lies
@@ -162,12 +156,10 @@ def _resolve(
     """The function of a program alone, its name and settings, and what makes of a program the one
     whose loss it estimates.
     """
-    if isinstance(estimator, str):
-        estimator = ESTIMATORS[estimator]
-    if not callable(estimator):
-        got = type(estimator).__name__
-        raise TypeError(f"estimator must be a name in ESTIMATORS or a function, got {got}")
-    run = partial(estimator, **settings)  # flat, if estimator is a partial too
+    function = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+    if not callable(function):
+        raise TypeError(f"estimator must be a name in ESTIMATORS or a function, got {estimator!r}")
+    run = partial(function, **settings)  # flat, if estimator is a partial too
     function, settings = getattr(run.func, "function", run.func), run.keywords
     uniform = inspect.signature(run).parameters.get("uniform")
     if uniform is not None and uniform.default is inspect.Parameter.empty:
@@ -198,11 +190,9 @@ def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: i
     copies = [p.expand(samples, *p.shape).clone().requires_grad_() for p in parameters]
     surrogate = run(build(*copies))
     if not isinstance(surrogate, Tensor):
-        got = type(surrogate).__name__
-        raise TypeError(f"the estimator returned {got}; it must return the surrogate, a Tensor")
+        raise TypeError(f"the estimator returned {surrogate!r:.30}; return the surrogate, a Tensor")
     if surrogate.shape != (samples,):
-        given = f"the estimator returned shape {shown(surrogate)} for {samples} examples"
-        raise ValueError(f"{given}, which need ({samples},): do not average inside it")
+        raise wrong_shape("the surrogate", surrogate, f"it needs ({samples},): do not average")
     if not surrogate.requires_grad:
         raise ValueError("the estimator's surrogate has no gradient; detach only the signal")
     gradients = torch.autograd.grad(surrogate.sum(), copies, materialize_grads=True)

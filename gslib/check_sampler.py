@@ -1,6 +1,5 @@
 """Grade a reader's own `gumbel_softmax`, and name the mistake that it looks like."""
 
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from gslib.functional import gumbel, noise_like, one_hot, straight_through
 Sampler = Callable[..., Tensor]
 Outcome = tuple[Tensor, Tensor]  # what was found, [n, d], and its mean where all is right, [d]
 LOGITS = torch.tensor([2.0, 1.0, 0.4, -1.0])  # not normalised, and not all of one sign
-TIED, MASKED = torch.zeros(10), torch.tensor([1.0, -math.inf, 0.0])
+TIED, MASKED = torch.zeros(10), torch.tensor([1.0, -torch.inf, 0.0])
 NONE, ONE = torch.zeros(1), torch.ones(1)
 Z, ROUNDING = 5.0, 1e-4  # a mean further off than Z standard errors and this is a fault
 HALVES = (torch.float16, torch.bfloat16)
@@ -93,7 +92,7 @@ def _fault(check: Callable[[Sampler, int], Outcome], sampler: Sampler, n: int) -
         return f"{type(error).__name__}: {error}"
     mean, spread = found.double().mean(0), found.double().std(0, correction=0)
     excess = (mean - exact).abs() - Z * spread / len(found) ** 0.5 - ROUNDING
-    k = int(excess.nan_to_num(math.inf).argmax())
+    k = int(excess.nan_to_num(torch.inf).argmax())
     return "" if excess[k] <= 0 else f"{mean[k]:.4g}, where {exact[k]:.4g} is right"
 
 

@@ -1,7 +1,5 @@
 """Noise of a node that is tied to a sample: given the sample, or the negative of another's."""
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -34,10 +32,10 @@ def conditional(q: Distribution, z: Tensor, *, uniform: Uniform = None) -> Tenso
     if isinstance(q, Bernoulli):
         sign = 2 * z - 1
         return sign * (softplus(sign * q.logits + v.log()) - (-v).log1p())
-    masked, log_e = q.logits == -math.inf, (-v.log()).log()
+    masked, log_e = q.logits == -torch.inf, (-v.log()).log()
     top = (z * log_e).sum(-1, keepdim=True)
     others = torch.logaddexp(log_e - q.log_probs.masked_fill(masked, 0), top)
-    return -torch.where(z == 1, top, others).masked_fill(masked, math.inf)
+    return -torch.where(z == 1, top, others).masked_fill(masked, torch.inf)
 
 
 def softened(q: Distribution, x: Tensor, tau: Number) -> Tensor:

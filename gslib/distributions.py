@@ -4,8 +4,6 @@ Shapes: `...` stands for leading axes (ensemble E, batch B, enumerated states), 
 node and K for the classes of a unit. Programs and estimators sum over units; nothing here does.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -30,9 +28,8 @@ class _Node:
     def _check_relaxed(self, log_y: Tensor, tau: Number, high: float) -> Tensor:
         """tau, ready to broadcast with log y."""
         check_value("log_y", log_y, self.logits.shape, self.event_ndim)
-        unmasked = log_y.masked_fill(self.logits == -math.inf, 0)
-        largest = torch.finfo(log_y.dtype).max
-        check_inside("log_y", unmasked, -largest, min(high, largest), "take it from relaxed_logits")
+        unmasked = log_y.masked_fill(self.logits == -torch.inf, 0)
+        check_inside("log_y", unmasked, -torch.inf, high, "take it from relaxed_logits")
         check_positive("tau", tau, log_y)
         tau = torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device)
         return tau.reshape(tau.shape + (1,) * (log_y.ndim - tau.ndim)) if tau.ndim else tau
@@ -123,7 +120,7 @@ class Bernoulli(_Node):
         Equation 3 with two classes: :math:`\ell` is the logit of y, a the logits, s the softplus.
         Takes the logit because y itself rounds to 0 or 1.
         """
-        tau = self._check_relaxed(logit_y, tau, math.inf)
+        tau = self._check_relaxed(logit_y, tau, torch.inf)
         delta = self.logits - tau * logit_y
         return tau.log() + delta - 2 * softplus(delta) + softplus(logit_y) + softplus(-logit_y)
 
@@ -150,8 +147,7 @@ class Categorical(_Node):
     def __init__(self, logits: Tensor):
         check_logits(logits, -1)
         if logits.ndim < 2:
-            got = f"got {shown(logits)}; for one variable of K classes use logits[None]"
-            raise ValueError(f"Categorical logits need [..., N, K], {got}")
+            raise ValueError(f"logits need [..., N, K], got {shown(logits)}; try logits[None]")
         self.logits = logits
 
     @property
@@ -205,10 +201,10 @@ class Categorical(_Node):
         left.
         """
         tau = self._check_relaxed(log_y, tau, 1e-3)
-        masked = self.logits == -math.inf
+        masked = self.logits == -torch.inf
         k = (~masked).sum(-1).to(log_y.dtype)
         log_probs, log_y = self.log_probs, log_y.masked_fill(masked, 0)
-        terms = (log_probs - tau * log_y).masked_fill(masked, -math.inf)
+        terms = (log_probs - tau * log_y).masked_fill(masked, -torch.inf)
         product = (log_probs.masked_fill(masked, 0) - (tau + 1) * log_y).sum(-1)
         tau = tau.squeeze(-1) if tau.ndim else tau
         return torch.lgamma(k) + (k - 1) * tau.log() - k * terms.logsumexp(-1) + product
@@ -244,7 +240,7 @@ def sharpened(q: Distribution, slope: Number = 1.0, form: str = "hard") -> Distr
 
 def _masked_dot(weights: Tensor, log_probs: Tensor) -> Tensor:
     """Sum of weights * log_probs over the last axis with 0 * (-inf) = 0, also in the gradient."""
-    masked = log_probs == -math.inf
+    masked = log_probs == -torch.inf
     total = (weights * log_probs.masked_fill(masked, 0)).sum(-1)
     # A masked class with weight is truly impossible.
-    return total.masked_fill((masked & (weights != 0)).any(-1), -math.inf)
+    return total.masked_fill((masked & (weights != 0)).any(-1), -torch.inf)

@@ -2,8 +2,6 @@
 relaxations.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -26,11 +24,11 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     _check_pair(q, p)
     if isinstance(q, Bernoulli) or isinstance(p, Bernoulli):
         # The mean comes first: gradients add up in the order of these lines, to the last bit.
-        mean, difference, largest = q.mean, q.logits - p.logits, torch.finfo(q.logits.dtype).max
-        check_inside("the difference of logits", difference, -largest, largest, "clamp them")
+        mean, difference = q.mean, q.logits - p.logits
+        check_inside("the difference of logits", difference, -torch.inf, torch.inf, "clamp them")
         return mean * difference - softplus(q.logits) + softplus(p.logits)
     log_q = q.log_probs
-    difference = (log_q - p.log_probs).masked_fill(log_q == -math.inf, 0)
+    difference = (log_q - p.log_probs).masked_fill(log_q == -torch.inf, 0)
     return (log_q.exp() * difference).sum(-1)
 
 
@@ -55,6 +53,5 @@ def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: Number) -> 
 
 def _check_pair(q: Distribution, p: Distribution) -> None:
     if type(q) is not type(p) or not isinstance(q, (Bernoulli, Categorical)):
-        got = f"got {type(q).__name__} and {type(p).__name__}"
-        raise TypeError(f"q and p must be two Bernoulli or two Categorical nodes, {got}")
+        raise TypeError(f"q and p must both be Bernoulli or both Categorical, got {q!r} and {p!r}")
     check_value("logits of p", p.logits, q.logits.shape, q.event_ndim)

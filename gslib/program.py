@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from gslib._checks import check_floating, shown
-from gslib.distributions import Distribution
-from gslib.functional import Uniform, noise_like
+from gslib.distributions import Distribution, sharpened
+from gslib.functional import Number, Uniform, noise_like
 
 Sampler = Callable[[Distribution], Tensor]
 Program = Callable[[Sampler], Tensor]
@@ -65,6 +65,16 @@ def changed(program: Program, change: Callable[[Distribution], Distribution]) ->
     tensor([3., 3., 3., 3.])
     """
     return lambda sample: program(lambda q: sample(change(q)))
+
+
+def sloped(program: Program, slope: Number = 1.0) -> Program:
+    """The program with `sharpened(q, slope)` in the place of each node q.
+
+    >>> q = gslib.Bernoulli(torch.tensor([[0.25]]))
+    >>> run(sloped(lambda sample: sample(q).sum(-1), 2.0), lambda q: q.mean)
+    tensor([0.7500])
+    """
+    return changed(program, lambda q: sharpened(q, slope))
 
 
 def run(

@@ -5,6 +5,7 @@ Parameters come first in each builder, with any leading axes; everything else is
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -34,22 +35,20 @@ def _classes(loss: Callable[..., Tensor]) -> Build:
     return lambda theta, *rest: lambda sample: loss(sample(Categorical(theta)), *rest)
 
 
-def _bernoulli_layers(theta: Tensor, weights: Tensor) -> Program:
-    def program(sample: Sampler) -> Tensor:
-        z = sample(Bernoulli(theta))  # [..., 2]
-        z = sample(Bernoulli((z.unsqueeze(-1) * weights).sum(-2) - 0.3))  # [..., 2]
-        return ((z * W[:2]).sum(-1) - T) ** 2
-
-    return program
+def _bilinear(z: Tensor) -> Tensor:
+    return (z[..., 0, :] @ A * z[..., 1, :]).sum(-1)
 
 
-def _categorical_layers(theta: Tensor, weights: Tensor) -> Program:
-    def program(sample: Sampler) -> Tensor:
-        z = sample(Categorical(theta))[..., 0, :]  # [..., 3]
-        z = sample(Categorical((z.unsqueeze(-1) * weights).sum(-2).unsqueeze(-2)))
-        return ((z[..., 0, :] * W).sum(-1) - T) ** 2
+def _binary_layers(theta: Tensor, weights: Tensor, sample: Sampler) -> Tensor:
+    z = sample(Bernoulli(theta))  # [..., 2]
+    z = sample(Bernoulli((z.unsqueeze(-1) * weights).sum(-2) - 0.3))  # [..., 2]
+    return ((z * W[:2]).sum(-1) - T) ** 2
 
-    return program
+
+def _categorical_layers(theta: Tensor, weights: Tensor, sample: Sampler) -> Tensor:
+    z = sample(Categorical(theta))[..., 0, :]  # [..., 3]
+    z = sample(Categorical((z.unsqueeze(-1) * weights).sum(-2).unsqueeze(-2)))
+    return ((z[..., 0, :] * W).sum(-1) - T) ** 2
 
 
 PROGRAMS: Programs = {
@@ -58,12 +57,9 @@ PROGRAMS: Programs = {
     "bernoulli, quadratic": ([THETA], _units(lambda z: ((z * W).sum(-1) - T) ** 2)),
     "bernoulli, cubic": ([THETA], _units(lambda z: ((z * W).sum(-1) - T) ** 3)),
     "bernoulli, parameter in loss": ([THETA, W], _units(lambda z, w: ((z * w).sum(-1) - T) ** 2)),
-    "bernoulli, two layers": ([THETA[:2], 2 * A[:2, :2]], _bernoulli_layers),
+    "bernoulli, two layers": ([THETA[:2], 2 * A[:2, :2]], lambda *p: partial(_binary_layers, *p)),
     "categorical, linear": ([LOGITS], _classes(lambda z: (z * C).sum((-2, -1)))),
     "categorical, quadratic": ([LOGITS], _classes(lambda z: ((z * C).sum((-2, -1)) - T) ** 2)),
-    "categorical, bilinear": (
-        [LOGITS],
-        _classes(lambda z: (z[..., 0, :] @ A * z[..., 1, :]).sum(-1)),
-    ),
-    "categorical, two layers": ([THETA[None], A], _categorical_layers),
+    "categorical, bilinear": ([LOGITS], _classes(_bilinear)),
+    "categorical, two layers": ([THETA[None], A], lambda *p: partial(_categorical_layers, *p)),
 }

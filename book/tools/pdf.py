@@ -74,8 +74,9 @@ def article(page: str, pages: set[str]) -> BeautifulSoup:
     for element in body.select(SCREEN_ONLY):
         element.decompose()
     for section in body.find_all("section"):
-        if [part.name for part in section.find_all(True, recursive=False)] in (["h2"], ["h3"]):
-            section.decompose()  # held nothing but what only works on a screen
+        inside = section.find_all(True, recursive=False)
+        if len(inside) == 1 and re.fullmatch("h[2-6]", inside[0].name):
+            section.decompose()  # a heading that held nothing but what only works on a screen
     for details in body.find_all("details"):
         details["open"] = ""
     for element in body.find_all(id=True):

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from gslib.distributions import sharpened
 from gslib.estimators.coupled import disarm, local_expectation, rebar
 from gslib.estimators.exact import exact
 from gslib.estimators.gumbel_rao import gapped_st, gumbel_rao
@@ -18,8 +17,7 @@ from gslib.estimators.multi_sample import double_cv, multi_sample, rloo, vimco
 from gslib.estimators.pathwise import annealed_st, gumbel_softmax, st, st_gumbel_softmax
 from gslib.estimators.reinmax import reinmax
 from gslib.estimators.score_function import darn, muprop, sf
-from gslib.functional import Number
-from gslib.program import Program, changed
+from gslib.program import Program, sloped
 
 
 @dataclass(frozen=True)
@@ -54,18 +52,12 @@ class _Table(dict[str, Estimator]):
         raise KeyError(f"unknown estimator {name!r}; choose one of {', '.join(self)}")
 
 
-def _sloped(program: Program, slope: Number = 1.0) -> Program:
-    return changed(program, lambda q: sharpened(q, slope))
-
-
 ESTIMATORS = _Table(
     sf=Estimator(sf, "SF", baseline="input"),
     darn=Estimator(darn, "DARN", baseline="signal", options=("form",)),
     muprop=Estimator(muprop, "MuProp", baseline="signal"),
     st=Estimator(st, "ST"),
-    annealed_st=Estimator(
-        annealed_st, "Annealed ST", "slope", target=_sloped, inner=st
-    ),
+    annealed_st=Estimator(annealed_st, "Annealed ST", "slope", target=sloped, inner=st),
     gumbel_softmax=Estimator(gumbel_softmax, "Gumbel-Softmax", schedule="tau"),
     st_gumbel_softmax=Estimator(st_gumbel_softmax, "ST Gumbel-Softmax", schedule="tau"),
     reinmax=Estimator(reinmax, "ReinMax"),

@@ -42,8 +42,7 @@ def exact(
     counts = [q.n_states() for q, _ in shapes]
     total = math.prod(counts)
     if total > max_states:
-        given = f"{total} joint states, more than max_states = {max_states}"
-        raise ValueError(f"{given}; use a smaller node, sample, or raise max_states")
+        raise ValueError(f"{total} joint states > {max_states = }: take smaller nodes")
     joint = torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1)
     trace = Trace()
 

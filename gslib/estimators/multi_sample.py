@@ -54,7 +54,8 @@ def vimco(program: Program, *, k: int = 2, uniform: Uniform = None) -> Tensor:
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.1000, 0.1000])
     """
-    f, log_q = _samples(program, k, uniform)
+    f, trace = _samples(program, k, uniform)
+    log_q = trace.log_prob()
     own = torch.eye(k, dtype=torch.bool, device=f.device)
     own = own.view(k, k, *(1,) * (f.ndim - 1))
     bound, others = _bound(f), _others(f).unsqueeze(1)
@@ -82,8 +83,8 @@ def rloo(program: Program, *, k: int = 2, uniform: Uniform = None) -> Tensor:
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.1000, 0.1000])
     """
-    f, log_q = _samples(program, k, uniform)
-    return (f + zero_valued((f - _others(f)).detach() * log_q)).mean(0)
+    f, trace = _samples(program, k, uniform)
+    return (f + zero_valued((f - _others(f)).detach() * trace.log_prob())).mean(0)
 
 
 def double_cv(
@@ -109,28 +110,24 @@ def double_cv(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.1000, 0.1000])
     """
-    trace = Trace()
-    f, log_q = _samples(program, k, uniform, trace)
+    f, trace = _samples(program, k, uniform)
     if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f.mean(0)
+    log_q = trace.log_prob()
     _, _, slopes = _expand(program, _straight, trace)
     slopes = [_others(slope) for slope in slopes]
-    linear = sum(_linear(trace, slopes, (z - q.mean for q, z in trace)))
-    means = sum(_linear(trace, slopes, (q.mean for q, _ in trace)))
+    linear = sum(_linear(trace, slopes, [z - q.mean for q, z in trace]))
+    means = sum(_linear(trace, slopes, [q.mean for q, _ in trace]))
     h = f - alpha * linear
     return (f + zero_valued((h - _others(h)).detach() * log_q + alpha * means)).mean(0)
 
 
-def _samples(
-    program: Program, k: int, uniform: Uniform, trace: Trace | None = None
-) -> tuple[Tensor, Tensor]:
-    """The losses of k samples and their log-probabilities, [k, ..., B] each."""
+def _samples(program: Program, k: int, uniform: Uniform) -> tuple[Tensor, Trace]:
+    """The losses of k samples, [k, ..., B], and what was drawn."""
     if k < 2:
-        remedy = "a sample needs another to compare with"
-        raise ValueError(f"k must be 2 or more, got {k}: {remedy}")
-    trace = Trace() if trace is None else trace
-    f = run(program, stacked(lambda q: q.sample(uniform=uniform), k), trace)
-    return f, trace.log_prob()
+        raise ValueError(f"k must be 2 or more, got {k}: a sample needs another")
+    trace = Trace()
+    return run(program, stacked(lambda q: q.sample(uniform=uniform), k), trace), trace
 
 
 def _others(x: Tensor) -> Tensor:

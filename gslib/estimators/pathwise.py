@@ -2,9 +2,8 @@
 
 from torch import Tensor
 
-from gslib.distributions import Distribution, sharpened
 from gslib.functional import Number, Uniform, straight_through
-from gslib.program import Program, changed, run
+from gslib.program import Program, run, sloped
 
 
 def gumbel_softmax(  # relax
@@ -73,7 +72,7 @@ def st(program: Program, *, uniform: Uniform = None) -> Tensor:
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)  # exact: 0.1
     tensor([0.1000, 0.1000])
     """
-    return run(program, lambda q: _st_sample(q, uniform))
+    return run(program, lambda q: straight_through(q.sample(uniform=uniform), q.mean))
 
 
 def annealed_st(  # straight-through at sharpened nodes
@@ -102,8 +101,4 @@ def annealed_st(  # straight-through at sharpened nodes
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.4000, 0.4000])
     """
-    return st(changed(program, lambda q: sharpened(q, slope)), uniform=uniform)
-
-
-def _st_sample(q: Distribution, uniform: Uniform) -> Tensor:
-    return straight_through(q.sample(uniform=uniform), q.mean)
+    return st(sloped(program, slope), uniform=uniform)

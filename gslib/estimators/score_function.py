@@ -1,13 +1,11 @@
 """Estimators that weight the score, grad log q(z), by a learning signal."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
 from gslib.baselines import Centre, as_baseline
 from gslib.distributions import Distribution
-from gslib.functional import Uniform, zero_valued
+from gslib.functional import Number, Uniform, zero_valued
 from gslib.program import Draw, Program, Trace, run
 
 Tensors = list[Tensor]
@@ -36,8 +34,8 @@ def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> 
     """
     trace = Trace()
     f = run(program, lambda q: q.sample(uniform=uniform), trace)
-    signal, log_q = f.detach().unsqueeze(-1), trace.log_prob().unsqueeze(-1)
-    return _surrogate(f, trace, signal, log_q, baseline)
+    signals, scale = as_baseline(baseline)(f.detach().unsqueeze(-1))
+    return _surrogate(f, trace, signals * trace.log_prob().unsqueeze(-1), scale)
 
 
 def muprop(  # two runs
@@ -70,9 +68,10 @@ def muprop(  # two runs
     if torch.is_inference_mode_enabled():  # nobody will differentiate
         return f
     signals, slopes = _node_signals(f, program, lambda q, _: q.mean, trace)
-    residuals = _linear(trace, slopes, (q.mean for q, _ in trace))
-    log_q = trace.log_prob_per_node()
-    return _surrogate(f, trace, signals, log_q, baseline, torch.stack(residuals, -1))
+    residuals = _linear(trace, slopes, [q.mean for q, _ in trace])
+    signals, scale = as_baseline(baseline)(signals)
+    scores = signals * trace.log_prob_per_node() + torch.stack(residuals, -1)
+    return _surrogate(f, trace, scores, scale)
 
 
 def darn(
@@ -115,33 +114,28 @@ def darn(
         return f
     if form == "printed":
         signals, _ = _node_signals(f, program, _uniform_mean, trace)
-        return _surrogate(f, trace, signals, trace.log_prob_per_node(), baseline)
-    _, _, slopes = _expand(program, _darn_sample, trace)
-    pairs = zip(trace, slopes, strict=True)
-    parts = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in pairs]
-    signals, log_q = torch.cat(parts, -1), [q.log_prob(z) for q, z in trace]
-    return _surrogate(f, trace, signals, torch.cat(log_q, -1), baseline)
-
-
-def _surrogate(
-    f: Tensor,
-    trace: Trace,
-    signals: Tensor,
-    log_probs: Tensor,
-    baseline: Centre,
-    residuals: Tensor | float = 0.0,
-) -> Tensor:
-    """f plus a zero-valued term of gradient sum_s (signal_s grad log_prob_s + grad residual_s) /
-    scale; all [..., B, S].
-
-    S counts the signals of an example: one in all, one per node or one per unit.
-    """
+        log_q = trace.log_prob_per_node()
+    else:
+        _, _, slopes = _expand(program, _darn_sample, trace)
+        pairs = zip(trace, slopes, strict=True)
+        parts = [q.per_unit(slope * (z - q.uniform_mean)) for (q, z), slope in pairs]
+        signals = torch.cat(parts, -1)
+        log_q = torch.cat([q.log_prob(z) for q, z in trace], -1)
     signals, scale = as_baseline(baseline)(signals)
-    score = ((signals * log_probs + residuals) / scale).sum(-1)
+    return _surrogate(f, trace, signals * log_q, scale)
+
+
+def _surrogate(f: Tensor, trace: Trace, scores: Tensor, scale: Number) -> Tensor:
+    """f plus a zero-valued term whose gradient is that of sum_s score_s / scale.
+
+    Scores are [..., B, S], signals times log-probabilities; S counts the signals of an example: one
+    in all, one per node or one per unit.
+    """
+    score = (scores / scale).sum(-1)
     return f + zero_valued(score) + zero_valued(_direct(f, trace, scale))
 
 
-def _direct(f: Tensor, trace: Trace, scale: Tensor | float) -> Tensor:
+def _direct(f: Tensor, trace: Trace, scale: Number) -> Tensor:
     """What turns the gradient that f itself sends into the nodes' logits (by a KL term, say) into
     1/scale of it.
 
@@ -168,11 +162,11 @@ def _node_signals(
     """
     f_bar, points, slopes = _expand(program, rule, trace)
     excess = (f.detach() - f_bar).unsqueeze(-1)
-    moves = (z - zbar for (_, z), zbar in zip(trace, points, strict=True))
+    moves = [z - zbar for (_, z), zbar in zip(trace, points, strict=True)]
     return excess - torch.stack(_linear(trace, slopes, moves), -1), slopes
 
 
-def _linear(trace: Trace, slopes: Tensors, points: Iterable[Tensor]) -> Tensors:
+def _linear(trace: Trace, slopes: Tensors, points: Tensors) -> Tensors:
     """slope * point, summed over each node's units: a tensor [..., B] for each node."""
     triples = zip(trace, slopes, points, strict=True)
     return [q.per_unit(slope * x).sum(-1) for (q, _), slope, x in triples]

@@ -83,8 +83,7 @@ class Model(nn.Module):
             raise ValueError(f"node must be one of {', '.join(NODES)}, got {node!r}")
         self.node, self.ensemble, self.size = node, ensemble, tuple(size or NODES[node])
         if len(self.size) != len(NODES[node]) or min(self.size) < 1:
-            shape = "(N,)" if node == "bernoulli" else "(N, K)"
-            raise ValueError(f"size of a {node} node must be {shape}, got {self.size}")
+            raise ValueError(f"size of a {node} node must be as {NODES[node]}, got {self.size}")
         self.units, self.kind = math.prod(self.size), KINDS[node]
         self.linear = partial(Linear, ensemble=ensemble, seeds=seeds)
         self.slope_form = "hard"  # or "soft", see `gslib.distributions.sharpened`

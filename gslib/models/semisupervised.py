@@ -8,13 +8,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating, shown
+from gslib._checks import check_floating, wrong_shape
 from gslib.distributions import Categorical
 from gslib.functional import Uniform, bernoulli_nll, noise_like
 from gslib.program import Sampler
 
 Widths = tuple[int, int, int]
-SIDE = 28  # the convolutions are made for images of 28 x 28 pixels
 
 
 class SemiSupervisedVAE(nn.Module):
@@ -44,8 +43,7 @@ class SemiSupervisedVAE(nn.Module):
     ):
         super().__init__()
         if classes < 2 or style < 1:
-            got = f"got {classes} and {style}"
-            raise ValueError(f"at least 2 classes and 1 dimension of style are needed, {got}")
+            raise ValueError(f"give 2 classes and 1 style or more, got {classes} and {style}")
         self.classes, self.style = classes, style
         a, b, c = channels
         with torch.random.fork_rng(devices=[]):
@@ -116,8 +114,7 @@ class SemiSupervisedVAE(nn.Module):
     def _check_class(self, x: Tensor, y: Tensor) -> None:
         check_floating("y", y)
         if y.shape[-2:] != (len(x), self.classes):
-            got = f"y has shape {shown(y)} for {len(x)} images"
-            raise ValueError(f"{got}; it needs [..., {len(x)}, {self.classes}]")
+            raise wrong_shape("y", y, f"these images need [..., {len(x)}, {self.classes}]")
 
 
 def _halving(n_in: int, n_out: int) -> nn.Conv2d:
@@ -134,6 +131,6 @@ def _network(channels: tuple[int, ...], outputs: int, *first: nn.Module) -> nn.S
 
 def _image(x: Tensor) -> Tensor:
     """Pixels [B, 784] -> [B, 1, 28, 28]."""
-    if x.ndim != 2 or x.shape[-1] != SIDE**2:
-        raise ValueError(f"images need the shape [B, {SIDE**2}], got {shown(x)}; flatten them")
-    return x.unflatten(-1, (1, SIDE, SIDE))
+    if x.ndim != 2 or x.shape[-1] != 784:  # the convolutions are made for 28 x 28 pixels
+        raise wrong_shape("x", x, "images need [B, 784]; flatten them")
+    return x.unflatten(-1, (1, 28, 28))

@@ -249,11 +249,11 @@ def test_errors_name_value_and_remedy():
         ):
             kind("gaussian")
         with pytest.raises(
-            ValueError, match=r"size of a categorical node must be \(N, K\), got \(4,\)"
+            ValueError, match=r"size of a categorical node must be as \(20, 10\), got \(4,\)"
         ):
             kind("categorical", size=(4,))
         with pytest.raises(
-            ValueError, match=r"size of a bernoulli node must be \(N,\), got \(2, 3\)"
+            ValueError, match=r"size of a bernoulli node must be as \(200,\), got \(2, 3\)"
         ):
             kind("bernoulli", size=(2, 3))
         with pytest.raises(ValueError, match=r"1 seeds for 3 member\(s\); give one each"):

@@ -136,13 +136,10 @@ def test_seeds_make_the_model_and_leave_the_callers_generator_alone():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (
-            lambda: SemiSupervisedVAE(1),
-            "at least 2 classes and 1 dimension of style are needed, got 1 and 16",
-        ),
+        (lambda: SemiSupervisedVAE(1), "give 2 classes and 1 style or more, got 1 and 16"),
         (
             lambda: SemiSupervisedVAE(3).posterior(torch.zeros(2, 28, 28)),
-            r"need the shape \[B, 784\], got \(2, 28, 28\)",
+            r"x has shape \(2, 28, 28\); images need \[B, 784\]; flatten",
         ),
     ],
 )
