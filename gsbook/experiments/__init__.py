@@ -8,6 +8,7 @@ from gsbook.experiments.codes.plan import CODES, FILMS
 from gsbook.experiments.later.plan import LATER
 from gsbook.experiments.mistakes.plan import MISTAKEN
 from gsbook.experiments.poles.plan import POLES
+from gsbook.experiments.quantised.plan import QUANTISED
 from gsbook.experiments.reading.plan import READING
 from gsbook.experiments.table1.choices import CHOICES
 from gsbook.experiments.table1.config import CELLS, ROWS
@@ -20,7 +21,7 @@ from gsbook.experiments.temperature.plan import TEMPERATURE
 ROWS_OF_ALL = (
     *(TABLE1, TABLE2, CHOICES, READINGS, CAUSES_OF_TABLE2),
     *(LATER, TEMPERATURE, MISTAKEN, READING, POLES, ALPHABETS),
-    *(CODES, FILMS),
+    *(CODES, FILMS, QUANTISED),
 )
 EXPERIMENTS = {row.name: row for row in ROWS_OF_ALL}
 SPEED = "figure5a"  # nothing is trained to the end, steps are timed: see table2.speed

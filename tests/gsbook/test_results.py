@@ -28,7 +28,7 @@ OPENED = {name: row.records for name, row in EXPERIMENTS.items()} | {"speed": sp
 # them again. Their figure says that they are of older code (attrs["stale"]).
 WAITING = {"speed"}
 PAPERS = "larochelle-murray"
-FIXED = ("table1", "choices", "readings", "later", "mistakes", "temperature")
+FIXED = ("table1", "choices", "readings", "later", "mistakes", "temperature", "quantised")
 SOURCES = dict.fromkeys(FIXED, PAPERS)
 SOURCES |= {"poles": "CartPole-v1", "reading": "cmudict", "codes": "kjv", "films": "ml-100k"}
 SOURCES |= {"alphabets": f"omniglot, {PAPERS}"}

@@ -42,6 +42,7 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "poles": (),
     "alphabets": ("table1",),
     "codes": (),
+    "quantised": (),
 }
 NEVER |= {
     f"gsbook.experiments.{name}": tuple(
@@ -65,6 +66,7 @@ NEVER |= {
         "temperature": ("config", "train", "evaluate"),
         "reading": ("config", "model", "train"),
         "codes": ("config", "table", "kmeans", "model", "train"),
+        "quantised": ("config", "model", "train"),
         "mistakes": ("lines", "config", "train", "evaluate"),
     }.items()
     for part in parts

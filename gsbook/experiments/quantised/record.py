@@ -1,0 +1,63 @@
+"""What a record of the quantised autoencoder must be, and which modules its numbers stand on."""
+
+from __future__ import annotations
+
+from gsbook.experiments.quantised import train
+from gsbook.experiments.quantised.config import METHODS, POSITIONS, Quantised
+from gsbook.records import Records, check_numbers, check_run, read_config
+from gslib.estimators import ESTIMATORS
+
+FIGURES = ("nll", "rate", "used", "perplexity", "kl", "bound")
+
+
+def modules(config: Quantised) -> tuple[str, ...]:
+    """The modules that the numbers of a run stand on: training, which names the model, and the
+    estimator's."""
+    estimator = METHODS[config.method].estimator
+    own = (ESTIMATORS[estimator].function.__module__,) if estimator else ()
+    return train.__name__, *own
+
+
+def modules_of(run: dict) -> tuple[str, ...]:
+    """The modules that the numbers of a record stand on."""
+    return modules(Quantised(**run["config"]))
+
+
+def records(folder) -> Records:
+    """The records of a folder, each checked when it is read."""
+    return Records(folder, check, modules_of)
+
+
+def check(run: dict) -> None:
+    """Raise ValueError or KeyError unless a record can be what it says."""
+    config = read_config(Quantised, run["config"])
+    check_run(run, config, FIGURES)
+    for split in ("valid", "test"):
+        figures = run[split]
+        if figures is None and split == "test":
+            continue
+        check_numbers(figures, lowest=0.0)
+        for name in FIGURES:
+            if figures[name] is None and run["diverged"] is None:
+                raise ValueError(f"{name} on {split} is null, and yet it did not diverge")
+        if figures["used"] is None:
+            continue
+        if not figures["perplexity"] - 0.001 <= figures["used"] <= config.codes:
+            raise ValueError(
+                f"{figures['used']} codes in use on {split} do not fit a perplexity of "
+                f"{figures['perplexity']} and {config.codes} codes"
+            )
+        for name in ("rate", "kl"):
+            if figures[name] > most(config) + 0.001:
+                raise ValueError(
+                    f"{name} on {split} is {figures[name]}, above 49 log K = {most(config):.3f}"
+                )
+
+
+def most(config: Quantised) -> float:
+    """The most that a picture's code can cost, in nats.
+
+    >>> round(most(Quantised("vq", lr=1e-3)), 1)
+    203.8
+    """
+    return POSITIONS * config.nats
