@@ -41,19 +41,19 @@ class Quantised:
     """One run. Equal configs give equal numbers on one machine and version of the code.
 
     >>> Quantised("vq", lr=1e-3).key
-    'vq_lr=0.001_seed=0_steps=1500'
+    'vq_lr=0.001_seed=0_steps=1000'
     """
 
     method: str  # a name of `METHODS`
     lr: float  # of Adam
     seed: int = 0  # of weights, batches and noise
-    steps: int = 1_500  # parameter updates
-    horizon: int = 1_500  # steps in which the temperature falls; a run of fewer is its beginning
+    steps: int = 1_000  # parameter updates
+    horizon: int = 1_000  # steps in which the temperature falls; a run of fewer is its beginning
     codes: int = 64  # K, of the codebook
     size: int = 16  # D, of a code's vector
     batch: int = 50
     tau_min: float = 0.5  # where the temperature, which starts at 1, ends after `horizon` steps
-    eval_every: int = 100  # steps between two points of the curve
+    eval_every: int = 50  # steps between two points of the curve
 
     def __post_init__(self):
         if self.method not in METHODS:
@@ -99,7 +99,7 @@ class Quantised:
     def tau(self, step: int) -> float:
         """Temperature at a step.
 
-        >>> Quantised("gumbel_softmax", lr=1e-3).tau(1_500)
+        >>> Quantised("gumbel_softmax", lr=1e-3).tau(1_000)
         0.5
         """
         return self.tau_min ** min(1.0, step / self.horizon)

@@ -23,11 +23,11 @@ class Budget(search.Budget):
     """What the experiment may cost.
 
     >>> BUDGETS["laptop"].steps, BUDGETS["laptop"].seeds
-    (1500, 5)
+    (1000, 3)
     """
 
     rates: tuple[float, ...] = RATES
-    eval_every: int = 100
+    eval_every: int = 50
     batch: int = 50
 
 
@@ -41,7 +41,7 @@ BUDGETS = {
         eval_every=3,
         batch=10,
     ),
-    "laptop": Budget(rungs=((300, 1),), steps=1_500, seeds=5),
+    "laptop": Budget(rungs=((250, 1),), steps=1_000, seeds=3),
     "paper": Budget(
         rungs=((20_000, 1),),
         steps=100_000,
