@@ -105,3 +105,35 @@ EXERCISES["ex-codes-scores"] = Exercise(
         )[torch.arange(len(books)), codes].mean(1),
     },
 )
+
+
+def _perplexity(codes, K, *, base=math.e, shares=True, live=True, back=True):
+    """The exercise, and ways to get it wrong."""
+    counts = torch.bincount(codes, minlength=K).double()
+    p = counts / counts.sum() if shares else counts / K
+    logs = p.clamp(min=1e-300).log() / math.log(base) if live else p.log()
+    entropy = -(p * logs).sum()
+    return entropy.exp() if back else entropy
+
+
+EXERCISES["ex-codes-perplexity"] = Exercise(
+    right=_perplexity,
+    given=[(torch.tensor([0, 3, 3, 1, 3, 0, 1, 3]), 6), (torch.tensor([2, 2, 2]), 4)],
+    wrong={
+        "That is the entropy. Perplexity turns it back into a number of codes: exp.": lambda codes, K: (
+            _perplexity(codes, K, back=False)
+        ),
+        "A dead code has the share 0, and 0 log 0 counts as 0: leave it out, or use `torch.special.entr`.": lambda codes, K: (
+            _perplexity(codes, K, live=False)
+        ),
+        "With bits inside, go back with 2 to the power, not with exp.": lambda codes, K: (
+            _perplexity(codes, K, base=2)
+        ),
+        "That counts the codes in use, each as much as the other. Perplexity weighs them by their shares.": lambda codes, K: (
+            torch.tensor(float(len(codes.unique())), dtype=torch.double)
+        ),
+        "Divide the counts by their own sum, the number of codes that were chosen.": lambda codes, K: (
+            _perplexity(codes, K, shares=False)
+        ),
+    },
+)

@@ -12,7 +12,7 @@ from gslib.divergences import kl
 from gslib.functional import straight_through, stream
 from gslib.program import Program, Sampler
 
-COMMITMENT = 0.25  # beta of van den Oord et al. 2017, equation 3
+COMMITMENT = 0.25  # beta of van den Oord et al. 2017, at their value
 CHANNELS = 16  # of the outer layers; the inner ones have twice as many
 
 
@@ -85,7 +85,7 @@ class QuantisedAutoencoder(nn.Module):
         return binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1)
 
     def vq_loss(self, x: Tensor, *, learn_book: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """(loss [B], codes [B, 49], h): equation 3 of van den Oord et al. 2017.
+        """(loss [B], codes [B, 49], h): what VQ descends (van den Oord et al. 2017).
 
         The decoder sees the codebook's vectors, and its gradient passes straight through to h. The
         vectors are drawn to h, and h, more weakly, to the vectors. learn_book: False leaves out
@@ -106,7 +106,8 @@ class QuantisedAutoencoder(nn.Module):
 
         pays: "kl", each position's divergence from the uniform prior, which makes the loss a bound;
         "use", that of the batch's mean posterior alone (the diversity loss of Baevski et al. 2020,
-        equation 4, with the weight of the KL); "", nothing.
+        with the weight of the KL), which ties the losses of a batch together, so that no score
+        function may follow; "", nothing.
         """
         q = self.node(x)
 

@@ -116,8 +116,8 @@ class QuantisedRun:
     def count(self, codes: Tensor, h: Tensor) -> None:
         """Who used which code, and what follows: averages become vectors, dead codes restart.
 
-        Averages: van den Oord et al. 2017, equations 6 to 8. Restarts: Dhariwal et al. 2020, a code
-        whose average use is below `DEAD` takes a feature of this batch, drawn at random.
+        Averages: van den Oord et al. 2017, appendix. Restarts: Dhariwal et al. 2020, a code whose
+        average use is below `DEAD` takes a feature of this batch, drawn at random.
         """
         codes, h, book = codes.flatten(), h.flatten(0, 1), self.model.book
         used = torch.bincount(codes, minlength=len(book)).to(h.dtype)

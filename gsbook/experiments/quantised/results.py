@@ -1,0 +1,145 @@
+"""Which recorded runs of the quantised autoencoder stand for a method, and what they say."""
+
+from __future__ import annotations
+
+import math
+
+from gsbook.experiments.quantised import record
+from gsbook.experiments.quantised.config import METHODS
+from gsbook.intervals import Interval, welch
+from gsbook.places import results_folder
+from gsbook.records import Records
+from gsbook.seeds import Runs, longest
+
+CLOSE = 1.0  # nats that count as equal, fixed before the runs were read
+NEAREST = tuple(method for method, one in METHODS.items() if one.estimator is None)
+DRAWN = tuple(method for method, one in METHODS.items() if one.estimator and one.pays)
+SAID = {  # a verdict inside a sentence
+    "better": "better",
+    "worse": "worse",
+    "equal": "as good",
+    "undecided": "not to be told apart",
+}
+
+
+def results() -> Records:
+    """The book's records.
+
+    >>> results().folder.name
+    'quantised'
+    """
+    return record.records(results_folder() / "quantised")
+
+
+def chosen(records: Records) -> dict[str, Runs]:
+    """The methods that have finished runs, in the order of the table of methods.
+
+    >>> chosen(Records("none"))
+    {}
+    """
+    found = {}
+    for method in METHODS:
+        runs = records.runs_of(method).values()
+        finished = [run for run in runs if run["test"] is not None and run["diverged"] is None]
+        if (one := longest(finished)) is not None:
+            found[method] = one
+    return found
+
+
+def comparison(found: dict[str, Runs]):
+    """A pandas DataFrame, a line per method: all figures, the half width of the 95 % interval of
+    -log p(x | code) over seeds, dead codes, nll + rate (sum), and the rate of learning.
+
+    >>> comparison({}).empty
+    True
+    """
+    import pandas as pd
+
+    lines = {}
+    for method, runs in found.items():
+        line = {figure: runs.mean(figure).mean for figure in record.FIGURES}
+        half = runs.mean("nll").half_width
+        line["±"] = half if math.isfinite(half) else math.nan
+        line |= {"dead": runs.config["codes"] - line["used"], "sum": line["nll"] + line["rate"]}
+        lines[METHODS[method].label] = line | {"lr": runs.lr, "seeds": len(runs.runs)}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def difference(found: dict[str, Runs], name: str, one: str, other: str) -> Interval:
+    """How much higher a test figure of the first method is, with Welch's interval."""
+    return welch(*(list(found[method].figure(name).values()) for method in (one, other)))
+
+
+def standing(gap: Interval) -> str:
+    """What the interval of a difference in nats allows to say about the first of the two.
+
+    >>> standing(Interval(-2.0, -3.0, -1.0, 5)), standing(Interval(0.1, -0.5, 0.7, 5))
+    ('better', 'equal')
+    """
+    if max(abs(gap.low), abs(gap.high)) < CLOSE:
+        return "equal"
+    if gap.low > 0 or gap.high < 0:
+        return "better" if gap.high < 0 else "worse"
+    return "undecided"
+
+
+def best(found: dict[str, Runs], name: str, methods: tuple[str, ...]) -> str:
+    """The method with the lowest mean of a test figure."""
+    return min(methods, key=lambda method: found[method].mean(name).mean)
+
+
+def revival(found: dict[str, Runs]) -> str:
+    """What revives dead codes, in two sentences, from the records.
+
+    >>> revival({})
+    'not run yet'
+    """
+    if found.keys() != METHODS.keys():
+        return "not run yet"
+    used = {method: f"{runs.mean('used').mean:.0f}" for method, runs in found.items()}
+    nll = {method: f"{runs.mean('nll').mean:.1f}" for method, runs in found.items()}
+    parts = []
+    for start, helped, what in (
+        ("vq", "vq_restart", "of plain VQ"),
+        ("vq_average", "vq_both", "of moving averages"),
+    ):
+        said = SAID[standing(difference(found, "nll", helped, start))]
+        parts.append(
+            f"the {used[start]} codes {what} to {used[helped]}, and what they leave open from "
+            f"{nll[start]} to {nll[helped]} nats ({said})"
+        )
+    said = SAID[standing(difference(found, "nll", "gumbel_use", "gumbel_free"))]
+    return (
+        f"Of {found['vq'].config['codes']} codes, restarts take {parts[0]}; and {parts[1]}. "
+        f"Gumbel-Softmax that pays for nothing uses {used['gumbel_free']}; a term for even use "
+        f"takes it to {used['gumbel_use']}, and what they leave open from {nll['gumbel_free']} to "
+        f"{nll['gumbel_use']} nats ({said}), and the KL of a bound to {used['gumbel_softmax']}."
+    )
+
+
+def lesson(found: dict[str, Runs]) -> str:
+    """When to take which, in one sentence, from the records.
+
+    >>> lesson({})
+    'not run yet'
+    """
+    if found.keys() != METHODS.keys():
+        return "not run yet"
+    near, drawn = (best(found, "nll", methods) for methods in (NEAREST, DRAWN))
+    bound = best(found, "bound", DRAWN)
+    left = standing(difference(found, "nll", near, drawn))
+    ends = {
+        "better": "take the nearest code, with restarts, where a second model will learn the codes "
+        "and what they leave open is all that counts",
+        "worse": "take a drawn code, and its arg max once it is trained, even where a second model "
+        "will learn the codes",
+    }
+    either = "where a second model will learn the codes, take what is easier to train"
+    return (
+        f"{METHODS[near].label} leaves the least open of the nearest codes, "
+        f"{found[near].mean('nll').mean:.1f} nats, and {METHODS[drawn].label} of the drawn ones, "
+        f"{found[drawn].mean('nll').mean:.1f} (the nearest is {SAID[left]}), but as a model of "
+        f"pictures the nearest pays {found[near].mean('bound').mean:.0f} nats and "
+        f"{METHODS[bound].label} {found[bound].mean('bound').mean:.0f}; so "
+        f"{ends.get(left, either)}, and a posterior with its KL where the bound itself counts."
+    )
