@@ -128,18 +128,20 @@ def lesson(found: dict[str, Runs]) -> str:
     near, drawn = (best(found, "nll", methods) for methods in (NEAREST, DRAWN))
     bound = best(found, "bound", DRAWN)
     left = standing(difference(found, "nll", near, drawn))
+    helped = ", with restarts," if METHODS[near].restart else ""
     ends = {
-        "better": "take the nearest code, with restarts, where a second model will learn the codes "
-        "and what they leave open is all that counts",
+        "better": f"take the nearest code{helped} where a second model will learn the codes and "
+        "what they leave open is all that counts",
         "worse": "take a drawn code, and its arg max once it is trained, even where a second model "
         "will learn the codes",
     }
     either = "where a second model will learn the codes, take what is easier to train"
     return (
-        f"{METHODS[near].label} leaves the least open of the nearest codes, "
-        f"{found[near].mean('nll').mean:.1f} nats, and {METHODS[drawn].label} of the drawn ones, "
-        f"{found[drawn].mean('nll').mean:.1f} (the nearest is {SAID[left]}), but as a model of "
-        f"pictures the nearest pays {found[near].mean('bound').mean:.0f} nats and "
-        f"{METHODS[bound].label} {found[bound].mean('bound').mean:.0f}; so "
-        f"{ends.get(left, either)}, and a posterior with its KL where the bound itself counts."
+        f"Of the nearest codes those of *{METHODS[near].label}* leave the least open, "
+        f"{found[near].mean('nll').mean:.1f} nats, of the drawn ones those of "
+        f"*{METHODS[drawn].label}*, {found[drawn].mean('nll').mean:.1f} (the nearest is "
+        f"{SAID[left]}); but with a uniform prior, as a model of pictures, the nearest pay "
+        f"{found[near].mean('bound').mean:.0f} nats and *{METHODS[bound].label}* "
+        f"{found[bound].mean('bound').mean:.0f}; so {ends.get(left, either)}, and a posterior with "
+        "its KL where the bound itself counts."
     )

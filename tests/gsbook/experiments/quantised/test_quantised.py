@@ -302,7 +302,7 @@ def test_records_that_cannot_be_are_refused(tmp_path, figure, value, reason):
 @pytest.mark.parametrize(
     ("nll", "left", "end"),
     [
-        (30.0, "better", "take the nearest code, with restarts"),
+        (30.0, "better", "take the nearest code where"),
         (50.0, "worse", "take a drawn code"),
         (40.0, "as good", "take what is easier to train"),
     ],
