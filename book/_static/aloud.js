@@ -112,7 +112,7 @@
         <p role="status" id="gs-aloud-say-${number}"></p>
         <div class="gs-looks"><table aria-label="${say("Where the network looks: per cent for each letter")}">
           <thead></thead><tbody></tbody></table></div>
-        <p class="gs-note">${say("One to {n} letters a to z. The dot is the end of the word. Each row is a sound, with a word in which it is heard; its darkest cell is the letter that the network most likely looks at.",
+        <p class="gs-note">${say("One to {n} letters a to z. The dot is the end of the word. Each row is a sound, with a word in which it is heard; its strongest shade is the letter that the network most likely looks at.",
           {n: LONGEST})}</p>`;
       const find = (query) => root.querySelector(query);
       this.word = find("input");

@@ -134,10 +134,12 @@ class Neighbours(search.SearchLanguage):
 LATIN = re.compile(r"<em>([^<\u3040-\u30ff\u3400-\u9fff]*)</em>")
 # What the extension of exercises and theorems puts around their titles is for Latin letters.
 TITLE = re.compile(r'(<p class="admonition-title">[^\n(]*?) ?(</span>)? \((.*)\)((?:</a>)?</p>)')
-# No line breaks before the stop behind a formula, nor in words that browsers take for two.
+# Browsers break lines beside a formula, where a bracket or a stop is left alone, and in some words.
 FORMULA = r'<span class="math notranslate nohighlight">(?:(?!</span>).)*</span>'
+BEFORE, BEHIND = r"[(\[“（「『]", r"[)\].,;:!?”、。，．）」』：；！？]"
+GLUED = f"{BEFORE}*{FORMULA}{BEHIND}+|{BEFORE}+{FORMULA}"
 WHOLE = re.compile(
-    r"<(pre|script|style|svg|title)\b.*?</\1>|(" + FORMULA + r"[、。，．）」：；！？]+)|<[^>]*>|"
+    r"<(pre|script|style|svg|title)\b.*?</\1>|(" + GLUED + r")|<[^>]*>|"
     r"(第\d+章|図\d+[ab]?|一部分|部分集合|平方根|方程式|方法|方向|方策|間違い|手書き|前向き|"
     "全(?:クラス|ユニット|画像))|"
     r"(?<=\d)( )%",
@@ -164,6 +166,8 @@ def unbroken(body: str) -> str:
 
     >>> unbroken("<p>方法は95 %。</p><pre>方法</pre>")
     '<p><span class="whole">方法</span>は95\xa0%。</p><pre>方法</pre>'
+    >>> unbroken('the test (<span class="math notranslate nohighlight">m</span>) of')
+    'the test <span class="whole">(<span class="math notranslate nohighlight">m</span>)</span> of'
     """
 
     def whole(found):
@@ -179,13 +183,20 @@ def mark_languages(app, page, template, context, doctree):
     """Latin words keep their italics, and pages that are in English say so to screen readers."""
     body = LATIN.sub(r'<em class="latin">\1</em>', context.get("body", ""))
     body = full_width(body).replace("<p>Proof. ", f"<p>{words.say('Proof', 'ja')}。")
-    body = unbroken(body)
     if any(words in body for words in IN_ENGLISH):
         body = body.replace("<section ", '<section lang="en" ', 1)
         body = re.sub(
             r'<div class="untranslated', '<div lang="ja" class="untranslated', body, count=1
         )
     context["body"] = body
+
+
+def keep_together(app, page, template, context, doctree):
+    """In both languages; and the line under a link does not begin below the space before it."""
+    body = re.sub(
+        r'(<p class="admonition-title">[^<]*)(<a [^>]*>) ', r"\1 \2", context.get("body", "")
+    )
+    context["body"] = unbroken(body)
 
 
 def configure(app, *_):
@@ -247,4 +258,5 @@ def setup(app):
         app.connect("build-finished", translate_fixed)
         app.connect("doctree-read", note_times, priority=100)  # before the reader's aids
         app.add_search_language(Neighbours)
+    app.connect("html-page-context", keep_together)  # after the titles have their brackets
     return {"parallel_read_safe": True, "parallel_write_safe": True}

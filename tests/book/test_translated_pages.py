@@ -65,6 +65,16 @@ def test_what_belongs_together_stays_on_one_line_but_code_is_left_alone():
         f'<p title="方法"><span class="whole">{formula}、</span>{formula}の'
         '<span class="whole">方法</span>は95\u00a0%。</p><pre>方法 5 %</pre>'
     )
+    assert languages.unbroken(f"(as {formula}), or ({formula} alone)") == (
+        f'(as <span class="whole">{formula}),</span> or '
+        f'<span class="whole">({formula}</span> alone)'
+    )
+
+
+def test_the_space_before_a_link_in_a_title_is_not_a_part_of_it():
+    context = {"body": '<p class="admonition-title">Solution to<a href="#a"> Exercise 2.1</a></p>'}
+    languages.keep_together(None, None, None, context, None)
+    assert '>Solution to <a href="#a">Exercise 2.1</a>' in context["body"]
 
 
 # --- the editions for Colab

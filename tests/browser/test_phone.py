@@ -73,6 +73,17 @@ def test_a_wide_figure_opens_in_full_by_tap_and_from_the_keyboard(browser):
     tab.context.close()
 
 
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_closed_solution_is_no_higher_than_its_title(browser, path):
+    tab = open_page(browser, path, viewport=PHONE)
+    gaps = tab.locator(".toggle-hidden").evaluate_all(
+        """all => all.map((box) => box.offsetHeight
+          - box.querySelector(".admonition-title").offsetHeight)"""
+    )
+    assert [gap for gap in gaps if gap > 8] == []
+    tab.context.close()
+
+
 @pytest.mark.parametrize("path", [INTRO, *CHAPTERS[::4]], ids=lambda path: path.stem)
 def test_a_page_works_at_twice_its_size(browser, path):
     """200 % zoom in a window of 1280 x 800 is a window of 640 x 400."""

@@ -57,3 +57,20 @@ def test_predicted_time(monkeypatch):
     training, evaluation = 1.25 / 15 / 2 * 400, 0.25 / 10 / 2 * 200 * 2
     seconds = timing.predicted_seconds(experiment, [cost], BUDGETS["smoke"], 2, calibration=0.8)
     assert seconds == pytest.approx((training + evaluation) / 2)
+
+
+def test_of_many_cells_a_part_is_timed(monkeypatch):
+    monkeypatch.setattr(timing, "TIMED", 2)
+    timed = []
+    monkeypatch.setattr(timing, "seconds_per_step", lambda trainer, seconds: 0.5)
+    experiment = replace(
+        TABLE1,
+        load_data=lambda images: ({}, {}),
+        trainer=lambda configs, data, device: timed.append(configs[0]),
+        evaluate=lambda *_: None,
+    )
+    configs, _ = next(plan("vae-bernoulli-st", BUDGETS["smoke"], Records("none")))
+    costs = [timing.Cost(str(k), [1], 100, 0, configs[:1]) for k in range(5)]
+    seconds = timing.predicted_seconds(experiment, costs, BUDGETS["smoke"], 1)
+    assert len(timed) == 2  # the first and the fourth stand for all five
+    assert seconds == pytest.approx(5 * 100 * 0.5, rel=1e-3)

@@ -17,6 +17,7 @@ from gsbook.records import Records
 from gslib.estimators import ESTIMATORS
 
 MEMBERS = {"cpu": 5, "cuda": 16}  # the seeds of one cell share what is compiled
+RISEN = 1.0  # nats, by which a validation curve ends above its lowest point where it has risen
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def score(run: dict) -> float | None:
 
 def plan(cell: str, budget: Budget, _: Records | None = None) -> Stages:
     """The runs of a cell: yields (configs, whether to test) and is sent their records. Successive
-    halving on one seed, then the best over seeds.
+    halving on one seed, then the best over seeds. Where a run got worse before its end, its rate
+    was too large for so many steps, and the next smaller one runs to the end as well.
 
     >>> configs, test = next(plan("digits-conv-sgd-st", BUDGETS["laptop"]))
     >>> [config.lr for config in configs], test
@@ -102,7 +104,21 @@ def plan(cell: str, budget: Budget, _: Records | None = None) -> Stages:
     # `halving` gives its winners the steps of the budget that it is handed.
     own = replace(budget, steps=tried[0].steps)
     best = yield from search.halving(tried, own, score)
-    yield search.over_seeds(best, budget.seeds), True
+    runs = yield search.over_seeds(best, budget.seeds), True
+    slower = [c for c in tried if replace(c, lr=best[0].lr) == best[0] and c.lr < best[0].lr]
+    if slower and any(map(risen, runs)):
+        next_rate = max(slower, key=lambda config: config.lr)
+        yield search.over_seeds([next_rate], budget.seeds), True
+
+
+def risen(run: dict) -> bool:
+    """Whether a run's validation loss ended more than `RISEN` above its lowest, or diverged.
+
+    >>> risen({"diverged": None, "curve": {"valid": [130.0, 120.0, 121.5]}})
+    True
+    """
+    valid = run["curve"]["valid"]
+    return run["diverged"] is not None or valid[-1] - min(valid) > RISEN
 
 
 ALPHABETS = Experiment(

@@ -6,8 +6,11 @@ import math
 from collections import defaultdict
 from statistics import fmean
 
+import numpy as np
+
 from gsbook.experiments.alphabets import record
 from gsbook.experiments.alphabets.config import COLUMNS, ROWS
+from gsbook.experiments.alphabets.plan import RISEN
 from gsbook.intervals import UNKNOWN, Interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
@@ -124,6 +127,30 @@ def comparison(records: Records, row: str):
             numbers |= {figure: mean.mean, f"± {figure}": half}
         rows[LABELS[name]] = numbers | {"seeds": len(line.figure("nll"))}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def worsened(records: Records, rows: list[str]):
+    """What got worse before its end, as a pandas DataFrame, a line for each row and estimator: how
+    far the mean validation curve ended above its lowest point, and how the training loss moved
+    meanwhile, in nats.
+
+    >>> worsened(Records("none"), ["drawers-linear-sgd"]).empty
+    True
+    """
+    import pandas as pd
+
+    found = {}
+    for row, name, line in ((r, n, x) for r in rows for n, x in lines(records, r).items()):
+        valid, train = (np.mean(line.curve(curve)[1], 0) for curve in ("valid", "train"))
+        low = int(np.argmin(valid))  # of NaN the first, and then nothing has risen
+        if (rise := valid[-1] - valid[low]) > RISEN:
+            numbers = {
+                "rate": f"{line.lr:g}",
+                "validation": rise,
+                "training": train[-1] - train[low],
+            }
+            found[f"{title(row)}: {LABELS[name]}"] = numbers
+    return pd.DataFrame.from_dict(found, orient="index")
 
 
 def order(records: Records, row: str, figure: str = "nll") -> list[str]:

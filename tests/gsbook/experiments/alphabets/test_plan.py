@@ -31,7 +31,7 @@ def made(config, nll, test=True, samples=100, **changes):
     } | changes
 
 
-def asked(cell, budget, best=0.003):
+def asked(cell, budget, best=0.003, **changes):
     stages, found, answer = plan.plan(cell, budget), [], None
     while True:
         try:
@@ -39,7 +39,7 @@ def asked(cell, budget, best=0.003):
         except StopIteration:
             return found
         found.append((configs, test))
-        answer = [made(c, 100 + abs(c.lr - best), test) for c in configs]
+        answer = [made(c, 100 + abs(c.lr - best), test, **changes) for c in configs]
 
 
 @pytest.mark.parametrize("estimator", COLUMNS)
@@ -51,6 +51,16 @@ def test_a_rate_is_chosen_on_one_seed_and_repeated(estimator):
     tempered = estimator in ("gumbel_softmax", "st_gumbel_softmax")
     assert {c.anneal_rate for c in final} == {1e-4 if tempered else 0.0}
     assert final[0].network == "one"
+
+
+def test_where_a_run_got_worse_the_smaller_rate_runs_to_the_end_too():
+    cell, budget = "digits-two-sgd-reinmax", plan.BUDGETS["laptop"]
+    rises = {"curve": {"valid": [130, 120, 121.5]}}
+    *_, (final, _), (slower, tested) = asked(cell, budget, **rises)
+    assert tested
+    assert slower == [replace(c, lr=1e-3) for c in final]
+    assert len(asked(cell, budget, best=0.001, **rises)) == 2  # none is smaller
+    assert plan.risen({"diverged": 9, "curve": {"valid": [130, None]}})
 
 
 def test_convolutions_have_fewer_steps_where_they_are_dear():
@@ -71,7 +81,7 @@ def test_the_dry_run_counts_all_stages(name, tmp_path):
 
 
 def made_up(config):
-    return {"diverged": None, "valid_bound": config.lr}
+    return {"diverged": None, "valid_bound": config.lr, "curve": {"valid": [config.lr]}}
 
 
 def test_it_is_run_by_name_row_and_estimator():
