@@ -46,7 +46,8 @@ BUDGETS = {
         anneal=(1e-4,),
         eval_every=10,
     ),
-    # An hour of two cores. tau reaches its floor before the end with the larger r alone.
+    # A row is a quarter of an hour of one core, of convolutions three quarters; all ten together
+    # are about two hours of two cores. tau reaches its floor before the end with the larger r alone.
     "laptop": Budget(
         rungs=((2000, 1),),
         steps=8000,
