@@ -47,7 +47,7 @@ BUDGETS = {
         eval_every=10,
     ),
     # A row is a quarter of an hour of one core, of convolutions three quarters; all ten together
-    # are about two hours of two cores. tau reaches its floor before the end with the larger r alone.
+    # are two hours of two cores. tau reaches its floor before the end with the larger r alone.
     "laptop": Budget(
         rungs=((2000, 1),),
         steps=8000,
