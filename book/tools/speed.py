@@ -62,7 +62,7 @@ def bounds() -> str:
             spent = one["microseconds"]
             rest = spent["engine"] - sum(spent[part] for part in ("samples", "product", "pixels"))
             times[kind] = spent | {"rest": max(rest, 0.0)}
-        head = ["Microseconds an image and sample", *(f"{kind} VAE" for kind in nodes)]
+        head = ["Microseconds an image and sample", *map(name_of, nodes)]
         lines = [
             [said, *(f"{spent[part]:.2f}" for spent in times.values())]
             for part, said in PARTS.items()
@@ -77,12 +77,18 @@ def bounds() -> str:
     return "\n".join(parts)
 
 
+def name_of(kind: str) -> str:
+    """The name of a kind of model within a sentence: Bernoulli was a person."""
+    return f"{'Bernoulli' if kind == 'bernoulli' else kind} VAE"
+
+
 def aim(kind: str, one: dict) -> str:
     """Whether the aim is reached, or by how much it is missed and what stands in the way."""
     times, (low, high) = one["times_plain"], one["times_plain_range"]
     said = (
-        f"The bound of the {kind} VAE is {times:.2f} times ({low:.2f} to {high:.2f}) as fast as "
-        f"operation by operation, in {one['peak_bytes'] / 1e9:.2f} GB; {AIM} was the aim, which is "
+        f"The bound of the {name_of(kind)} is {times:.2f} times ({low:.2f} to {high:.2f}) as fast "
+        f"as operation by operation, in {one['peak_bytes'] / 1e9:.2f} GB; {AIM} was the aim, which "
+        "is "
     )
     if times >= AIM:
         return said + "reached."
@@ -108,7 +114,7 @@ def rows(measured: dict) -> str:
 def evaluation(kind: str, measured: dict) -> str:
     found = measured["evaluation"]
     return (
-        f"A bound of the {kind.capitalize()} VAE with {found['samples']:,} discrete samples takes "
+        f"A bound of the {name_of(kind)} with {found['samples']:,} discrete samples takes "
         f"{found['microseconds_per_sample']:.2f} microseconds an image and sample, "
         f"{found['seconds_for_10000']:.0f} seconds for 10,000 images, and "
         f"{found['peak_bytes'] / 1e9:.2f} GB.\n"
