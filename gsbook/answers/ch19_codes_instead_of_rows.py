@@ -107,12 +107,11 @@ EXERCISES["ex-codes-scores"] = Exercise(
 )
 
 
-def _perplexity(codes, K, *, base=math.e, shares=True, live=True, back=True):
+def _perplexity(codes, K, *, base=math.e, shares=True, back=True):
     """The exercise, and ways to get it wrong."""
     counts = torch.bincount(codes, minlength=K).double()
     p = counts / counts.sum() if shares else counts / K
-    logs = p.clamp(min=1e-300).log() / math.log(base) if live else p.log()
-    entropy = -(p * logs).sum()
+    entropy = torch.special.entr(p).sum() / math.log(base)
     return entropy.exp() if back else entropy
 
 
@@ -122,9 +121,6 @@ EXERCISES["ex-codes-perplexity"] = Exercise(
     wrong={
         "That is the entropy. Perplexity turns it back into a number of codes: exp.": lambda codes, K: (
             _perplexity(codes, K, back=False)
-        ),
-        "A dead code has the share 0, and 0 log 0 counts as 0: leave it out, or use `torch.special.entr`.": lambda codes, K: (
-            _perplexity(codes, K, live=False)
         ),
         "With bits inside, go back with 2 to the power, not with exp.": lambda codes, K: (
             _perplexity(codes, K, base=2)

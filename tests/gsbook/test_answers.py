@@ -198,6 +198,7 @@ MISTAKES = {
     "ex-codes-rebuild": ("mkd->nd", "mkd->nmd", "axis for them"),
     "ex-codes-greedy": ("row = row - book[best]", "pass", "have left"),
     "ex-codes-scores": (".sum(1)", "", "add them up"),
+    "ex-codes-perplexity": (".sum().exp()", ".sum()", "back into a number"),
     "ex-right-1": ("p.softmax(-1)", "p", "wanted"),
     "ex-right-2": ("N * (math.log(K) + 1 / K)", "N * math.log(K)", "subtracts"),
     "ex-right-3": ("tau * (y[", "(y[", "divided by tau"),

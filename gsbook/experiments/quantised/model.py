@@ -84,7 +84,12 @@ class QuantisedAutoencoder(nn.Module):
         target = x.expand_as(logits)
         return binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1)
 
-    def vq_loss(self, x: Tensor, *, learn_book: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    def vq_loss(
+        self,
+        x: Tensor,
+        *,
+        learn_book: bool = True,  # False: another rule moves the vectors
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """(loss [B], codes [B, 49], h): what VQ descends (van den Oord et al. 2017).
 
         The decoder sees the codebook's vectors, and its gradient passes straight through to h. The
