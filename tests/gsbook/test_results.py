@@ -24,9 +24,6 @@ PIXELS = {
 
 FOLDERS = sorted(path.parent.name for path in results_folder().glob("*/*.jsonl"))
 OPENED = {name: row.records for name, row in EXPERIMENTS.items()} | {"speed": speed.records}
-# Measurements that wait for an idle machine: `python -m gsbook run figure5a --budget laptop` makes
-# them again. Their figure says that they are of older code (attrs["stale"]).
-WAITING = {"speed"}
 PAPERS = "larochelle-murray"
 FIXED = ("table1", "choices", "readings", "later", "mistakes", "temperature", "quantised")
 SOURCES = dict.fromkeys(FIXED, PAPERS)
@@ -46,9 +43,6 @@ def test_every_folder_of_records_is_looked_at():
 @pytest.mark.parametrize("name", sorted(set(FOLDERS)))
 def test_committed_records_are_not_stale(name):
     stale = committed(name).stale_keys()
-    if name in WAITING:
-        assert stale, f"{name} is fresh again: take it off the list above"
-        return
     assert not stale, (
         f"{len(stale)} records of {name} are of older code; run them again, or tell in "
         f"results/{EQUIVALENT} to which newer hash theirs is equal, and why"
