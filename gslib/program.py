@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gslib._checks import check_floating, shown
+from gslib._checks import check_floating
 from gslib.distributions import Distribution, sharpened
 from gslib.functional import Number, Uniform, noise_like
 
@@ -99,8 +99,8 @@ def run(
         raise ValueError(f"a program must call its sampler for the same nodes in every run, {got}")
     wanted = torch.broadcast_shapes(*[z.shape[: z.ndim - q.event_ndim] for q, z in trace])
     if not isinstance(f, Tensor) or f.shape != wanted:
-        got = shown(f) if isinstance(f, Tensor) else type(f).__name__
-        needs = f"needs one loss per example, with the leading axes {shown(wanted)} of its node"
+        got = str(tuple(f.shape)) if isinstance(f, Tensor) else type(f).__name__
+        needs = f"needs one loss per example, with the leading axes {tuple(wanted)} of its node"
         raise ValueError(f"the program returned {got}, but {needs}; do not average inside it")
     check_floating("the program's loss", f)
     return f
