@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from gslib._checks import check_floating, check_inside, check_logits, check_tau, wrong_shape
-from gslib._fast import bernoulli_nll as bernoulli_nll
-from gslib._fast import softmax, widened
+from gslib._fast import bernoulli_nll as bernoulli_nll, softmax, widened
 
 Uniform = Callable[[Tensor], Tensor] | None  # tensor -> U(0,1) of its shape; None: torch.rand_like
 Number = float | Tensor  # one, or one per ensemble member, [E]

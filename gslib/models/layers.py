@@ -14,7 +14,6 @@ from gslib.distributions import Bernoulli, Categorical, Distribution, sharpened
 from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
 Count = int | None
-Size = tuple[int, ...] | None
 Seeds = list[int] | None
 KINDS: dict[str, type[Distribution]] = {"bernoulli": Bernoulli, "categorical": Categorical}
 NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes: N, or N and K
@@ -75,7 +74,7 @@ class Model(nn.Module):
     Categorical(logits of shape (100, 2, 3))
     """
 
-    def __init__(self, node: str, *, size: Size = None, **members: Any):
+    def __init__(self, node: str, *, size: tuple[int, ...] | None = None, **members: Any):
         super().__init__()
         if node not in NODES:
             raise ValueError(f"node must be one of {', '.join(NODES)}, got {node!r}")
