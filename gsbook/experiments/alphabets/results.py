@@ -171,6 +171,19 @@ def agreement(records: Records, one: str, other: str, figure: str = "nll") -> fl
     return float(kendalltau(range(len(common)), [sides[1].index(n) for n in common]).statistic)
 
 
+def agreements(records: Records, rows: list[str]):
+    """The agreement of each row with those before it, as a pandas DataFrame: the lines are named
+    and numbered, the columns have their numbers."""
+    import pandas as pd
+
+    found = [
+        [agreement(records, row, before) if j < i else math.nan for j, before in enumerate(rows)]
+        for i, row in enumerate(rows)
+    ]
+    names = [f"{title(row)}  {i}" for i, row in enumerate(rows, 1)]
+    return pd.DataFrame(found, index=names, columns=range(1, len(rows) + 1)).iloc[:, :-1]
+
+
 def difference(
     records: Records, row: str, first: str, second: str, figure: str = "nll"
 ) -> Interval:

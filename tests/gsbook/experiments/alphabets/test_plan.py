@@ -128,6 +128,10 @@ def test_orders_agree_or_do_not(tmp_path):
     assert results.agreement(records, rows[0], rows[1]) == pytest.approx(-1)
     assert results.agreement(records, rows[0], rows[2]) == pytest.approx(1 / 3)
     assert results.agreement(records, rows[0], "digits-two-sgd") != 0  # NaN
+    frame = results.agreements(records, rows)
+    assert list(frame.index) == [f"{results.title(row)}  {i}" for i, row in enumerate(rows, 1)]
+    assert frame.isna().to_numpy().tolist() == [[True, True], [False, True], [False, False]]
+    assert frame.loc[frame.index[2]].tolist() == pytest.approx([1 / 3, -1 / 3])
 
 
 def test_a_row_is_complete_with_all_estimators_and_two_seeds(tmp_path):
