@@ -10,7 +10,7 @@ import numpy as np
 
 from gsbook.experiments.alphabets import record
 from gsbook.experiments.alphabets.config import COLUMNS, ROWS
-from gsbook.experiments.alphabets.plan import RISEN
+from gsbook.experiments.alphabets.plan import RISEN, thrown
 from gsbook.intervals import UNKNOWN, Interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
@@ -151,6 +151,30 @@ def worsened(records: Records, rows: list[str]):
             }
             found[f"{title(row)}: {LABELS[name]}"] = numbers
     return pd.DataFrame.from_dict(found, orient="index")
+
+
+def thrown_off(records: Records, rows: list[str]):
+    """Which seeds were thrown off, at whatever rate they ran to the end, as a pandas DataFrame, a
+    line for each row, rate and group of estimators with the same such seeds.
+
+    >>> thrown_off(Records("none"), ["digits-conv-sgd"]).empty
+    True
+    """
+    import pandas as pd
+
+    found: dict[tuple, list[str]] = defaultdict(list)
+    for row, name in ((r, n) for r in rows for n in lines(records, r)):
+        groups: dict[float, dict[int, dict]] = defaultdict(dict)
+        for run in records.runs_of(f"{row}-{name}").values():
+            if run["test"] and run["data"]["source"] == SOURCE:
+                groups[run["config"]["lr"]][run["config"]["seed"]] = run
+        for rate, runs in groups.items():
+            seeds = [s for s, off in zip(runs, thrown(list(runs.values())), strict=True) if off]
+            if seeds:
+                where = title(row), f"{rate:g}", ", ".join(map(str, sorted(seeds)))
+                found[where].append(LABELS[name])
+    heads = ["row", "rate", "seeds", "estimators"]
+    return pd.DataFrame([(*where, ", ".join(n)) for where, n in found.items()], columns=heads)
 
 
 def order(records: Records, row: str, figure: str = "nll") -> list[str]:
