@@ -95,8 +95,7 @@ def run(
     if not trace:
         raise ValueError("the program never called its sampler; draw each node with z = sample(q)")
     if first is not None and len(trace) != len(first):
-        got = f"got {len(trace)} instead of {len(first)} in the second run"
-        raise ValueError(f"a program must call its sampler for the same nodes in every run, {got}")
+        raise ValueError(f"sample the same nodes in each run: first {len(first)}, now {len(trace)}")
     wanted = torch.broadcast_shapes(*[z.shape[: z.ndim - q.event_ndim] for q, z in trace])
     if not isinstance(f, Tensor) or f.shape != wanted:
         got = str(tuple(f.shape)) if isinstance(f, Tensor) else type(f).__name__
