@@ -32,7 +32,7 @@ def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
     u = torch.rand_like(wide) if uniform is None else uniform(wide)
     check_floating("what uniform returned", u)
     if u.shape != logits.shape:
-        raise wrong_shape("what uniform returned", u, f"it must be {tuple(logits.shape)}")
+        raise wrong_shape("what uniform returned", u, f"make it {tuple(logits.shape)}")
     u = widened(u)
     info = torch.finfo(u.dtype)
     # clamp copies even where nothing is clamped: u may belong to the caller.
@@ -110,7 +110,7 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     (0.0, 2.0)
     """
     if hard.shape != soft.shape:  # else the smaller one would be repeated
-        raise wrong_shape("hard", hard, f"it must have that of soft, {tuple(soft.shape)}")
+        raise wrong_shape("hard", hard, f"it must be soft's, {tuple(soft.shape)}")
     return hard + (soft - soft.detach())
 
 

@@ -338,7 +338,7 @@ def test_bad_input_is_named_with_its_remedy(arguments, error, message):
 
 
 def test_noise_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"uniform returned has shape \(3,\); it must be \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"uniform returned has shape \(3,\); make it \(2, 3\)"):
         gumbel_softmax(OK, uniform=lambda t: torch.rand(3))
 
 
