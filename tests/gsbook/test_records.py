@@ -262,6 +262,26 @@ def test_an_old_hash_of_all_code_leads_through_its_modules(records):
     assert records.is_current(run)
 
 
+def test_a_run_equal_in_distribution_stands_in_tables_and_no_new_run_goes_on_from_it(records):
+    records = standing_on(records.folder)
+    equal, run = {"equals": code_of(MODULES), "why": ""}, record("old", code="2" * 64)
+    for entry, in_every_bit in ((equal, True), (equal | {"in": "distribution"}, False)):
+        write_equivalent(records, runs={"2" * 64: entry})
+        assert records.is_current(run)
+        assert records.changed(run) == []
+        assert records.is_current(run, exactly=True) == in_every_bit
+    assert records.changed(run, exactly=True) == sorted(code_of(MODULES))
+    assert records.is_current(record("new", code=code_of(MODULES)), exactly=True)
+
+
+def test_each_run_is_asked_for_the_code_of_its_own_numbers(records):
+    records = Records(records.folder, modules=lambda run: [run["config"]["stands on"]])
+    old = code_of(["gslib.functional"]) | {"gslib.program": "0" * 12}
+    runs = [record(name, code=old, config={"stands on": name}) for name in MODULES]
+    records.add(runs)
+    assert records.stale_keys() == ["gslib.program"]
+
+
 def test_records_without_modules_cannot_say(records):
     records.add([record("a")])
     with pytest.raises(ValueError, match="opened without `modules`"):
