@@ -5,12 +5,13 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 from helpers import ABOUT
 
 from gsbook.code import code_of
-from gsbook.records import EQUIVALENT, Records, check_numbers
+from gsbook.records import EQUIVALENT, Records, check_numbers, check_run, read_config
 
 
 def record(key="k", cell="vae-bernoulli-st", code="c", **changes):
@@ -112,6 +113,10 @@ GOOD = json.dumps(record("b"))
         (GOOD.replace("2.5", "NaN"), "NaN is no JSON"),
         (GOOD.replace("2.5", "-Infinity"), "-Infinity is no JSON"),
         (GOOD.replace('"code": "c"', '"code": null'), "code is None"),
+        (GOOD.replace(json.dumps(ABOUT), "3"), "data is 3, which is no object"),
+        (GOOD.replace('{"step": [1]}', "[1]"), r"curve is \[1\], which is no object"),
+        (GOOD[:-1] + ', "evaluation": null}', "evaluation is None, which is no object"),
+        (GOOD[:-1] + ', "valid": 1.5}', "valid is 1.5, which is no object"),
         (GOOD[:-1] + ', "device": ["EPYC"]}', r"device is \['EPYC'\], which is no text"),
         (GOOD.replace("vae", "v\u00e4e").encode("latin-1"), "utf-8"),
         (b"\x00" * 40, "Expecting value"),
@@ -157,6 +162,69 @@ def test_figures_are_finite_numbers_not_below_the_lowest(value):
     with pytest.raises((ValueError, OverflowError)):
         check_numbers({"nll": value}, lowest=0.0)
     check_numbers({"nll": None, "single": 0, "accuracy": 3.5}, lowest=0.0)
+
+
+def test_what_stands_behind_a_figure_that_is_missing_is_checked_too():
+    with pytest.raises(ValueError, match="single is 'low', which is no finite number"):
+        check_numbers({"nll": None, "single": "low"})
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A config, as `read_config` and `check_run` know them."""
+
+    cell: str
+    lr: float
+    sizes: tuple[int, ...] = (4,)
+    steps: int = 10
+    key = "toy_key"
+
+
+def test_a_config_is_read_with_fields_of_any_type():
+    settings = {"cell": "toy", "lr": 1, "sizes": [2, 3]}
+    assert read_config(Toy, settings) == Toy("toy", 1, [2, 3])
+    with pytest.raises(ValueError, match=r"lacks, or has beyond the known, cell, lr, width$"):
+        read_config(Toy, {"width": 3})
+
+
+TRAINED = {
+    "key": "toy_key",
+    "cell": "toy",
+    "data": {"source": "random"},
+    "evaluation": {"images": None, "samples": 3, "valid_samples": 2},
+    "diverged": None,
+    "test": {"nll": 1.0},
+    "curve": {"step": [5, 10], "train": [2.0, 1.0], "test": []},
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"diverged": 10, "test": None},  # as late as at the last step
+        {"evaluation": TRAINED["evaluation"] | {"images": 20}},
+        {"curve": {"step": [1], "train": [None], "test": [1.5]}},
+    ],
+)
+def test_a_run_that_can_be_is_taken(changes):
+    check_run(TRAINED | changes, Toy("toy", 0.1), ("nll",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"diverged": 11}, "diverged is 11, which is no step of its"),
+        ({"evaluation": TRAINED["evaluation"] | {"samples": None}}, "samples .* None, which is no"),
+        ({"evaluation": TRAINED["evaluation"] | {"images": "all"}}, "images of its .* 'all'"),
+        ({"curve": {"step": [5, 10], "train": []}}, "2 steps and 0 of train"),
+        ({"curve": {"step": [5, 10], "test": [1.0]}}, "2 steps and 1 of test"),
+        ({"cell": "other"}, "its key is not the one of its config, toy_key"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused(changes, reason):
+    with pytest.raises(ValueError, match=reason):
+        check_run(TRAINED | changes, Toy("toy", 0.1), ("nll",))
 
 
 # Several writers
