@@ -37,7 +37,9 @@ def test_the_number_of_a_place_is_the_one_that_records_and_saved_states_stand_on
     digest = hashlib.sha256(b"('noise', 7, 'part', 2)").digest()
     odd = int.from_bytes(digest[:8], "big") | 1
     assert key("noise", 7, "part", 2) == odd - (odd >> 63 << 64)
-    noise = Noise(keys("noise", [7], "part", 2), 5, ndim=3)
+    place = keys("noise", [7], "part", 2)
+    assert torch.equal(*(Noise(place, *step, ndim=1)(torch.zeros(1)) for step in ((), (0,))))
+    noise = Noise(place, 5, ndim=3)
     for call in range(3):
         found = noise(torch.zeros(2, 1, 3, 4)).flatten().tolist()
         for element, number in enumerate(found):
