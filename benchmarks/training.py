@@ -35,6 +35,7 @@ import platform
 import resource
 import statistics
 import time
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -119,12 +120,17 @@ def usual(node: str, threads: int, source: str):
                 yield CHUNK
 
 
-def gslib(node: str, members: int, estimator: str = "gumbel_softmax"):
+def gslib(node: str, members: int, model: str = "vae", estimator: str = "gumbel_softmax"):
     """The engine, as a long run uses it; yields after every EVERY model-steps, with a point of the
     learning curve."""
-    from gsbook.engine.machine import prepare_process
-    from gsbook.experiments.table1.config import Config
-    from gsbook.experiments.table1.train import Ensemble
+    if importlib.util.find_spec("gslib.experiment"):  # the first edition's, see cells.py
+        from gslib.experiment.config import Config
+        from gslib.experiment.run import prepare_process
+        from gslib.experiment.train import Ensemble
+    else:
+        from gsbook.engine.machine import prepare_process
+        from gsbook.experiments.table1.config import Config
+        from gsbook.experiments.table1.train import Ensemble
 
     prepare_process()
     images = pixels().byte()
@@ -132,7 +138,7 @@ def gslib(node: str, members: int, estimator: str = "gumbel_softmax"):
     every = max(1, EVERY // members)
     options = dict(lr=1e-3, steps=10**9, eval_every=every, batch=BATCH, anneal_rate=1e-5)
     ensemble = Ensemble(
-        [Config("vae", node, estimator, seed=s, **options) for s in range(members)], data
+        [Config(model, node, estimator, seed=s, **options) for s in range(members)], data
     )
     for _ in ensemble.advance(10**9):
         yield every * members
@@ -250,13 +256,10 @@ def evaluation(node: str) -> dict:
     }
 
 
-WAYS = {"usual": usual, "jax": in_jax, "gslib": gslib, "products": products}
-
-
-def work(pipe, kind: str, arguments: tuple) -> None:
+def work(pipe, way: Callable, arguments: tuple) -> None:
     """A process that trains for as long as it is told; answers its model-steps per second, and the
     CPU seconds of each."""
-    chunks = WAYS[kind](*arguments)
+    chunks = way(*arguments)
     next(chunks)  # warm up
     pipe.send(None)
     while (seconds := pipe.recv()) is not None:
@@ -269,20 +272,18 @@ def work(pipe, kind: str, arguments: tuple) -> None:
 def ways(node: str, members: list[int], processes: list[int]) -> dict[str, list[tuple]]:
     """Label -> what each of its processes does."""
     found = {
-        f"{source}{name}": [("usual", (node, threads, source))]
+        f"{source}{name}": [(usual, (node, threads, source))]
         for source in LOOPS
         for threads, name in ((0, ""), (1, ", 1 thread"))
     }
     if importlib.util.find_spec("jax"):
-        found["jax"] = [("jax", (node,))]
+        found["jax"] = [(in_jax, (node,))]
     else:
         print("JAX is not installed and is left out; the extra `benchmark` brings it\n")
     for n, e in product(processes, members):
-        found[f"gslib, E = {e}" + (f", {n} processes" if n > 1 else "")] = [
-            ("gslib", (node, e))
-        ] * n
+        found[f"gslib, E = {e}" + (f", {n} processes" if n > 1 else "")] = [(gslib, (node, e))] * n
     return found | {
-        "products" + (f", {n} processes" if n > 1 else ""): [("products", ())] * n
+        "products" + (f", {n} processes" if n > 1 else ""): [(products, ())] * n
         for n in sorted({1, *processes})
     }
 
@@ -295,9 +296,9 @@ def measure(contestants: dict[str, list[tuple]], repeats: int, seconds: float) -
     context = multiprocessing.get_context("spawn")
     workers = {label: [] for label in contestants}
     for label, tasks in contestants.items():
-        for kind, arguments in tasks:
+        for task in tasks:
             ours, theirs = context.Pipe()
-            process = context.Process(target=work, args=(theirs, kind, arguments), daemon=True)
+            process = context.Process(target=work, args=(theirs, *task), daemon=True)
             process.start()
             workers[label].append((ours, process))
     for pairs in workers.values():

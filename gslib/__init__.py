@@ -2,13 +2,10 @@
 sitting.
 """
 
-from gslib import functional as functional
-from gslib import models as models
+from gslib import functional as functional, models as models
 from gslib.baselines import Baseline as Baseline
 from gslib.check import check as check
 from gslib.check_sampler import check_sampler as check_sampler
-from gslib.distributions import Bernoulli as Bernoulli
-from gslib.distributions import Categorical as Categorical
-from gslib.divergences import kl as kl
-from gslib.divergences import relaxed_kl as relaxed_kl
+from gslib.distributions import Bernoulli as Bernoulli, Categorical as Categorical
+from gslib.divergences import kl as kl, relaxed_kl as relaxed_kl
 from gslib.estimators import ESTIMATORS as ESTIMATORS

@@ -41,12 +41,8 @@ def ends(x: Any, dim: int | None = None) -> tuple[float, float] | None:
         return None
 
 
-def shown(x: Tensor | Sequence[int]) -> str:
-    return str(tuple(x.shape if isinstance(x, Tensor) else x))
-
-
 def wrong_shape(name: str, x: Tensor, remedy: str) -> ValueError:
-    return ValueError(f"{name} has shape {shown(x)}; {remedy}")
+    return ValueError(f"{name} has shape {tuple(x.shape)}; {remedy}")
 
 
 def check_tensor(name: str, x: Any) -> None:
@@ -65,39 +61,36 @@ def check_logits(logits: Any, dim: int | None = None) -> None:
     row.
     """
     check_floating("logits", logits)
-    n = logits.ndim
+    n, shape = logits.ndim, tuple(logits.shape)
     if dim is not None and not -n <= dim < n:
-        raise IndexError(f"dim {dim} is out of range of logits {shown(logits)}: {-n} to {n - 1}")
-    if dim is not None and logits.shape[dim] == 0:
-        raise ValueError(f"logits {shown(logits)} have no class along dim {dim}; give one or more")
+        raise IndexError(f"dim {dim} is out of range of logits {shape}: {-n} to {n - 1}")
+    if dim is not None and shape[dim] == 0:
+        raise ValueError(f"logits {shape} have no class along dim {dim}; give one or more")
     found = ends(logits, dim)
-    if not found or (math.isfinite(found[0]) and math.isfinite(found[1])):
+    if not found or all(map(math.isfinite, found)):
         return
     bad = logits.isnan() | logits.isinf() & ((logits > 0) | (dim is None))
     if count := int(bad.sum()):
-        kind = f"{'infinite' if dim is None else '+inf'} value(s), shape {shown(logits)}"
+        kind = f"{'infinite' if dim is None else '+inf'} value(s), shape {shape}"
         raise ValueError(f"logits hold {count} NaN or {kind}; check the loss and learning rate")
-    given = f"{(logits.amax(dim) == -torch.inf).sum()} row(s) of logits {shown(logits)}"
-    raise ValueError(f"{given} are -inf in every class; leave at least one class unmasked")
+    rows = f"{(logits.amax(dim) == -torch.inf).sum()} row(s) of logits {shape}"
+    raise ValueError(f"{rows} are -inf in every class; leave at least one class unmasked")
 
 
-def check_positive(name: str, value: Any, like: Tensor, remedy: str = "") -> None:
+def check_positive(name: str, value: Any, like: Tensor, remedy: str = "try 1") -> None:
     """Raise unless `value` is a positive number, or a tensor of them that broadcasts from the
     left.
     """
     if not isinstance(value, (int, float, Tensor)):
         raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
     if isinstance(value, Tensor) and not fits(value.shape[::-1], like.shape[::-1]):
-        raise wrong_shape(name, value, f"it must broadcast from the left to {shown(like)}")
-    found = ends(value)
-    if found and not 0 < found[0] <= found[1] < torch.inf:
-        given = value.tolist() if isinstance(value, Tensor) else value
-        raise ValueError(f"{name} must be positive and finite, got {given}{remedy}")
+        raise wrong_shape(name, value, f"it must broadcast from the left to {tuple(like.shape)}")
+    check_inside(name, value, math.ulp(0.0), math.inf, remedy, "be positive and finite")
 
 
 def check_tau(tau: Any, logits: Tensor) -> None:
     """The same for a temperature, which must also leave (logits + noise) / tau finite."""
-    check_positive("tau", tau, logits, "; anneal it to 0.1, say: at zero it is sample()'s arg max")
+    check_positive("tau", tau, logits, "anneal it to 0.1, say: at zero it is sample()'s arg max")
     if (found := ends(tau)) and found[0] < 1:
         size = max(map(abs, ends(logits.nan_to_num(neginf=0)) or (0.0,)))
         wide = torch.promote_types(logits.dtype, torch.float32)
@@ -114,7 +107,7 @@ def check_value(name: str, value: Any, shape: Sequence[int], events: int) -> Non
     pairs = zip(value.shape[::-1], shape[::-1], strict=False)
     meet = all(n == m or 1 in (n, m) for n, m in pairs)
     if not meet or value.shape[-events:] != shape[-events:]:
-        raise wrong_shape(name, value, f"it must broadcast to {shown(shape)}, last {events} equal")
+        raise wrong_shape(name, value, f"it must broadcast to {tuple(shape)}, last {events} equal")
 
 
 def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
@@ -123,9 +116,10 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
     return len(shape) <= len(into) and all(n in (1, m) for n, m in pairs)
 
 
-def check_inside(name: str, x: Tensor, low: float, high: float, remedy: str) -> None:
+def check_inside(name: str, x: Any, low: float, high: float, remedy: str, rule: str = "") -> None:
     """Raise unless every value is finite and lies in [low, high]."""
     at = ends(x)
     if at and not (low <= at[0] <= at[1] <= high and all(map(math.isfinite, at))):
-        given = f"got values from {at[0]:g} to {at[1]:g}"
-        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], {given}; {remedy}")
+        given = " to ".join(dict.fromkeys(f"{end:g}" for end in at))
+        rule = rule or f"lie in [{low:g}, {high:g}]"
+        raise ValueError(f"{name} must {rule}, got {given}; {remedy}")

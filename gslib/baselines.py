@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating, ends, fits, shown, wrong_shape
+from gslib._checks import check_floating, check_inside, fits, wrong_shape
 from gslib._fast import widened
 from gslib.models.layers import Linear
 
@@ -103,17 +103,17 @@ class Baseline(nn.Module):
         return (centred / scale, 1.0) if self.signal_alone else (centred, scale)
 
     def _check(self, signal: Tensor, x: Tensor | None) -> None:
-        if self.network is None and x is not None:
-            raise ValueError("this baseline has no network: do not pass x")
-        if self.network is not None and x is None:
-            raise ValueError("this baseline has an input-dependent network: pass partial(b, x=x)")
+        if (self.network is None) != (x is None):
+            raise ValueError(
+                "pass x, as partial(b, x=x), if a baseline has a network, and only then"
+            )
         check_floating("signal", signal)
         lead = self.mean.shape
         if signal.ndim < len(lead) + 2 or signal.shape[: len(lead)] != lead or not signal.numel():
             wanted = f"[{', '.join(map(str, (*lead, 'B', 'S')))}] with an example or more"
             raise wrong_shape("signal", signal, f"this baseline takes {wanted}")
         if x is not None and not fits(x.shape[:-1], signal.shape[:-1]):
-            raise ValueError(f"x {shown(x)} needs one row for each signal of {shown(signal)}")
+            raise wrong_shape("x", x, f"it needs a row for each signal of {tuple(signal.shape)}")
 
     def update(self) -> None:
         """Learn from the last call's signal: one step of the network, then the moving averages."""
@@ -150,13 +150,11 @@ def as_baseline(baseline: Centre) -> Centring:
     if not isinstance(baseline, (int, float, Tensor)):
         raise TypeError(f"baseline must be a number, tensor or callable, got {baseline!r}")
     value = torch.as_tensor(baseline).detach()
-    found = ends(value)
-    if found and not -torch.inf < found[0] <= found[1] < torch.inf:
-        raise ValueError(f"baseline must be finite, got {baseline}")
+    check_inside("baseline", value, -torch.inf, torch.inf, "look for its NaN", "be finite")
 
     def centre(signal: Tensor) -> tuple[Tensor, float]:
         if not fits(value.shape, signal.shape[:-1]):
-            raise wrong_shape("baseline", value, f"it must broadcast to {shown(signal.shape[:-1])}")
+            raise wrong_shape("baseline", value, f"it must broadcast to {tuple(signal.shape[:-1])}")
         return signal - value.to(signal).unsqueeze(-1), 1.0
 
     return centre

@@ -150,9 +150,7 @@ def check(
     return Report(called, samples, threshold, tuple(rows))
 
 
-def _resolve(
-    estimator: str | Function, settings: dict[str, Any]
-) -> tuple[Function, str, dict[str, Any], Function]:
+def _resolve(estimator: str | Function, settings: dict) -> tuple[Function, str, dict, Function]:
     """The function of a program alone, its name and settings, and what makes of a program the one
     whose loss it estimates.
     """

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gslib import functional as F
-from gslib._checks import check_inside, check_logits, check_positive, check_tau, check_value, shown
+from gslib._checks import check_inside, check_logits, check_positive, check_tau, check_value
 from gslib._fast import log_softmax, softmax, softplus
 from gslib.functional import Number, Uniform, from_left, gumbel_softmax, straight_through
 
@@ -32,7 +32,12 @@ class _Node:
         check_inside("log_y", unmasked, -torch.inf, high, "take it from relaxed_logits")
         check_positive("tau", tau, log_y)
         tau = torch.as_tensor(tau, dtype=log_y.dtype, device=log_y.device)
-        return tau.reshape(tau.shape + (1,) * (log_y.ndim - tau.ndim)) if tau.ndim else tau
+        return tau.reshape(tau.shape + (1,) * (log_y.ndim - tau.ndim))
+
+    @property
+    def uniform_mean(self) -> float:
+        """The mean of the uniform distribution on the states, 1/2 or 1/K: DARN expands about it."""
+        return 0.5 if self.event_ndim == 1 else 1 / self.logits.shape[-1]
 
     def unit_states(self) -> Tensor:
         """The states of one unit: [2] or [K, K]."""
@@ -57,7 +62,7 @@ class _Node:
         return x.unsqueeze(-1) if self.event_ndim == 2 else x
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(logits of shape {shown(self.logits)})"
+        return f"{type(self).__name__}(logits of shape {tuple(self.logits.shape)})"
 
 
 class Bernoulli(_Node):
@@ -74,7 +79,6 @@ class Bernoulli(_Node):
     """
 
     event_ndim = 1
-    uniform_mean = 0.5  # of the uniform distribution on the states: DARN expands about it
 
     def __init__(self, logits: Tensor):
         check_logits(logits)
@@ -147,7 +151,8 @@ class Categorical(_Node):
     def __init__(self, logits: Tensor):
         check_logits(logits, -1)
         if logits.ndim < 2:
-            raise ValueError(f"logits need [..., N, K], got {shown(logits)}; try logits[None]")
+            shape = tuple(logits.shape)
+            raise ValueError(f"logits need [..., N, K], got {shape}; try logits[None]")
         self.logits = logits
 
     @property
@@ -159,11 +164,6 @@ class Categorical(_Node):
     def mean(self) -> Tensor:
         """Class probabilities, [..., N, K]."""
         return softmax(self.logits)
-
-    @property
-    def uniform_mean(self) -> float:
-        """The mean of the uniform distribution on the states, 1/K: DARN expands about it."""
-        return 1 / self.logits.shape[-1]
 
     def sample(self, *, uniform: Uniform = None) -> Tensor:
         """Exact one-hot samples, [..., N, K], without gradient: Gumbel-max (equation 1)."""
@@ -206,8 +206,8 @@ class Categorical(_Node):
         log_probs, log_y = self.log_probs, log_y.masked_fill(masked, 0)
         terms = (log_probs - tau * log_y).masked_fill(masked, -torch.inf)
         product = (log_probs.masked_fill(masked, 0) - (tau + 1) * log_y).sum(-1)
-        tau = tau.squeeze(-1) if tau.ndim else tau
-        return torch.lgamma(k) + (k - 1) * tau.log() - k * terms.logsumexp(-1) + product
+        scale = torch.lgamma(k) + (k - 1) * tau.log().squeeze(-1)
+        return scale - k * terms.logsumexp(-1) + product
 
     def entropy(self) -> Tensor:
         """Entropy in nats per unit, [..., N]."""

@@ -9,9 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gslib._checks import check_floating, check_inside, check_logits, check_tau, shown, wrong_shape
-from gslib._fast import bernoulli_nll as bernoulli_nll
-from gslib._fast import softmax, widened
+from gslib._checks import check_floating, check_inside, check_logits, check_tau, wrong_shape
+from gslib._fast import bernoulli_nll as bernoulli_nll, softmax, widened
 
 Uniform = Callable[[Tensor], Tensor] | None  # tensor -> U(0,1) of its shape; None: torch.rand_like
 Number = float | Tensor  # one, or one per ensemble member, [E]
@@ -33,8 +32,7 @@ def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
     u = torch.rand_like(wide) if uniform is None else uniform(wide)
     check_floating("what uniform returned", u)
     if u.shape != logits.shape:
-        given = f"for a tensor of shape {shown(logits)}"
-        raise ValueError(f"uniform returned shape {shown(u)} {given}")
+        raise wrong_shape("what uniform returned", u, f"make it {tuple(logits.shape)}")
     u = widened(u)
     info = torch.finfo(u.dtype)
     # clamp copies even where nothing is clamped: u may belong to the caller.
@@ -112,7 +110,7 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     (0.0, 2.0)
     """
     if hard.shape != soft.shape:  # else the smaller one would be repeated
-        raise wrong_shape("hard", hard, f"it must have that of soft, {shown(soft)}")
+        raise wrong_shape("hard", hard, f"it must be soft's, {tuple(soft.shape)}")
     return hard + (soft - soft.detach())
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gslib._checks import check_floating, shown
+from gslib._checks import check_floating
 from gslib.distributions import Distribution, sharpened
 from gslib.functional import Number, Uniform, noise_like
 
@@ -95,12 +95,11 @@ def run(
     if not trace:
         raise ValueError("the program never called its sampler; draw each node with z = sample(q)")
     if first is not None and len(trace) != len(first):
-        got = f"got {len(trace)} instead of {len(first)} in the second run"
-        raise ValueError(f"a program must call its sampler for the same nodes in every run, {got}")
+        raise ValueError(f"sample the same nodes in each run: first {len(first)}, now {len(trace)}")
     wanted = torch.broadcast_shapes(*[z.shape[: z.ndim - q.event_ndim] for q, z in trace])
     if not isinstance(f, Tensor) or f.shape != wanted:
-        got = shown(f) if isinstance(f, Tensor) else type(f).__name__
-        needs = f"needs one loss per example, with the leading axes {shown(wanted)} of its node"
+        got = str(tuple(f.shape)) if isinstance(f, Tensor) else type(f).__name__
+        needs = f"needs one loss per example, with the leading axes {tuple(wanted)} of its node"
         raise ValueError(f"the program returned {got}, but {needs}; do not average inside it")
     check_floating("the program's loss", f)
     return f

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gslib.distributions import Bernoulli, Categorical
+from gslib.distributions import Bernoulli, Categorical, Distribution
 from gslib.program import Program, Sampler
 
 Build = Callable[..., Program]
@@ -27,16 +27,11 @@ THETA, LOGITS = _tensor(0.4, -0.6, 0.9), C.flip(-1)
 A = _tensor([1.0, 0.1, -0.4], [-0.2, 0.6, 0.8], [0.3, -0.9, 0.5])
 
 
-def _units(loss: Callable[..., Tensor]) -> Build:
-    return lambda theta, *rest: lambda sample: loss(sample(Bernoulli(theta)), *rest)
+def _one_node(node: type[Distribution], loss: Callable[..., Tensor]) -> Build:
+    return lambda theta, *rest: lambda sample: loss(sample(node(theta)), *rest)
 
 
-def _classes(loss: Callable[..., Tensor]) -> Build:
-    return lambda theta, *rest: lambda sample: loss(sample(Categorical(theta)), *rest)
-
-
-def _bilinear(z: Tensor) -> Tensor:
-    return (z[..., 0, :] @ A * z[..., 1, :]).sum(-1)
+_coins, _dice = partial(_one_node, Bernoulli), partial(_one_node, Categorical)
 
 
 def _binary_layers(theta: Tensor, weights: Tensor, sample: Sampler) -> Tensor:
@@ -52,14 +47,14 @@ def _categorical_layers(theta: Tensor, weights: Tensor, sample: Sampler) -> Tens
 
 
 PROGRAMS: Programs = {
-    "bernoulli, linear": ([THETA], _units(lambda z: (z * W).sum(-1))),
-    "bernoulli, separable quadratic": ([THETA], _units(lambda z: ((z - T) ** 2 * W).sum(-1))),
-    "bernoulli, quadratic": ([THETA], _units(lambda z: ((z * W).sum(-1) - T) ** 2)),
-    "bernoulli, cubic": ([THETA], _units(lambda z: ((z * W).sum(-1) - T) ** 3)),
-    "bernoulli, parameter in loss": ([THETA, W], _units(lambda z, w: ((z * w).sum(-1) - T) ** 2)),
+    "bernoulli, linear": ([THETA], _coins(lambda z: (z * W).sum(-1))),
+    "bernoulli, separable quadratic": ([THETA], _coins(lambda z: ((z - T) ** 2 * W).sum(-1))),
+    "bernoulli, quadratic": ([THETA], _coins(lambda z: ((z * W).sum(-1) - T) ** 2)),
+    "bernoulli, cubic": ([THETA], _coins(lambda z: ((z * W).sum(-1) - T) ** 3)),
+    "bernoulli, parameter in loss": ([THETA, W], _coins(lambda z, w: ((z * w).sum(-1) - T) ** 2)),
     "bernoulli, two layers": ([THETA[:2], 2 * A[:2, :2]], lambda *p: partial(_binary_layers, *p)),
-    "categorical, linear": ([LOGITS], _classes(lambda z: (z * C).sum((-2, -1)))),
-    "categorical, quadratic": ([LOGITS], _classes(lambda z: ((z * C).sum((-2, -1)) - T) ** 2)),
-    "categorical, bilinear": ([LOGITS], _classes(_bilinear)),
+    "categorical, linear": ([LOGITS], _dice(lambda z: (z * C).sum((-2, -1)))),
+    "categorical, quadratic": ([LOGITS], _dice(lambda z: ((z * C).sum((-2, -1)) - T) ** 2)),
+    "categorical, bilinear": ([LOGITS], _dice(lambda z: (z[..., 0, :] @ A * z[..., 1, :]).sum(-1))),
     "categorical, two layers": ([THETA[None], A], lambda *p: partial(_categorical_layers, *p)),
 }

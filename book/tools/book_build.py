@@ -3,6 +3,7 @@ from one place."""
 
 import hashlib
 import importlib.util
+import logging as loggers
 import os
 import platform
 import re
@@ -14,6 +15,8 @@ import bibliography
 import citation
 import pages
 from docutils import nodes
+from jupyter_cache import get_cache
+from jupyter_cache.executors import load_executor
 from pybtex.plugin import register_plugin
 from repository import ROOT, address
 from sphinx.util import logging
@@ -118,6 +121,23 @@ def renew_static(app, env, added, changed, removed):
     return [] if fresh else [app.config.root_doc]
 
 
+def run_chapters(app, env, added, changed, removed):
+    """Run the chapters that will be read, as many at once as there are cores. MyST-NB then finds
+    their outputs in its cache; one that fails it runs again, for the warning."""
+    if app.config.nb_execution_mode == "cache":
+        cache = get_cache(app.config.nb_execution_cache_path)
+        files = {page: ROOT / f"{page}.ipynb" for page in sorted(added | changed)}
+        found = [str(path) for path in files.values() if path.is_file()]
+        for path in found:
+            cache.add_nb_to_project(path)
+        if cache.list_unexecuted(found):
+            executor = load_executor("local-parallel", cache, loggers.getLogger(__name__))
+            timeout = app.config.nb_execution_timeout
+            for path in executor.run_and_cache(filter_uris=found, timeout=timeout).succeeded:
+                LOGGER.info("Executed notebook: %s", path)
+    return []
+
+
 def mend_roles(app, page, template, context, doctree):
     """Docutils marks references as a list of what is no list item, which confuses screen
     readers."""
@@ -151,6 +171,7 @@ def setup(app):
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
     app.connect("doctree-read", check_images)
     app.connect("env-get-outdated", renew_static)
+    app.connect("env-get-outdated", run_chapters)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_mathjax)
     app.setup_extension("kit")

@@ -32,6 +32,7 @@ def write(folder: Path = GENERATED) -> None:
         "grid.md": grid.page,
         "speed.md": speed.page,
         "bounds.md": speed.bounds,
+        "cells.md": speed.against_itself,
         "choices.md": lambda: choices.page(chapter_link),
         "concordance.md": lambda: concordance.page(chapters(), chapter_link, label_link, table),
     }

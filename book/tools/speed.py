@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from html import escape
+from statistics import fmean
 
 from markup import table
 from repository import ROOT
 
 FILE = ROOT / "results" / "benchmarks" / "training.json"
 BOUNDS = ROOT / "results" / "benchmarks" / "evaluation.json"
+CELLS = ROOT / "results" / "benchmarks" / "cells.json"
 AIM = 3  # times as fast as operation by operation: what was asked of the evaluation
+FASTER = (
+    1.6  # times as fast as the first edition's engine, over all cells: what was asked of a step
+)
+EARNED = 1.25  # times as slow without it: a kernel then saves a fifth of the step
 WAYS = {  # of the benchmark -> what the page calls them
     "torchvision, 1 thread": "PyTorch loop on torchvision's data set",
     "usual, 1 thread": "PyTorch loop, `nn.Module`, images in one tensor",
@@ -28,6 +34,16 @@ PARTS = {  # of the other benchmark
     "pixels": "of that: likelihood of 784 pixels",
     "rest": "of that: all else",
     "dense": "the dense product, which the engine spares",
+}
+KERNELS = {
+    "rows": "sums of rows, forwards",
+    "columns": "sums of rows, for weights' gradients",
+    "one_hot_max": "one-hot samples in one pass",
+}
+ROWS = {
+    f"{model}-{node}-st": f"{title} ({short})"
+    for model, title in (("sbn", "SBN"), ("vae", "VAE"))
+    for node, short in (("bernoulli", "Bern."), ("categorical", "Cat."))
 }
 
 
@@ -73,6 +89,35 @@ def bounds() -> str:
             f"began:\n\n{table(head, lines)}\n"
             + " ".join(aim(kind, one) for kind, one in nodes.items())
             + "\n"
+        )
+    return "\n".join(parts)
+
+
+def against_itself() -> str:
+    """The step of every cell against the first edition's, and without each kernel, in Markdown."""
+    if not CELLS.exists():
+        return "It is not measured yet: `python benchmarks/cells.py` does it.\n"
+    parts = []
+    for name, kept in json.loads(CELLS.read_text(encoding="utf-8")).items():
+        about, cells = kept["cells"]["machine"], kept["cells"]["cells"]
+        times = {cell["cell"]: cell["first"]["times"] for cell in cells}
+        mean, slowest = fmean(times.values()), min(times, key=times.__getitem__)
+        parts.append(
+            f"**{escape(name)}**, {escape(about['date'])}, {about['load_before']:.1f} processes "
+            f"at work when it began. Over {len(cells)} cells a step is on average {mean:.2f} times "
+            f"as fast as the first edition's, {times[slowest]:.2f} times in the cell that gained "
+            f"least (`{slowest}`). An average of {FASTER} was the aim, and no cell slower: "
+            f"{'reached' if mean >= FASTER and min(times.values()) >= 1 else 'missed'}. Without "
+            "one of the kernels a step of straight-through takes so many times as long:\n"
+        )
+        ablated = [cell for cell in cells if "rows" in cell]
+        kernels = [key for key in ablated[0] if key in KERNELS] if ablated else []
+        lines = [[KERNELS[k], *(f"{one[k]['times']:.2f}" for one in ablated)] for k in kernels]
+        parts.append(table(["Without", *(ROWS[one["cell"]] for one in ablated)], lines))
+        earn = [k for k in kernels if max(one[k]["times"] for one in ablated) >= EARNED]
+        parts.append(
+            f"A kernel saves a fifth of the step where that is {EARNED} or more: "
+            f"{', '.join(KERNELS[k] for k in earn) or 'none'}.\n"
         )
     return "\n".join(parts)
 

@@ -65,8 +65,6 @@ def muprop(  # two runs
     """
     trace = Trace()
     f = run(program, lambda q: q.sample(uniform=uniform), trace)
-    if torch.is_inference_mode_enabled():  # nobody will differentiate
-        return f
     signals, slopes = _node_signals(f, program, lambda q, _: q.mean, trace)
     residuals = _linear(trace, slopes, [q.mean for q, _ in trace])
     signals, scale = as_baseline(baseline)(signals)
@@ -110,8 +108,6 @@ def darn(
         raise ValueError(f"form must be 'sample' or 'printed', got {form!r}")
     trace = Trace()
     f = run(program, lambda q: q.sample(uniform=uniform), trace)
-    if torch.is_inference_mode_enabled():  # nobody will differentiate
-        return f
     if form == "printed":
         signals, _ = _node_signals(f, program, _uniform_mean, trace)
         log_q = trace.log_prob_per_node()
@@ -188,6 +184,8 @@ def _expand(
     with torch.enable_grad():
         f = run(program, point, trace, first=first)
         points = [z for _, z in trace]
+        if torch.is_inference_mode_enabled():  # any slopes: nobody will differentiate
+            return f, points, points
         # The first term is for a loss that depends on nothing.
         total = sum(0 * z.sum() for z in points) + f.sum()
         slopes = torch.autograd.grad(total, points)

@@ -14,7 +14,6 @@ from gslib.distributions import Bernoulli, Categorical, Distribution, sharpened
 from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
 Count = int | None
-Size = tuple[int, ...] | None
 Seeds = list[int] | None
 KINDS: dict[str, type[Distribution]] = {"bernoulli": Bernoulli, "categorical": Categorical}
 NODES = {"bernoulli": (200,), "categorical": (20, 10)}  # the paper's node sizes: N, or N and K
@@ -75,17 +74,16 @@ class Model(nn.Module):
     Categorical(logits of shape (100, 2, 3))
     """
 
-    def __init__(
-        self, node: str, *, size: Size = None, ensemble: Count = None, seeds: Seeds = None
-    ):
+    def __init__(self, node: str, *, size: tuple[int, ...] | None = None, **members: Any):
         super().__init__()
         if node not in NODES:
             raise ValueError(f"node must be one of {', '.join(NODES)}, got {node!r}")
-        self.node, self.ensemble, self.size = node, ensemble, tuple(size or NODES[node])
+        self.node, self.ensemble = node, members.get("ensemble")
+        self.size = tuple(size or NODES[node])
         if len(self.size) != len(NODES[node]) or min(self.size) < 1:
             raise ValueError(f"size of a {node} node must be as {NODES[node]}, got {self.size}")
         self.units, self.kind = math.prod(self.size), KINDS[node]
-        self.linear = partial(Linear, ensemble=ensemble, seeds=seeds)
+        self.linear: Any = partial(Linear, **members)
         self.slope_form = "hard"  # or "soft", see `gslib.distributions.sharpened`
         self.slope: Tensor | None
         self.register_buffer("slope", None)

@@ -90,7 +90,7 @@ def build(book):
     said = done.stdout + done.stderr
     if done.returncode:
         shutil.rmtree(book / "_build" / ".doctrees", ignore_errors=True)
-    return done.returncode == 0, said.count("Executed notebook in"), said
+    return done.returncode == 0, said.count("Executed notebook"), said
 
 
 @pytest.fixture(scope="module")

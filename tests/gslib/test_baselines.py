@@ -161,7 +161,7 @@ def test_a_learned_baseline_lowers_the_variance():
 
 
 def test_the_input_and_the_network_go_together():
-    with pytest.raises(ValueError, match="no network: do not pass x"):
+    with pytest.raises(ValueError, match="if a baseline has a network, and only then"):
         Baseline()(SIGNALS[0], x=torch.zeros(2, 3))
-    with pytest.raises(ValueError, match=r"input-dependent network: pass partial\(b, x=x\)"):
+    with pytest.raises(ValueError, match=r"pass x, as partial\(b, x=x\)"):
         Baseline(inputs=3)(SIGNALS[0])

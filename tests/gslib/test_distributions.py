@@ -306,10 +306,14 @@ BAD = {
     "tau": (
         lambda: B.relaxed_sample(0.0),
         ValueError,
-        r"tau must be positive and finite, got 0\.0",
+        r"tau must be positive and finite, got 0; anneal",
     ),
-    "tau, categorical": (lambda: C.relaxed_logits(-1.0), ValueError, r"got -1\.0"),
-    "tau, density": (lambda: B.relaxed_log_prob(torch.zeros(4, 3), 0.0), ValueError, r"got 0\.0"),
+    "tau, categorical": (lambda: C.relaxed_logits(-1.0), ValueError, "got -1; anneal"),
+    "tau, density": (
+        lambda: B.relaxed_log_prob(torch.zeros(4, 3), 0.0),
+        ValueError,
+        "got 0; try 1",
+    ),
     "z shape": (
         lambda: B.log_prob(torch.zeros(4, 2)),
         ValueError,
@@ -324,7 +328,7 @@ BAD = {
     "noise": (
         lambda: B.sample(uniform=lambda t: torch.rand(3)),
         ValueError,
-        r"uniform returned shape \(3,\)",
+        r"uniform returned has shape \(3,\)",
     ),
     "kl kinds": (lambda: kl(B, C), TypeError, "got Bernoulli.* and Categorical"),
     "relaxed_kl kinds": (

@@ -136,7 +136,7 @@ def test_a_program_that_changes_its_nodes_is_named(name):
 
     for more in (True, False):
         runs.clear()
-        with pytest.raises(ValueError, match=r"same nodes in every run, got .*second run"):
+        with pytest.raises(ValueError, match=r"same nodes in each run: first \d, now \d"):
             ESTIMATORS[name](partial(program, more=more))
 
 
@@ -146,7 +146,7 @@ REFUSED = {
     "tau of more axes": (lambda: C.relaxed_sample(torch.ones(2, 4, 2, 3)), r"\(2, 4, 2, 3\)"),
     "tau of a density": (lambda: B.relaxed_log_prob(torch.zeros(4, 3), torch.ones(3)), r"\(3,\)"),
     "slope enlarges": (lambda: sharpened(Bernoulli(torch.zeros(1, 3)), torch.ones(2)), r"\(2,\)"),
-    "slope of zero": (lambda: sharpened(B, 0.0), "slope must be positive and finite, got 0.0"),
+    "slope of zero": (lambda: sharpened(B, 0.0), "slope must be positive and finite, got 0; try 1"),
     "z of one unit": (lambda: B.log_prob(torch.zeros(4, 1)), r"z has shape \(4, 1\).*\(4, 3\)"),
     "z of one class": (lambda: C.log_prob(torch.zeros(4, 2, 1)), r"z has shape \(4, 2, 1\)"),
     "z outside": (lambda: B.log_prob(torch.full((4, 3), 2.0)), r"z must lie in \[0, 1\]"),

@@ -81,19 +81,19 @@ def test_programs_that_break_the_rules(name):
             "gumbel_softmax",
             {"tau": 0.0},
             ValueError,
-            r"tau must be positive and finite, got 0\.0; anneal",
+            r"tau must be positive and finite, got 0; anneal",
         ),
         (
             "st_gumbel_softmax",
             {"tau": -1.0},
             ValueError,
-            r"tau must be positive and finite, got -1\.0",
+            r"tau must be positive and finite, got -1; anneal",
         ),
         (
             "gumbel_softmax",
             {"tau": torch.tensor([1.0, 1.0, 1.0, 1.0, float("nan")])},
             ValueError,
-            r"got \[.*1\.0, nan\]",
+            r"got nan",
         ),
         (
             "darn",
@@ -107,7 +107,7 @@ def test_programs_that_break_the_rules(name):
             "sf",
             {"uniform": lambda t: torch.rand(2)},
             ValueError,
-            r"uniform returned shape \(2,\) .*\(5, 3\)",
+            r"uniform returned has shape \(2,\).*\(5, 3\)",
         ),
     ],
 )

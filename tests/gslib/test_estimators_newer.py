@@ -198,7 +198,7 @@ def test_a_program_that_changes_its_nodes_is_named(name):
 
     for more in (True, False):
         runs.clear()
-        with pytest.raises(ValueError, match="same nodes in every run, got"):
+        with pytest.raises(ValueError, match="same nodes in each run: first"):
             ESTIMATORS[name](lambda sample, m=more: program(sample, m))
 
 

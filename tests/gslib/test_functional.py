@@ -303,11 +303,11 @@ def test_autocast(hard):
 
 OK = torch.zeros(2, 3)
 BAD = {
-    "tau zero": ((OK, 0.0), ValueError, r"tau must be positive and finite, got 0\.0; anneal it"),
+    "tau zero": ((OK, 0.0), ValueError, r"tau must be positive and finite, got 0; anneal it"),
     "tau negative": ((OK, -0.5), ValueError, r"got -0\.5"),
     "tau nan": ((OK, math.nan), ValueError, "got nan"),
     "tau infinite": ((OK, math.inf), ValueError, "got inf"),
-    "tau tensor": ((OK, torch.tensor([0.5, 0.0])), ValueError, r"got \[0\.5, 0\.0\]"),
+    "tau tensor": ((OK, torch.tensor([0.5, 0.0])), ValueError, r"got 0 to 0\.5"),
     "nan": (
         (torch.tensor([[0.0, math.nan, 1.0]]),),
         ValueError,
@@ -338,9 +338,7 @@ def test_bad_input_is_named_with_its_remedy(arguments, error, message):
 
 
 def test_noise_of_another_shape_is_refused():
-    with pytest.raises(
-        ValueError, match=r"uniform returned shape \(3,\) for a tensor of shape \(2, 3\)"
-    ):
+    with pytest.raises(ValueError, match=r"uniform returned has shape \(3,\); make it \(2, 3\)"):
         gumbel_softmax(OK, uniform=lambda t: torch.rand(3))
 
 

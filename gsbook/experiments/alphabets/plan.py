@@ -18,6 +18,7 @@ from gslib.estimators import ESTIMATORS
 
 MEMBERS = {"cpu": 5, "cuda": 16}  # the seeds of one cell share what is compiled
 RISEN = 1.0  # nats, by which a validation curve ends above its lowest point where it has risen
+APART = 20.0  # nats, by which a seed ends behind the best where it was thrown off
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ BUDGETS = {
         anneal=(1e-4,),
         eval_every=10,
     ),
-    # A row is a quarter of an hour of one core, of convolutions three quarters; all ten together
-    # are two hours of two cores. tau reaches its floor before the end with the larger r alone.
+    # All ten rows take about an hour of two cores that do nothing else. tau reaches its floor
+    # before the end with the larger r alone.
     "laptop": Budget(
         rungs=((2000, 1),),
         steps=8000,
@@ -94,8 +95,9 @@ def score(run: dict) -> float | None:
 
 def plan(cell: str, budget: Budget, _: Records | None = None) -> Stages:
     """The runs of a cell: yields (configs, whether to test) and is sent their records. Successive
-    halving on one seed, then the best over seeds. Where a run got worse before its end, its rate
-    was too large for so many steps, and the next smaller one runs to the end as well.
+    halving on one seed, then the best over seeds. Where a run got worse before its end, or was
+    thrown off by steps that the searched seed survived, its rate was too large, and the next
+    smaller one runs to the end as well.
 
     >>> configs, test = next(plan("digits-conv-sgd-st", BUDGETS["laptop"]))
     >>> [config.lr for config in configs], test
@@ -107,7 +109,7 @@ def plan(cell: str, budget: Budget, _: Records | None = None) -> Stages:
     best = yield from search.halving(tried, own, score)
     runs = yield search.over_seeds(best, budget.seeds), True
     slower = [c for c in tried if replace(c, lr=best[0].lr) == best[0] and c.lr < best[0].lr]
-    if slower and any(map(risen, runs)):
+    if slower and (any(map(risen, runs)) or any(thrown(runs))):
         next_rate = max(slower, key=lambda config: config.lr)
         yield search.over_seeds([next_rate], budget.seeds), True
 
@@ -120,6 +122,18 @@ def risen(run: dict) -> bool:
     """
     valid = run["curve"]["valid"]
     return run["diverged"] is not None or valid[-1] - min(valid) > RISEN
+
+
+def thrown(runs: list[dict]) -> list[bool]:
+    """Which seeds of one config ended more than `APART` behind the best of them on validation
+    images.
+
+    >>> thrown([{"curve": {"valid": [200.0, end]}} for end in (120.0, 139.0, 187.0)])
+    [False, False, True]
+    """
+    ends = [run["curve"]["valid"][-1] for run in runs]
+    best = min((end for end in ends if end is not None), default=0.0)
+    return [end is not None and end - best > APART for end in ends]
 
 
 ALPHABETS = Experiment(

@@ -10,7 +10,7 @@ import numpy as np
 
 from gsbook.experiments.alphabets import record
 from gsbook.experiments.alphabets.config import COLUMNS, ROWS
-from gsbook.experiments.alphabets.plan import RISEN
+from gsbook.experiments.alphabets.plan import RISEN, thrown
 from gsbook.intervals import UNKNOWN, Interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
@@ -153,6 +153,30 @@ def worsened(records: Records, rows: list[str]):
     return pd.DataFrame.from_dict(found, orient="index")
 
 
+def thrown_off(records: Records, rows: list[str]):
+    """Which seeds were thrown off, at whatever rate they ran to the end, as a pandas DataFrame, a
+    line for each row, rate and group of estimators with the same such seeds.
+
+    >>> thrown_off(Records("none"), ["digits-conv-sgd"]).empty
+    True
+    """
+    import pandas as pd
+
+    found: dict[tuple, list[str]] = defaultdict(list)
+    for row, name in ((r, n) for r in rows for n in lines(records, r)):
+        groups: dict[float, dict[int, dict]] = defaultdict(dict)
+        for run in records.runs_of(f"{row}-{name}").values():
+            if run["test"] and run["data"]["source"] == SOURCE:
+                groups[run["config"]["lr"]][run["config"]["seed"]] = run
+        for rate, runs in groups.items():
+            seeds = [s for s, off in zip(runs, thrown(list(runs.values())), strict=True) if off]
+            if seeds:
+                where = title(row), f"{rate:g}", ", ".join(map(str, sorted(seeds)))
+                found[where].append(LABELS[name])
+    heads = ["row", "rate", "seeds", "estimators"]
+    return pd.DataFrame([(*where, ", ".join(n)) for where, n in found.items()], columns=heads)
+
+
 def order(records: Records, row: str, figure: str = "nll") -> list[str]:
     """The estimators of a row, best mean first; those of which every run diverged are last."""
     means = {name: line.mean(figure).mean for name, line in lines(records, row).items()}
@@ -169,6 +193,19 @@ def agreement(records: Records, one: str, other: str, figure: str = "nll") -> fl
     if len(common) < 2:
         return math.nan
     return float(kendalltau(range(len(common)), [sides[1].index(n) for n in common]).statistic)
+
+
+def agreements(records: Records, rows: list[str]):
+    """The agreement of each row with those before it, as a pandas DataFrame: the lines are named
+    and numbered, the columns have their numbers."""
+    import pandas as pd
+
+    found = [
+        [agreement(records, row, before) if j < i else math.nan for j, before in enumerate(rows)]
+        for i, row in enumerate(rows)
+    ]
+    names = [f"{title(row)}  {i}" for i, row in enumerate(rows, 1)]
+    return pd.DataFrame(found, index=names, columns=range(1, len(rows) + 1)).iloc[:, :-1]
 
 
 def difference(

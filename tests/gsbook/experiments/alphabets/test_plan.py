@@ -31,7 +31,8 @@ def made(config, nll, test=True, samples=100, **changes):
     } | changes
 
 
-def asked(cell, budget, best=0.003, **changes):
+def asked(cell, budget, best=0.003, behind=0.0, **changes):
+    """The stages of a cell, if the best rate is `best` and seed 3 is behind the others."""
     stages, found, answer = plan.plan(cell, budget), [], None
     while True:
         try:
@@ -39,7 +40,8 @@ def asked(cell, budget, best=0.003, **changes):
         except StopIteration:
             return found
         found.append((configs, test))
-        answer = [made(c, 100 + abs(c.lr - best), test, **changes) for c in configs]
+        losses = [100 + abs(c.lr - best) + behind * (c.seed == 3) for c in configs]
+        answer = [made(c, n, test, **changes) for c, n in zip(configs, losses, strict=True)]
 
 
 @pytest.mark.parametrize("estimator", COLUMNS)
@@ -61,6 +63,21 @@ def test_where_a_run_got_worse_the_smaller_rate_runs_to_the_end_too():
     assert slower == [replace(c, lr=1e-3) for c in final]
     assert len(asked(cell, budget, best=0.001, **rises)) == 2  # none is smaller
     assert plan.risen({"diverged": 9, "curve": {"valid": [130, None]}})
+
+
+def test_where_a_seed_was_thrown_off_the_smaller_rate_runs_to_the_end_too(tmp_path):
+    cell, budget = "digits-conv-sgd-st", plan.BUDGETS["laptop"]
+    assert len(asked(cell, budget, best=1e-3, behind=19)) == 2
+    *_, (final, _), (slower, tested) = asked(cell, budget, best=1e-3, behind=21)
+    assert tested
+    assert slower == [replace(c, lr=3e-4) for c in final]
+    assert plan.thrown([{"curve": {"valid": [None]}}]) == [False]  # diverged, which `risen` sees
+    records = record.records(tmp_path)
+    for name in ("st", "reinmax"):
+        runs = [replace(c, estimator=name) for c in final]
+        records.add([made(c, 100 + 21.0 * (c.seed == 3)) for c in runs])
+    frame = results.thrown_off(records, ["digits-conv-sgd"])
+    assert frame.to_numpy().tolist() == [["digits, convolutions, SGD", "0.001", "3", "ST, ReinMax"]]
 
 
 def test_convolutions_have_fewer_steps_where_they_are_dear():
@@ -113,6 +130,7 @@ def test_final_runs_stand_for_an_estimator(tmp_path):
     assert list(frame.columns) == ["drawers-linear-sgd"]
     assert frame.loc["ST", "drawers-linear-sgd"] == 101
     assert results.complete(records) == []
+    assert results.thrown_off(records, ["drawers-linear-sgd"]).empty
     assert results.difference(records, "drawers-linear-sgd", "st", "sf").mean == -9
     assert results.difference(records, "drawers-linear-sgd", "st", "reinmax").n == 0
 
@@ -128,6 +146,10 @@ def test_orders_agree_or_do_not(tmp_path):
     assert results.agreement(records, rows[0], rows[1]) == pytest.approx(-1)
     assert results.agreement(records, rows[0], rows[2]) == pytest.approx(1 / 3)
     assert results.agreement(records, rows[0], "digits-two-sgd") != 0  # NaN
+    frame = results.agreements(records, rows)
+    assert list(frame.index) == [f"{results.title(row)}  {i}" for i, row in enumerate(rows, 1)]
+    assert frame.isna().to_numpy().tolist() == [[True, True], [False, True], [False, False]]
+    assert frame.loc[frame.index[2]].tolist() == pytest.approx([1 / 3, -1 / 3])
 
 
 def test_a_row_is_complete_with_all_estimators_and_two_seeds(tmp_path):
