@@ -49,8 +49,8 @@ test: $(INSTALLED) ## run the tests, and every notebook as a test
 tested: $(INSTALLED) ## run every chapter as a test, and note it in results/tested.json
 	$(BIN)/python book/tools/status.py
 
-# Hours of one core, and so no part of the gate: MUTANTS="gsbook.records*" takes a part. What survived is listed at the end.
-mutants: $(INSTALLED) ## change trainers, evaluation and records in small ways, and see whether the tests notice
+# Hours of one core, and so no part of the gate: MUTANTS="gsbook.records*" takes a part, "gsbook.engine*" the engine. What survived is listed at the end.
+mutants: $(INSTALLED) ## change trainers, evaluation, records and engine in small ways, and see whether the tests notice
 	$(BIN)/python -m pip install --quiet mutmut==3.8.1
 	$(BIN)/mutmut run $(MUTANTS)
 	$(BIN)/mutmut results

@@ -156,6 +156,33 @@ def test_a_name_of_a_package_leads_to_the_module_that_defines_it():
     assert code.imports(ast.parse("import torch\nfrom gslib import ESTIMATORS")) == []
 
 
+def test_all_imports_of_a_module_count_together():
+    tree = ast.parse(
+        "from gslib import functional\nimport torch, gslib.program\nimport gslib._checks"
+    )
+    assert code.imports(tree) == ["gslib._checks", "gslib.functional", "gslib.program"]
+
+
+def test_a_name_that_comes_from_elsewhere_leads_nowhere():
+    import gsbook.experiments.table1 as package
+
+    package.elsewhere = re.compile
+    try:
+        assert code.home(package.__name__, "elsewhere") == ""
+    finally:
+        del package.elsewhere
+
+
+def test_code_hash_ignores_empty_fields_that_a_newer_python_has():
+    (old,) = ast.parse("def f(): pass").body
+    names = {"_fields": (*old._fields, "new")}
+    newer = type("FunctionDef", (ast.FunctionDef,), names)
+    parts = {name: getattr(old, name) for name in old._fields}
+    assert code.canonical(newer(**parts, new=None)) == code.canonical(old)
+    assert code.canonical(newer(**parts, new=[])) == code.canonical(old)
+    assert code.canonical(newer(**parts, new=["T"])) != code.canonical(old)
+
+
 def test_digest_names_a_set_of_modules():
     a, b = {"x": "1", "y": "2"}, {"y": "2", "x": "1"}
     assert code.digest(a) == code.digest(b) != code.digest(a | {"x": "3"})

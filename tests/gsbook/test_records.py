@@ -3,14 +3,16 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 from helpers import ABOUT
 
 from gsbook.code import code_of
-from gsbook.records import EQUIVALENT, Records, check_numbers
+from gsbook.records import EQUIVALENT, Records, check_numbers, check_record, check_run, read_config
 
 
 def record(key="k", cell="vae-bernoulli-st", code="c", **changes):
@@ -106,7 +108,10 @@ GOOD = json.dumps(record("b"))
         ('{"cell": "x"}', "it lacks 'key'"),
         (GOOD.replace('"cell": "vae', '"cell": "sbn'), "belongs to the cell 'sbn-bernoulli-st'"),
         (GOOD.replace('"key": "b"', '"key": "a"'), "the key a stands twice"),
-        (GOOD.replace('"key": "b"', '"key": "b", "key": "c"'), "a name stands twice in it"),
+        (
+            GOOD.replace('"key": "b"', '"key": "b", "key": "c"'),
+            r"(?<=\()a name stands twice in it\)",
+        ),
         (GOOD.replace('"nll": 2.5', '"nll": 2.5, "nll": 1.5'), "a name stands twice in it"),
         (GOOD.replace('"key": "b"', '"key": 7'), "key is 7"),
         (GOOD.replace("2.5", "NaN"), "NaN is no JSON"),
@@ -157,6 +162,86 @@ def test_figures_are_finite_numbers_not_below_the_lowest(value):
     with pytest.raises((ValueError, OverflowError)):
         check_numbers({"nll": value}, lowest=0.0)
     check_numbers({"nll": None, "single": 0, "accuracy": 3.5}, lowest=0.0)
+
+
+@pytest.mark.parametrize(
+    ("names", "value", "kind"),
+    [
+        (("data", "evaluation", "curve", "valid", "test"), [1], "object"),
+        (("data", "evaluation", "curve", "valid"), None, "object"),  # a test may not have been
+        (("device", "capability", "torch", "python", "matmul_precision", "date"), 3, "text"),
+    ],
+)
+def test_every_part_of_a_record_is_of_its_kind(names, value, kind):
+    check_record(record(test=None), "vae-bernoulli-st")
+    for name in names:
+        with pytest.raises(
+            ValueError, match=rf"^{name} is .*{re.escape(str(value))}, which is no {kind}"
+        ):
+            check_record(record(**{name: value}), "vae-bernoulli-st")
+
+
+def test_what_stands_behind_a_figure_that_is_missing_is_checked_too():
+    with pytest.raises(ValueError, match="single is 'low', which is no finite number"):
+        check_numbers({"nll": None, "single": "low"})
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A config, as `read_config` and `check_run` know them."""
+
+    cell: str
+    lr: float
+    sizes: tuple[int, ...] = (4,)
+    steps: int = 10
+    key = "toy_key"
+
+
+def test_a_config_is_read_with_fields_of_any_type():
+    settings = {"cell": "toy", "lr": 1, "sizes": [2, 3]}
+    assert read_config(Toy, settings) == Toy("toy", 1, [2, 3])
+    with pytest.raises(ValueError, match=r"lacks, or has beyond the known, cell, lr, width$"):
+        read_config(Toy, {"width": 3})
+
+
+TRAINED = {
+    "key": "toy_key",
+    "cell": "toy",
+    "data": {"source": "random"},
+    "evaluation": {"images": None, "samples": 3, "valid_samples": 2},
+    "diverged": None,
+    "test": {"nll": 1.0},
+    "curve": {"step": [5, 10], "train": [2.0, 1.0], "test": []},
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"diverged": 10, "test": None},  # as late as at the last step
+        {"evaluation": TRAINED["evaluation"] | {"images": 20}},
+        {"curve": {"step": [1], "train": [None], "test": [1.5]}},
+    ],
+)
+def test_a_run_that_can_be_is_taken(changes):
+    check_run(TRAINED | changes, Toy("toy", 0.1), ("nll",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"diverged": 11}, "diverged is 11, which is no step of its"),
+        ({"evaluation": TRAINED["evaluation"] | {"samples": None}}, "samples .* None, which is no"),
+        ({"evaluation": TRAINED["evaluation"] | {"images": "all"}}, "images of its .* 'all'"),
+        ({"curve": {"step": [5, 10], "train": []}}, "2 steps and 0 of train"),
+        ({"curve": {"step": [5, 10], "test": [1.0]}}, "2 steps and 1 of test"),
+        ({"cell": "other"}, "its key is not the one of its config, toy_key"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused(changes, reason):
+    with pytest.raises(ValueError, match=reason):
+        check_run(TRAINED | changes, Toy("toy", 0.1), ("nll",))
 
 
 # Several writers
@@ -260,6 +345,26 @@ def test_an_old_hash_of_all_code_leads_through_its_modules(records):
         modules={"gslib.functional": {"a" * 12: {"equals": now["gslib.functional"]}}},
     )
     assert records.is_current(run)
+
+
+def test_a_run_equal_in_distribution_stands_in_tables_and_no_new_run_goes_on_from_it(records):
+    records = standing_on(records.folder)
+    equal, run = {"equals": code_of(MODULES), "why": ""}, record("old", code="2" * 64)
+    for entry, in_every_bit in ((equal, True), (equal | {"in": "distribution"}, False)):
+        write_equivalent(records, runs={"2" * 64: entry})
+        assert records.is_current(run)
+        assert records.changed(run) == []
+        assert records.is_current(run, exactly=True) == in_every_bit
+    assert records.changed(run, exactly=True) == sorted(code_of(MODULES))
+    assert records.is_current(record("new", code=code_of(MODULES)), exactly=True)
+
+
+def test_each_run_is_asked_for_the_code_of_its_own_numbers(records):
+    records = Records(records.folder, modules=lambda run: [run["config"]["stands on"]])
+    old = code_of(["gslib.functional"]) | {"gslib.program": "0" * 12}
+    runs = [record(name, code=old, config={"stands on": name}) for name in MODULES]
+    records.add(runs)
+    assert records.stale_keys() == ["gslib.program"]
 
 
 def test_records_without_modules_cannot_say(records):

@@ -1,9 +1,11 @@
 """Noise as a function of its place: uniform, without a trace of its counter, the same anywhere."""
 
+import hashlib
+
 import pytest
 import torch
 
-from gsbook.engine.noise import Noise, keys, squares
+from gsbook.engine.noise import NODES, Noise, key, keys, squares
 
 
 def draw(seeds=(0,), step=0, shape=(100, 200), calls=1, use="noise", dtype=torch.float32):
@@ -13,17 +15,49 @@ def draw(seeds=(0,), step=0, shape=(100, 200), calls=1, use="noise", dtype=torch
     return found
 
 
-def test_squares_by_python_integers():
+def squares32(counter, key):
     """Widynski's squares32, in integers without a limit."""
-    mask, counter, key = 2**64 - 1, (5 << 40) + 12345, 0xC58EFD154CE32F6D
+    mask = 2**64 - 1
     y = counter * key & mask
     z, x = y + key & mask, y
     for add in (y, z, y):
         x = x * x + add & mask
         x = x >> 32 | x << 32 & mask
-    expected = (x * x + z & mask) >> 32
+    return (x * x + z & mask) >> 32
+
+
+def test_squares_by_python_integers():
+    counter, key = (5 << 40) + 12345, 0xC58EFD154CE32F6D
     signed = torch.tensor(key - 2**64)
-    assert squares(torch.tensor(counter), signed).item() == expected
+    assert squares(torch.tensor(counter), signed).item() == squares32(counter, key)
+
+
+def test_the_number_of_a_place_is_the_one_that_records_and_saved_states_stand_on():
+    """By the definition, in Python's integers: another number would make every run another."""
+    digest = hashlib.sha256(b"('noise', 7, 'part', 2)").digest()
+    odd = int.from_bytes(digest[:8], "big") | 1
+    assert key("noise", 7, "part", 2) == odd - (odd >> 63 << 64)
+    place = keys("noise", [7], "part", 2)
+    assert torch.equal(*(Noise(place, *step, ndim=1)(torch.zeros(1)) for step in ((), (0,))))
+    noise = Noise(place, 5, ndim=3)
+    for call in range(3):
+        found = noise(torch.zeros(2, 1, 3, 4)).flatten().tolist()
+        for element, number in enumerate(found):
+            bits = squares32((5 << 8 | call) << 32 | element, odd)
+            assert number == ((bits >> 9) + 0.5) / 2**23
+
+
+@pytest.mark.parametrize("place", [("noise", seed) for seed in range(8)])
+def test_a_key_is_odd_as_the_generator_needs_it(place):
+    assert key(*place) % 2 == 1
+
+
+def test_more_draws_than_a_step_has_room_for_are_refused():
+    noise, like = Noise(keys("noise", [0]), ndim=1), torch.zeros(1)
+    numbers = [noise(like).item() for _ in range(2**NODES)]
+    assert len(set(numbers)) > 250
+    with pytest.raises(ValueError, match="more than 256 draws in one step; give each step's"):
+        noise(like)
 
 
 def test_uniform_and_independent_of_neighbours():
@@ -53,7 +87,9 @@ def test_a_member_draws_the_same_in_any_company_and_precision():
     alone, company = draw(seeds=(7,)), draw(seeds=(3, 7, 3))
     assert torch.equal(alone[0], company[1])
     assert torch.equal(company[0], company[2])
-    assert torch.equal(draw(seeds=(7,), dtype=torch.float64), alone.double())
+    double = draw(seeds=(7,), dtype=torch.float64)
+    assert double.dtype == torch.float64
+    assert torch.equal(double, alone.double())
 
 
 def test_a_step_may_differ_by_member_and_live_on_the_device():
@@ -76,5 +112,7 @@ def test_samples_in_front_are_told_apart_and_the_first_is_the_plain_draw():
 
 
 def test_wrong_axes_are_named():
-    with pytest.raises(ValueError, match=r"2 member\(s\) and nodes of 3 axes .* \(3, 4, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"2 member\(s\) and nodes of 3 axes .* \(3, 4, 5\).* the last 2$"
+    ):
         Noise(keys("noise", [0, 1]), ndim=3)(torch.zeros(3, 4, 5))

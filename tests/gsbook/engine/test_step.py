@@ -208,11 +208,24 @@ def test_modes_that_cannot_be_used_say_why(monkeypatch):
         make("vae", "bernoulli", "st", mode="fast")
     with pytest.raises(RuntimeError, match="'captured' cannot be used: a CUDA graph needs a CUDA"):
         make("vae", "bernoulli", "st", mode="captured")
+    for mode in ("captured", "fused"):
+        assert "needs a CUDA device, and this one is cpu" in usable(mode)
+    assert usable("captured", "cuda") == ""
     monkeypatch.setattr(engine, "compiler", lambda: None)
     with pytest.raises(RuntimeError, match=r"there is no C\+\+ compiler"):
         make("vae", "bernoulli", "st", mode="compiled")
     with pytest.warns(UserWarning, match=r"training runs uncompiled.*there is no C\+\+ compiler"):
         assert best_mode(engine.LONG) == "eager"
+
+
+def test_the_compiler_is_the_one_that_is_named_or_else_a_usual_one(monkeypatch):
+    there = {"mine", "g++", "clang++", "c++"}
+    monkeypatch.setattr(engine.shutil, "which", lambda name: name if name in there else None)
+    monkeypatch.setenv("CXX", "mine")
+    for name in ("mine", "g++", "clang++", "c++"):
+        assert engine.compiler() == name
+        there.remove(name)
+    assert engine.compiler() is None
 
 
 def test_short_runs_are_not_compiled_and_cuda_is_captured():

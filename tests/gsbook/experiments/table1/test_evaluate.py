@@ -12,6 +12,7 @@ from gsbook.experiments.table1 import evaluate
 from gsbook.experiments.table1.evaluate import final_figures, valid_bound
 from gsbook.experiments.table1.train import Ensemble
 from gslib import ESTIMATORS, kl
+from gslib.functional import stream
 
 NODES = tuple(NODE_SIZES)
 
@@ -76,6 +77,8 @@ def test_figures_are_over_all_images_and_the_part_is_no_prefix(monkeypatch):
     assert abs(part) > 39
     tau = pytest.approx([math.exp(-0.4)] * 2)
     assert {m for m, *_ in asked} == {1, 7}
+    # Which noise an image is given depends on how many are taken at once.
+    assert {(m, n) for m, _, n, _ in asked} == {(1, 500), (7, 50)}
     assert [t for _, t, *_ in asked if t is not None] == [tau] * 2
     whole = 150 + 50  # parts of 50; what fills up the last one is left out of the mean
     assert sum(n for m, t, n, _ in asked if m == 7 and t is None) == whole
@@ -83,3 +86,38 @@ def test_figures_are_over_all_images_and_the_part_is_no_prefix(monkeypatch):
     assert valid_bound(ensemble, 3)[0] == pytest.approx(
         -3 * TINY["valid"].float().sum(-1).mean().item()
     )
+
+
+def test_each_figure_has_its_samples_images_and_noise(monkeypatch):
+    """A record's figures can be had again only with the same names of noise and the same part."""
+    asked = []
+
+    def mean_bound(model, bound, images, samples, *, use, settings, **_):
+        asked.append((images, samples, use, sorted(settings), model.slope is not None))
+        return torch.zeros(1)
+
+    monkeypatch.setattr(evaluate, "mean_bound", mean_bound)
+    monkeypatch.setattr(evaluate, "RELAXED_IMAGES", 20)
+    ensemble = Ensemble([config(estimator="annealed_st", slope_rate=0.5)], TINY, size=(4,))
+    valid_bound(ensemble, 3)
+    figures = final_figures(ensemble, 50)
+    (valid, *found), test = asked, TINY["test"]
+    part = test[torch.randperm(len(test), generator=stream("part"))[:20]]
+    assert torch.equal(valid[0], TINY["valid"])
+    assert valid[1:] == (3, "valid", [], True)
+    expected = {
+        "nll": (test, 50, "test", [], True),
+        "single": (test, 1, "test", [], True),
+        "nll_10": (test, 10, "test", [], True),
+        "nll_part": (part, 50, "part", [], True),
+        "single_part": (part, 1, "part", [], True),
+        "nll_relaxed": (part, 50, "part", ["tau"], True),
+        "single_relaxed": (part, 1, "part", ["tau"], True),
+        "nll_unsloped": (test, 50, "test", [], False),
+        "single_unsloped": (test, 1, "test", [], False),
+    }
+    assert list(figures[0]) == list(expected)
+    for (images, *rest), (wanted, *other) in zip(found, expected.values(), strict=True):
+        assert torch.equal(images, wanted)
+        assert rest == other
+    assert ensemble.model.slope is not None, "it is put back"

@@ -188,6 +188,12 @@ def test_options_reach_model_and_estimator(monkeypatch):
     frozen = trained([config(learned_prior=False)])
     assert not frozen.states()[0]["model.prior_logits"].any()
     assert trained([config()]).states()[0]["model.prior_logits"].any()
+    assert Ensemble([config(momentum=0.5)], TINY, size=(4,)).training.momentum == 0.5
+    for normalise in ("none", "signal"):
+        c = config(estimator="sf", normalise=normalise)
+        baseline = Ensemble([c], TINY, size=(4,)).training.modules["baseline"]
+        assert baseline.normalise == (normalise != "none")
+    assert train([config(steps=1)], TINY, size=(4,), progress=False).model.prior_logits.numel() == 4
     for form in ("sample", "printed"):
         calls = spy(monkeypatch, "darn")
         trained([config(estimator="darn", darn_form=form)])
