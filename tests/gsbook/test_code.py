@@ -81,9 +81,10 @@ def copied(tmp_path, monkeypatch):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     original = code.source
     monkeypatch.setattr(code, "source", lambda name: tmp_path / original(name).relative_to(ROOT))
-    code.read.cache_clear()
+    read = code.read  # what a test may put in its place has no cache
+    read.cache_clear()
     yield tmp_path
-    code.read.cache_clear()
+    read.cache_clear()
 
 
 def own(experiment, **changes):
