@@ -130,7 +130,8 @@ def run_chapters(app, env, added, changed, removed):
         found = [str(path) for path in files.values() if path.is_file()]
         for path in found:
             cache.add_nb_to_project(path)
-        if cache.list_unexecuted(found):
+        if waiting := cache.list_unexecuted(found):
+            LOGGER.info("Running %d chapters, which takes some minutes.", len(waiting))
             executor = load_executor("local-parallel", cache, loggers.getLogger(__name__))
             timeout = app.config.nb_execution_timeout
             for path in executor.run_and_cache(filter_uris=found, timeout=timeout).succeeded:
