@@ -155,26 +155,25 @@ def worsened(records: Records, rows: list[str]):
 
 def thrown_off(records: Records, rows: list[str]):
     """Which seeds were thrown off, at whatever rate they ran to the end, as a pandas DataFrame, a
-    line for each row, rate and group of estimators with the same such seeds.
+    line for each row, estimator and rate.
 
     >>> thrown_off(Records("none"), ["digits-conv-sgd"]).empty
     True
     """
     import pandas as pd
 
-    found: dict[tuple, list[str]] = defaultdict(list)
+    found = []
     for row, name in ((r, n) for r in rows for n in lines(records, r)):
         groups: dict[float, dict[int, dict]] = defaultdict(dict)
         for run in records.runs_of(f"{row}-{name}").values():
             if run["test"] and run["data"]["source"] == SOURCE:
                 groups[run["config"]["lr"]][run["config"]["seed"]] = run
-        for rate, runs in groups.items():
+        for rate, runs in sorted(groups.items()):
             seeds = [s for s, off in zip(runs, thrown(list(runs.values())), strict=True) if off]
             if seeds:
-                where = title(row), f"{rate:g}", ", ".join(map(str, sorted(seeds)))
-                found[where].append(LABELS[name])
-    heads = ["row", "rate", "seeds", "estimators"]
-    return pd.DataFrame([(*where, ", ".join(n)) for where, n in found.items()], columns=heads)
+                where = f"{title(row)}: {LABELS[name]}"
+                found.append((where, f"{rate:g}", ", ".join(map(str, sorted(seeds)))))
+    return pd.DataFrame(found, columns=["run", "rate", "seeds"]).set_index("run").rename_axis(None)
 
 
 def order(records: Records, row: str, figure: str = "nll") -> list[str]:
