@@ -47,8 +47,8 @@ BUDGETS = {
         anneal=(1e-4,),
         eval_every=10,
     ),
-    # All ten rows take about an hour of two cores that do nothing else. tau reaches its floor
-    # before the end with the larger r alone.
+    # All ten rows take somewhat more than an hour of two cores that do nothing else. tau reaches
+    # its floor before the end with the larger r alone.
     "laptop": Budget(
         rungs=((2000, 1),),
         steps=8000,
