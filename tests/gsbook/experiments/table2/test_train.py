@@ -7,7 +7,9 @@ import torch
 from helpers import LABELLED, execute, few_labels, once, toy2, without_times
 
 from gsbook.code import code_of
+from gsbook.data import Labelled
 from gsbook.engine.checkpoints import Checkpoints
+from gsbook.experiments.table2 import train
 from gsbook.experiments.table2.config import METHODS, FewLabels
 from gsbook.experiments.table2.record import modules
 from gsbook.experiments.table2.train import FewLabelsRun, binarise, labelled_rows, load_data
@@ -44,6 +46,10 @@ def test_labels_are_balanced_and_a_choice_of_the_seed():
     assert torch.equal(rows[0], rows[1])
     assert not torch.equal(rows[0], rows[2])
     assert len(rows[0].unique()) == 100
+    # A record can be made again only with the same stream: whoever is first in it is chosen.
+    order = torch.randperm(3000, generator=stream("labels", 0))
+    assert torch.isin(order[:10], rows[0]).all()
+    assert not torch.isin(order[-1000:], rows[0]).any()
 
 
 def test_binarisation_is_drawn_anew_with_the_grey_value_as_probability():
@@ -54,7 +60,103 @@ def test_binarisation_is_drawn_anew_with_the_grey_value_as_probability():
     torch.testing.assert_close(first.mean(0), torch.tensor([0, 64 / 255, 1]), atol=0.02, rtol=0)
 
 
+@pytest.mark.parametrize("u", [0.0, 1 - 2**-24])
+def test_black_and_white_pixels_stay_whatever_is_drawn(u):
+    grey = torch.tensor([[0, 255]], dtype=torch.uint8)
+    assert binarise(grey, lambda like: torch.full_like(like, u)).tolist() == [[0, 1]]
+
+
+def numbered(n):
+    """Images that say in their first two pixels which one they are."""
+    images = torch.zeros(n, 784, dtype=torch.uint8)
+    images[:, 0], images[:, 1] = torch.arange(n) % 256, torch.arange(n) // 256
+    return Labelled(images, torch.arange(n) % 10)
+
+
+def numbers(images):
+    return (images[:, 0].int() + 256 * images[:, 1].int()).tolist()
+
+
+def epochs(**changes):
+    """Numbers of the images without labels, and with them, in each of two epochs of three steps."""
+    run = FewLabelsRun([few_labels(**changes)], dict.fromkeys(("train", "valid", "test"), IDS))
+    found = [([], []), ([], [])]
+    for run.step in range(6):
+        images, labelled, y = run.batch()
+        assert torch.equal(y.argmax(-1), IDS.labels[numbers(labelled)])
+        assert y.sum(-1).tolist() == [1] * len(labelled)
+        for seen, those in zip(found[run.step // 3], (images, labelled), strict=True):
+            seen.extend(numbers(those))
+    return found
+
+
+IDS = numbered(300)
+
+
+def test_an_epoch_shows_each_image_once_in_a_new_order():
+    sizes = {"batch": 100, "labelled_batch": 10, "labels": 3}
+    (first, labelled), (second, labelled_again) = epochs(**sizes)
+    assert sorted(first) == sorted(second) == list(range(300))
+    rows = labelled_rows(IDS.labels, 3, 0).tolist()
+    assert sorted(labelled) == sorted(labelled_again) == rows
+    assert first != second
+    assert labelled != labelled_again
+    assert epochs(**sizes)[1] == (second, labelled_again)
+    assert epochs(**sizes, seed=1)[0][0] not in (first, second)
+    # A record can be made again only with the same names of streams.
+    orders = {"unlabelled": (first, range(300)), "labelled": (labelled, rows)}
+    for name, (found, of) in orders.items():
+        order = torch.randperm(len(of), generator=stream("order", name, 0, 0))
+        assert found == [of[i] for i in order.tolist()]
+
+
 # Runs
+
+
+def test_noise_is_of_its_use_seed_and_step():
+    def drawn(use="noise", seed=0, step=0):
+        run = FewLabelsRun([few_labels(seed=seed)], LABELLED)
+        run.step = step
+        return tuple(run.noise(use)(torch.zeros(4)).tolist())
+
+    assert drawn() == drawn()
+    assert len({drawn(), drawn("curve"), drawn(seed=1), drawn(step=1)}) == 4
+
+
+def test_the_curve_is_the_mean_loss_since_the_last_point_and_a_fixed_part_of_validation(
+    monkeypatch,
+):
+    monkeypatch.setattr(train, "CURVE_IMAGES", 30)  # of 60
+    run, losses = FewLabelsRun([few_labels()], LABELLED), []
+    objective = run.objective
+
+    def noted(batch, noise):
+        losses.append(objective(batch, noise))
+        return losses[-1]
+
+    run.objective = noted
+    for end in run.advance(8):
+        (curve,), last = run.curves, torch.stack(losses[-4:])
+        assert curve.step[-1] == end
+        assert curve.train[-1] == pytest.approx(float(last.detach().mean()), abs=1e-3)
+        found = run.evaluate(LABELLED["valid"], "curve", 30)
+        assert curve.valid[-1] == round(-found["elbo"], 4) > 0
+        assert curve.accuracy[-1] == round(found["accuracy"], 4)
+    assert len(losses) == 8
+
+
+@pytest.mark.parametrize(
+    ("method", "cooled"),
+    [("marginalisation", False), ("gumbel_softmax", True), ("st_gumbel_softmax", True)],
+)
+def test_the_temperature_of_the_step_reaches_the_estimator(method, cooled):
+    slopes = []
+    for rate in (0.0, 0.1):
+        run = FewLabelsRun([few_labels(method, anneal_rate=rate, anneal_every=1)], LABELLED)
+        run.step = 5
+        loss = run.objective(run.batch(), run.noise("noise"))
+        slopes.append(torch.autograd.grad(loss, run.model.class_network[0].weight)[0])
+    assert torch.equal(*slopes) != cooled
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -154,9 +256,13 @@ def test_a_diverged_run_is_recorded_as_such(tmp_path):
 def test_batches_larger_than_the_data():
     with pytest.raises(
         ValueError,
-        match="batch 301 or labelled_batch 20 is larger than its set: there are 300 images",
+        match=r"^batch 301 or labelled_batch 20 is larger than its set: there are 300 images, "
+        r"100 of them labelled; take a smaller one$",
     ):
         FewLabelsRun([few_labels(batch=301)], LABELLED)
+    with pytest.raises(ValueError, match="labelled_batch 101 is larger than its set"):
+        FewLabelsRun([few_labels(labelled_batch=101)], LABELLED)
+    FewLabelsRun([few_labels(batch=300, labelled_batch=100)], LABELLED)
 
 
 def test_keys_tell_configs_apart():
