@@ -103,12 +103,12 @@ def test_checkpoints_beyond_or_off_the_runs_path_are_not_used(tmp_path):
 
 def test_checkpoints_belong_to_one_code_and_one_data_set(tmp_path, monkeypatch):
     c = config()
-    changes = ({}, {"images": 9}, {"sha256": {"train": "x" * 64}})
+    changes = ({}, {"images": 9}, {"images": 10}, {"sha256": {"train": "x" * 64}})
     stores = [Checkpoints(toy1(), ABOUT | change, tmp_path) for change in changes]
     paths = [store.path(c) for store in stores]
     monkeypatch.setattr(code, "code_of", lambda modules: {"gslib.functional": "f" * 12})
     paths.append(stores[0].path(c))
-    assert len(set(paths)) == 4
+    assert len(set(paths)) == 5
     assert len({path.name for path in paths}) == 1
 
 
