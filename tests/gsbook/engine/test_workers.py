@@ -5,12 +5,16 @@ import math
 import os
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from unittest.mock import MagicMock
 
 import pytest
 import torch
+import tqdm
 from helpers import ABOUT, SIZE, TINY, InThisProcess, config, execute, once, toy1, without_times
 
 from gsbook.code import code_of
+from gsbook.engine import workers
 from gsbook.engine.workers import Interrupted, Stopped, alone, raise_sentence, run_job
 from gsbook.experiments import TABLE1
 from gsbook.experiments.table1.config import COLUMNS, Config
@@ -51,6 +55,33 @@ def test_a_record_holds_what_the_numbers_depend_on(tmp_path, pool):
     assert record["minutes"] >= 0
     assert record["device"]
     assert record["diverged"] is None
+
+
+def test_a_record_says_when_it_was_made_and_how_long_each_member_took(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(workers.time, "perf_counter", lambda: now[0])
+
+    def evaluate(ensemble, size, test):
+        now[0] += 90.0
+        return TABLE1.evaluate(ensemble, size, test)
+
+    configs = [config(lr=lr) for lr in (1e-2, 1e-3)]
+    options = {"experiment": replace(toy1(), evaluate=evaluate)}
+    found = execute(tmp_path, once(configs), **options).all()
+    assert [record["minutes"] for record in found] == [0.75, 0.75]
+    made = datetime.strptime(found[0]["date"], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - made) < timedelta(hours=1)
+
+
+def test_progress_counts_what_is_finished_and_what_is_taken_up(tmp_path, monkeypatch):
+    finished, begun, new = config(steps=20), config(seed=1, steps=40), config(seed=2, steps=30)
+    execute(tmp_path, once([finished, replace(begun, steps=10)]))
+    bar = MagicMock()
+    monkeypatch.setattr(tqdm, "tqdm", bar)
+    execute(tmp_path, once([finished, begun, new]), total=90)
+    assert bar.call_args.kwargs["total"] == 90
+    counted = bar.return_value.update.call_args_list
+    assert sum(call.args[0] for call in counted) == 20 + 10
 
 
 def test_finished_runs_are_skipped(tmp_path, pool):
@@ -252,6 +283,23 @@ def test_one_sentence_for_each_stop(error, kind, message):
         raise_sentence(error, "Kept.")
     assert type(caught.value) is kind
     assert getattr(kind, "status", 2) == {Stopped: 1, Interrupted: 130}.get(kind, 2)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_stop_says_where_the_runs_are_and_whether_the_others_begin_anew(tmp_path, pool, shared):
+    def broken(*_):
+        raise MemoryError
+
+    pool.shared = shared
+    with pytest.raises(Stopped) as caught:
+        execute(
+            tmp_path, once([config()]), executor=pool, experiment=replace(toy1(), evaluate=broken)
+        )
+    folders = tmp_path / "table1", tmp_path / "checkpoints"
+    others = f"states of the others in {folders[1]}" if shared else "the others begin anew"
+    assert str(caught.value).endswith(
+        f" Finished runs are in {folders[0]}, {others}; the same command goes on from there"
+    )
 
 
 @pytest.mark.parametrize("closed", ["table1", "checkpoints"])
