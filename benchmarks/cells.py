@@ -72,6 +72,8 @@ def main() -> None:
     args = parser.parse_args()
     if not (args.first / "gslib" / "experiment" / "train.py").is_file():
         parser.error(f"{args.first} is no checkout of the first edition: git worktree add it")
+    if args.json and set(args.estimators) != set(ESTIMATORS):
+        parser.error("--json keeps all cells of one day: leave --estimators out, or --json")
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # settings stay in that process
         about = pool.apply(machine)
     cells = []

@@ -113,11 +113,12 @@ def main() -> None:
         "load": round(os.getloadavg()[0], 1),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
     }
-    known = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     measured = {"machine": machine, "batch": BATCH, "width": WIDTH, "repeats": options.repeats}
     name = f"{machine['cpu']}, {machine['instructions']}, {machine['cores']} cores"
-    text = json.dumps(known | {name: measured | {"rows": rows}}, indent=1)
-    files.write(FILE, (text + "\n").encode())
+    with files.lock(FILE):
+        known = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+        text = json.dumps(known | {name: measured | {"rows": rows}}, indent=1)
+        files.write(FILE, (text + "\n").encode())
     for row in rows:
         print(f"{row['classes']:8,} {row['way']:18} {row['ms']:9.3f} ms {row['bytes']:12,} bytes")
 

@@ -8,14 +8,15 @@ The unit is a *model-step*: one update of one model with one batch of 100. An en
 of them at once.
 
     usual        DataLoader over a TensorDataset, nn.Module, F.gumbel_softmax (for a Bernoulli unit
-    one logit and a
-                 sigmoid), binary_cross_entropy_with_logits, torch.optim.SGD
+                 one logit and a sigmoid), binary_cross_entropy_with_logits, torch.optim.SGD
     torchvision  the same, but the DataLoader takes torchvision's MNIST with ToTensor: one picture
-    at a time tensors      the same model and optimiser, batches taken from a tensor, without a
-    DataLoader jax          the same model in JAX, jit over lax.scan of 100 steps, one thread; the
-    extra `benchmark` installs it gslib        gsbook.experiments.table1.train.Ensemble with E
-    members, one thread a process, one or more processes at once products     only the five matrix
-    products of a step, dense, one thread a process
+                 at a time
+    tensors      the same model and optimiser, batches taken from a tensor, without a DataLoader
+    jax          the same model in JAX, jit over lax.scan of 100 steps, one thread; the extra
+                 `benchmark` installs it
+    gslib        gsbook.experiments.table1.train.Ensemble with E members, one thread a process, one
+                 or more processes at once
+    products     only the five matrix products of a step, dense, one thread a process
 
 Then the evaluation of one trained model (10,000 images, m = 1000) is timed on a part of it and
 extrapolated. With --json the results of this machine take their place in a file beside those of
@@ -42,10 +43,7 @@ from pathlib import Path
 BATCH, PIXELS, UNITS = 100, 784, 200
 LOOPS = ("usual", "torchvision", "tensors")
 BASES = ("usual", "torchvision", "jax", "products")
-CHUNK, EVERY = (
-    10,
-    120,
-)  # model-steps between two looks at the clock; for the engine, which records its losses there
+CHUNK, EVERY = 10, 120  # model-steps between two looks at the clock; the engine notes losses there
 EVALUATED, IMAGES, SAMPLES = (50, 250), 10_000, 1000
 SCAN = 100  # steps of one call in JAX
 
@@ -385,10 +383,13 @@ def table(rows: list[dict]) -> str:
 def keep(path: Path, about: dict, node: str, result: dict) -> None:
     """Put this machine's results for a node into the file, beside other machines' and the other
     node's."""
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    from gsbook import files
+
     name = f"{about['cpu']}, {about['instructions']}, {about['cores']} cores"
-    kept.setdefault(name, {})[node] = {"machine": about, **result}
-    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    with files.lock(path):
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        kept.setdefault(name, {})[node] = {"machine": about, **result}
+        files.write(path, (json.dumps(kept, indent=1) + "\n").encode())
 
 
 def main() -> None:

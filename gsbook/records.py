@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -109,10 +109,11 @@ class Records:
 
         results/equivalent_code.json holds what is known to give equal numbers, each with its
         reason: "runs", a hash of old records -> the modules' hashes it equals; "modules", a
-        module's old hash -> the newer hash it equals. An equivalence has two ends, and counts
-        only while it leads to the present code. One of "runs" may be "in": "distribution", where
-        the arithmetic is the same and the random numbers are others: such runs stand in tables,
-        but no new run may take their place or go on from them (exactly).
+        module's old hash, "" before there was that module, -> the newer hash it equals. An
+        equivalence has two ends, and counts only while it leads to the present code. One of "runs"
+        may be "in": "distribution", where the arithmetic is the same and the random numbers are
+        others: such runs stand in tables, but no new run may take their place or go on from them
+        (exactly).
         """
         if self.modules is None:
             raise ValueError(f"{self.folder} was opened without `modules`, which code decides runs")
@@ -121,7 +122,8 @@ class Records:
             equal = known.get("runs", {}).get(then, {})
             then = {} if exactly and equal.get("in") == "distribution" else equal.get("equals", {})
         now, modules = code_of(self.modules(run)), known.get("modules", {})
-        return [name for name in now if not leads(then.get(name), now[name], modules.get(name, {}))]
+        pairs = ((name, then.get(name, "")) for name in now)
+        return [name for name, old in pairs if not leads(old, now[name], modules.get(name, {}))]
 
     def is_current(self, run: dict, *, exactly: bool = False) -> bool:
         """Whether the run's numbers are those of the present code; exactly: in every bit."""
@@ -136,7 +138,15 @@ class Records:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def leads(then: str | None, now: str, known: dict[str, dict]) -> bool:
+def opener(
+    config: type, check: Callable[[dict], None], modules: Callable[..., Iterable[str]]
+) -> Callable[[str | Path], Records]:
+    """What opens a folder of an experiment's records: each is checked when it is read, and the code
+    of its numbers starts at `modules(config)`."""
+    return lambda folder: Records(folder, check, lambda run: modules(config(**run["config"])))
+
+
+def leads(then: str, now: str, known: dict[str, dict]) -> bool:
     """Whether a module's old hash is its present one, or a chain of equivalences ends there.
 
     >>> leads("a", "c", {"a": {"equals": "b"}, "b": {"equals": "c"}})
@@ -254,3 +264,32 @@ def check_numbers(figures: dict, lowest: float = -math.inf) -> None:
             raise ValueError(f"{name} is {value!r}, which is no finite number")
         if value < lowest:
             raise ValueError(f"{name} is {value}, below {lowest}")
+
+
+def check_judged(run: dict, names: Iterable[str]) -> Iterator[tuple[str, dict]]:
+    """The (split, figures) of validation and, where it was tested, of test. Raises ValueError
+    unless figures are numbers of 0 or more, and these ones there unless the run diverged."""
+    for split in ("valid", "test"):
+        figures = run[split]
+        if figures is None and split == "test":
+            continue
+        check_numbers(figures, lowest=0.0)
+        for name in names:
+            if figures[name] is None and run["diverged"] is None:
+                raise ValueError(f"{name} on {split} is null, and yet it did not diverge")
+        yield split, figures
+
+
+def check_bound(run: dict, at_least_0: Iterable[str] | None = None) -> None:
+    """Raise ValueError unless the bound on validation and the test figures are numbers, and there
+    unless the run diverged.
+
+    at_least_0: the figures that cannot be negative, all by default: a negated bound on binary
+    pixels, the mean of -log p(x), is no less than 0.
+    """
+    figures = {"valid_bound": run["valid_bound"], **(run["test"] or {})}
+    check_numbers(figures)
+    check_numbers({k: figures.get(k) for k in at_least_0 or figures}, lowest=0.0)
+    missing = [name for name, value in figures.items() if value is None]
+    if missing and run["diverged"] is None:
+        raise ValueError(f"{', '.join(missing)} is null, and yet it did not diverge")

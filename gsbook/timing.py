@@ -45,7 +45,7 @@ def cost(experiment: Experiment, cell: str, budget: Budget, records: Records) ->
 
 def made_up(config) -> dict:
     """A record in which a rate inside the list wins by far, and the slower schedule."""
-    bound = 100 + 10 * abs(math.log10(config.lr / 1e-4)) + 2e4 * config.anneal_rate
+    bound = 100 + 10 * abs(math.log10(config.lr / 1e-4)) + 2e4 * getattr(config, "anneal_rate", 0.0)
     valid = {"accuracy": 50.0, "nll": bound}
     return {"diverged": None, "valid_bound": bound, "valid": valid, "curve": {"valid": [bound]}}
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from gsbook.records import Records
+from gsbook.records import Records, opener
 
 Stages = Generator[tuple[list, bool], list[dict], Any]
 """A plan: it yields (configs, whether to test) and is sent their records, in order."""
@@ -76,8 +76,4 @@ class Experiment:
 
     def records(self, folder: str | Path) -> Records:
         """The records of this experiment in a folder, checked when they are read."""
-        return Records(folder, self.check, self.modules_of)
-
-    def modules_of(self, run: dict) -> Iterable[str]:
-        """The modules that the numbers of a record stand on."""
-        return self.modules(self.config(**run["config"]))
+        return opener(self.config, self.check, self.modules)(folder)

@@ -333,6 +333,19 @@ def test_an_equivalence_has_two_ends(records):
     assert not records.is_current(run), "it is another module's"
 
 
+def test_a_module_that_came_later_may_be_what_others_held(records):
+    records = standing_on(records.folder)
+    later = code_of(MODULES)
+    end = later.pop("gslib.program")
+    run = record("old", code=later)
+    records.add([run])
+    assert records.changed(run) == ["gslib.program"]
+    write_equivalent(records, modules={"gslib.program": {"": {"equals": end}}})
+    assert records.is_current(run)
+    write_equivalent(records, modules={"gslib.program": {"": {"equals": "b" * 12}}})
+    assert records.changed(run) == ["gslib.program"]
+
+
 def test_an_old_hash_of_all_code_leads_through_its_modules(records):
     records = standing_on(records.folder)
     now, run = code_of(MODULES), record("old", code="2" * 64)

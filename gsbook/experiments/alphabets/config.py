@@ -4,6 +4,7 @@ another optimiser."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gsbook.experiments.alphabets.model import NETWORKS
 from gsbook.experiments.table1 import config as table1
@@ -29,16 +30,16 @@ class Config(table1.Config):
     'digits-two-sgd-st_lr=0.001_seed=0_steps=100000'
     """
 
+    NAME: ClassVar = ("data", "network", "optimiser", "estimator")
+    IMPLIED: ClassVar = ("model", "node")
+
     data: str = "drawers"  # one of `DATA`
     network: str = "linear"  # one of `NETWORKS`
     optimiser: str = "sgd"  # with momentum; or "adam", whose other numbers are its authors'
 
     def __post_init__(self):
         super().__post_init__()
-        for name, known in (("data", DATA), ("network", NETWORKS), ("optimiser", OPTIMISERS)):
-            if getattr(self, name) not in known:
-                given = getattr(self, name)
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {given!r}")
+        self.check_known(data=DATA, network=NETWORKS, optimiser=OPTIMISERS)
         if (self.model, self.node) != ("vae", "categorical"):
             raise ValueError(
                 f"the networks stand around the categorical VAE, got {self.model}-{self.node}; "
@@ -51,16 +52,3 @@ class Config(table1.Config):
     def row(self) -> str:
         """Data, network and optimiser, such as "drawers-two-adam"."""
         return f"{self.data}-{self.network}-{self.optimiser}"
-
-    @property
-    def cell(self) -> str:
-        """The file of records that the run belongs to: row and estimator."""
-        return f"{self.row}-{self.estimator}"
-
-    @property
-    def trajectory(self) -> str:
-        """A name for everything but the number of steps; the cell has three settings in it."""
-        name = super().trajectory
-        for setting in ("data", "network", "optimiser"):
-            name = name.replace(f"_{setting}={getattr(self, setting)}", "")
-        return name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gsbook.experiments.codes import train
 from gsbook.experiments.codes.config import OWN, Codes
-from gsbook.records import Records, check_numbers, check_run, read_config
+from gsbook.records import check_judged, check_run, opener, read_config
 from gslib.estimators import ESTIMATORS
 
 FIGURES = ("error", "hit", "ndcg", "neighbours", "used", "alone", "entropy")
@@ -18,31 +18,17 @@ def modules(config: Codes) -> tuple[str, ...]:
     return train.__name__, *own
 
 
-def modules_of(run: dict) -> tuple[str, ...]:
-    """The modules that the numbers of a record stand on."""
-    return modules(Codes(**run["config"]))
-
-
-def records(folder) -> Records:
-    """The records of a folder, each checked when it is read."""
-    return Records(folder, check, modules_of)
-
-
 def check(run: dict) -> None:
     """Raise ValueError or KeyError unless a record can be what it says."""
     config = read_config(Codes, run["config"])
     check_run(run, config, FIGURES)
-    for split in ("valid", "test"):
-        figures = run[split]
-        if figures is None and split == "test":
-            continue
-        check_numbers(figures, lowest=0.0)
-        for name in FIGURES:
-            if figures[name] is None and run["diverged"] is None:
-                raise ValueError(f"{name} on {split} is null, and yet it did not diverge")
+    for split, figures in check_judged(run, FIGURES):
         for name in SHARES:
             if figures[name] is not None and figures[name] > 100.001:
                 raise ValueError(f"{name} on {split} of {figures[name]} is no percentage")
         entropy = figures["entropy"]
         if config.method != "table" and entropy is not None and entropy > config.bits + 0.001:
             raise ValueError(f"entropy on {split} is {entropy}, and a code has {config.bits} bits")
+
+
+records = opener(Codes, check, modules)

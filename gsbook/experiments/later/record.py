@@ -6,7 +6,7 @@ from gsbook.experiments.later import train
 from gsbook.experiments.later.config import Config
 from gsbook.experiments.table1 import evaluate
 from gsbook.experiments.table1.config import MODELS
-from gsbook.records import Records, check_numbers, check_run, is_count, read_config
+from gsbook.records import check_bound, check_run, is_count, opener, read_config
 from gslib.estimators import ESTIMATORS
 
 FIGURES = ("nll", "single", "nll_10", "nll_100")
@@ -17,16 +17,6 @@ def modules(config: Config) -> tuple[str, ...]:
     estimator's own."""
     own = MODELS[config.model], ESTIMATORS[config.estimator].function
     return train.__name__, evaluate.__name__, *(thing.__module__ for thing in own)
-
-
-def modules_of(run: dict) -> tuple[str, ...]:
-    """The modules that the numbers of a record stand on."""
-    return modules(Config(**run["config"]))
-
-
-def records(folder) -> Records:
-    """The records of a folder, each checked when it is read."""
-    return Records(folder, check, modules_of)
 
 
 def check(run: dict) -> None:
@@ -40,10 +30,9 @@ def check(run: dict) -> None:
     config = read_config(Config, run["config"])
     fewer = run.get("evaluation", {}).get("samples", 0) <= 100  # then m = 100 is no further figure
     check_run(run, config, FIGURES[:2] if fewer else FIGURES)
-    figures = {"valid_bound": run["valid_bound"], **(run["test"] or {})}
-    check_numbers(figures, lowest=0.0)
-    missing = [name for name, value in figures.items() if value is None]
-    if missing and run["diverged"] is None:
-        raise ValueError(f"{', '.join(missing)} is null, and yet it did not diverge")
+    check_bound(run)
     if not is_count(run["evaluations"]):
         raise ValueError(f"evaluations is {run['evaluations']!r:.60}, which is no count")
+
+
+records = opener(Config, check, modules)

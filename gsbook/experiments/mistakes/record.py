@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gsbook.experiments.mistakes import evaluate, train
 from gsbook.experiments.mistakes.config import Mistaken
-from gsbook.records import Records, check_numbers, check_run, read_config
+from gsbook.records import check_numbers, check_run, opener, read_config
 
 FIGURES = ("nll", "single")  # of a test
 SYMPTOMS = ("printed", "single", "as_trained", "kl", "entropy", "classes", "units")
@@ -13,16 +13,6 @@ SYMPTOMS = ("printed", "single", "as_trained", "kl", "entropy", "classes", "unit
 def modules(config: Mistaken) -> tuple[str, ...]:
     """The modules that the numbers of a run stand on."""
     return train.__name__, evaluate.__name__
-
-
-def modules_of(run: dict) -> tuple[str, ...]:
-    """The modules that the numbers of a record stand on."""
-    return modules(Mistaken(**run["config"]))
-
-
-def records(folder) -> Records:
-    """The records of a folder, each checked when it is read."""
-    return Records(folder, check, modules_of)
 
 
 def check(run: dict) -> None:
@@ -36,3 +26,6 @@ def check(run: dict) -> None:
     missing = [n for n, v in {**run["valid"], **(run["test"] or {})}.items() if v is None]
     if missing and run["diverged"] is None:
         raise ValueError(f"{', '.join(missing)} is null, and yet it did not diverge")
+
+
+records = opener(Mistaken, check, modules)

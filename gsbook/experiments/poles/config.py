@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gsbook.engine.config import Named
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,16 @@ WORLDS = ("equations", "learned")  # where rollouts happen: the true world, or a
 
 
 @dataclass(frozen=True)
-class Team:
+class Team(Named):
     """One run of the experiment. Equal configs give equal numbers on one machine and version of the
     code.
 
     >>> Team("equations", "gumbel_softmax", poles=16, lr=0.3).key
     'equations-gumbel_softmax_poles=16_lr=0.3_seed=0_steps=40'
     """
+
+    NAME: ClassVar = ("world", "method")
+    ALWAYS: ClassVar = ("poles", "lr", "seed")
 
     world: str  # one of `WORLDS`
     method: str  # a name of `METHODS`
@@ -58,46 +63,11 @@ class Team:
     eval_every: int = 5  # updates between two points of the curve
 
     def __post_init__(self):
-        for name, known in (("world", WORLDS), ("method", METHODS)):
-            if getattr(self, name) not in known:
-                given = getattr(self, name)
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {given!r}")
-        for name in ("poles", "lr", "steps", "horizon", "tau", "transitions", "eval_every"):
-            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        self.check_known(world=WORLDS, method=METHODS)
+        self.check_positive("poles", "lr", "steps", "horizon", "tau", "transitions", "eval_every")
         samples = METHODS[self.method].samples
         if self.rollouts < 2 or self.rollouts % samples:
             raise ValueError(
                 f"rollouts must be 2 or more, and for {self.method} a multiple of {samples}, got "
                 f"{self.rollouts}"
             )
-
-    @property
-    def cell(self) -> str:
-        """The file of records that the run belongs to: world and method."""
-        return f"{self.world}-{self.method}"
-
-    @property
-    def trajectory(self) -> str:
-        """A name for everything but the number of steps: runs of one trajectory share their first
-        steps exactly."""
-        changed = [
-            f"{f.name}={getattr(self, f.name)}"
-            for f in fields(self)
-            if f.name not in ("world", "method", "steps")
-            and (f.name in ("poles", "lr", "seed") or getattr(self, f.name) != f.default)
-        ]
-        return "_".join([self.cell, *changed])
-
-    @property
-    def key(self) -> str:
-        """A name for the run, unique among configs."""
-        return f"{self.trajectory}_steps={self.steps}"
-
-    @property
-    def anneal_rate(self) -> float:
-        """Of the temperature, which stays as it is."""
-        return 0.0
-
-    def to_dict(self) -> dict:
-        return asdict(self)

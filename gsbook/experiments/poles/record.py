@@ -5,7 +5,7 @@ from __future__ import annotations
 from gsbook.experiments.poles import score, train
 from gsbook.experiments.poles.config import METHODS, Team
 from gsbook.experiments.poles.world import LONGEST
-from gsbook.records import Records, check_numbers, check_run, read_config
+from gsbook.records import check_numbers, check_run, opener, read_config
 from gslib.estimators import ESTIMATORS
 
 FIGURES = ("score", "greedy", "team")
@@ -16,16 +16,6 @@ def modules(config: Team) -> tuple[str, ...]:
     estimator = METHODS[config.method].estimator
     own = (ESTIMATORS[estimator].function.__module__,) if estimator else ()
     return train.__name__, score.__name__, *own
-
-
-def modules_of(run: dict) -> tuple[str, ...]:
-    """The modules that the numbers of a record stand on."""
-    return modules(Team(**run["config"]))
-
-
-def records(folder) -> Records:
-    """The records of a folder, each checked when it is read."""
-    return Records(folder, check, modules_of)
 
 
 def check(run: dict) -> None:
@@ -40,3 +30,6 @@ def check(run: dict) -> None:
         check_numbers({name: value}, 0)
         if value is None or value > LONGEST:
             raise ValueError(f"{name} is {value}, and an episode has {LONGEST} steps at most")
+
+
+records = opener(Team, check, modules)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gsbook.engine.config import Falling
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,14 @@ PIXELS = 28 * 28
 
 
 @dataclass(frozen=True)
-class Quantised:
+class Quantised(Falling):
     """One run. Equal configs give equal numbers on one machine and version of the code.
 
     >>> Quantised("vq", lr=1e-3).key
     'vq_lr=0.001_seed=0_steps=1000'
     """
+
+    NAME: ClassVar = ("method",)
 
     method: str  # a name of `METHODS`
     lr: float  # of Adam
@@ -56,53 +61,12 @@ class Quantised:
     eval_every: int = 50  # steps between two points of the curve
 
     def __post_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        for name in ("lr", "steps", "horizon", "size", "batch", "tau_min", "eval_every"):
-            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        self.check_known(method=METHODS)
+        self.check_positive("lr", "steps", "horizon", "size", "batch", "tau_min", "eval_every")
         if self.codes < 2:
             raise ValueError(f"codes must be 2 or more, got {self.codes}")
-
-    @property
-    def cell(self) -> str:
-        """The file of records that the run belongs to: its method."""
-        return self.method
-
-    @property
-    def trajectory(self) -> str:
-        """A name for everything but the number of steps: runs of one trajectory share their first
-        steps exactly."""
-        changed = [
-            f"{f.name}={getattr(self, f.name)}"
-            for f in fields(self)
-            if f.name not in ("method", "steps")
-            and (f.name in ("lr", "seed") or getattr(self, f.name) != f.default)
-        ]
-        return "_".join([self.cell, *changed])
-
-    @property
-    def key(self) -> str:
-        """A name for the run, unique among configs."""
-        return f"{self.trajectory}_steps={self.steps}"
 
     @property
     def nats(self) -> float:
         """What one position costs a reader to whom all codes are alike, log K."""
         return math.log(self.codes)
-
-    @property
-    def anneal_rate(self) -> float:
-        """r of tau = exp(-r t), as Jang et al. (2017) write their schedule."""
-        return -math.log(self.tau_min) / self.horizon
-
-    def tau(self, step: int) -> float:
-        """Temperature at a step.
-
-        >>> Quantised("gumbel_softmax", lr=1e-3).tau(1_000)
-        0.5
-        """
-        return self.tau_min ** min(1.0, step / self.horizon)
-
-    def to_dict(self) -> dict:
-        return asdict(self)

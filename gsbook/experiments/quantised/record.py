@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gsbook.experiments.quantised import train
 from gsbook.experiments.quantised.config import METHODS, POSITIONS, Quantised
-from gsbook.records import Records, check_numbers, check_run, read_config
+from gsbook.records import check_judged, check_run, opener, read_config
 from gslib.estimators import ESTIMATORS
 
 FIGURES = ("nll", "rate", "used", "perplexity", "kl", "bound")
@@ -18,28 +18,11 @@ def modules(config: Quantised) -> tuple[str, ...]:
     return train.__name__, *own
 
 
-def modules_of(run: dict) -> tuple[str, ...]:
-    """The modules that the numbers of a record stand on."""
-    return modules(Quantised(**run["config"]))
-
-
-def records(folder) -> Records:
-    """The records of a folder, each checked when it is read."""
-    return Records(folder, check, modules_of)
-
-
 def check(run: dict) -> None:
     """Raise ValueError or KeyError unless a record can be what it says."""
     config = read_config(Quantised, run["config"])
     check_run(run, config, FIGURES)
-    for split in ("valid", "test"):
-        figures = run[split]
-        if figures is None and split == "test":
-            continue
-        check_numbers(figures, lowest=0.0)
-        for name in FIGURES:
-            if figures[name] is None and run["diverged"] is None:
-                raise ValueError(f"{name} on {split} is null, and yet it did not diverge")
+    for split, figures in check_judged(run, FIGURES):
         if figures["used"] is None:
             continue
         if not figures["perplexity"] - 0.001 <= figures["used"] <= config.codes:
@@ -61,3 +44,6 @@ def most(config: Quantised) -> float:
     203.8
     """
     return POSITIONS * config.nats
+
+
+records = opener(Quantised, check, modules)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
 
+from gsbook.engine.config import Falling
 from gslib.estimators import ESTIMATORS
 
 # Methods that need no estimator: the likelihood itself, and the mean letter in place of a letter.
@@ -13,12 +14,14 @@ OWN = ("marginal", "soft")
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Falling):
     """One run. Equal configs give equal numbers on one machine and version of the code.
 
     >>> Reading("st", lr=2e-3, steps=100).key
     'st_lr=0.002_seed=0_steps=100'
     """
+
+    NAME: ClassVar = ("method",)
 
     method: str  # one of `OWN`, or the name of an estimator
     lr: float  # of Adam at the start; it falls to 0 in a straight line over `horizon` steps
@@ -33,56 +36,12 @@ class Reading:
     eval_every: int = 50  # steps between two points of the curve
 
     def __post_init__(self):
-        if self.method not in (*OWN, *ESTIMATORS):
-            known = ", ".join((*OWN, *ESTIMATORS))
-            raise ValueError(f"method must be one of {known}, got {self.method!r}")
-        for name in ("lr", "steps", "horizon", "batch", "tau_min", "embedding", "hidden"):
-            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.steps > self.horizon:
-            raise ValueError(
-                f"steps = {self.steps} go beyond the horizon of {self.horizon}, where the learning "
-                "rate is 0; raise the horizon"
-            )
+        self.check_known(method=(*OWN, *ESTIMATORS))
+        self.check_positive("lr", "steps", "horizon", "batch", "tau_min", "embedding", "hidden")
+        self.check_positive("eval_every")
+        self.check_horizon()
         if self.width < 2 or self.width % 2:
             raise ValueError(f"width must be even, half for each direction, got {self.width}")
-        if self.eval_every < 1:
-            raise ValueError(f"eval_every must be positive, got {self.eval_every}")
-
-    @property
-    def cell(self) -> str:
-        """The file of records that the run belongs to: its method."""
-        return self.method
-
-    @property
-    def trajectory(self) -> str:
-        """A name for everything but the number of steps: runs of one trajectory share their first
-        steps exactly."""
-        changed = [
-            f"{f.name}={getattr(self, f.name)}"
-            for f in fields(self)
-            if f.name not in ("method", "steps")
-            and (f.name in ("lr", "seed") or getattr(self, f.name) != f.default)
-        ]
-        return "_".join([self.method, *changed])
-
-    @property
-    def key(self) -> str:
-        """A name for the run, unique among configs."""
-        return f"{self.trajectory}_steps={self.steps}"
-
-    @property
-    def anneal_rate(self) -> float:
-        """r of tau = exp(-r t), as Jang et al. (2017) write their schedule."""
-        return -math.log(self.tau_min) / self.horizon
-
-    def tau(self, step: int) -> float:
-        """Temperature at a step.
-
-        >>> Reading("gumbel_softmax", lr=2e-3).tau(1_500)
-        0.5
-        """
-        return self.tau_min ** min(1.0, step / self.horizon)
 
     def rate(self, step: int) -> float:
         """Learning rate at a step.
@@ -91,6 +50,3 @@ class Reading:
         0.001
         """
         return self.lr * (1 - step / self.horizon)
-
-    def to_dict(self) -> dict:
-        return asdict(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gsbook.experiments.reading import train
 from gsbook.experiments.reading.config import OWN, Reading
-from gsbook.records import check_numbers, check_run, read_config
+from gsbook.records import check_judged, check_run, read_config
 from gslib.estimators import ESTIMATORS
 
 FIGURES = ("nll", "expected", "mean", "entropy", "word_errors")
@@ -21,14 +21,7 @@ def check(run: dict) -> None:
     """Raise ValueError or KeyError unless a record can be what it says."""
     config = read_config(Reading, run["config"])
     check_run(run, config, FIGURES)
-    for split in ("valid", "test"):
-        figures = run[split]
-        if figures is None and split == "test":
-            continue
-        check_numbers(figures, lowest=0.0)
-        for name in FIGURES:
-            if figures[name] is None and run["diverged"] is None:
-                raise ValueError(f"{name} on {split} is null, and yet it did not diverge")
+    for split, figures in check_judged(run, FIGURES):
         if figures["word_errors"] is not None and figures["word_errors"] > 100:
             raise ValueError(
                 f"word_errors on {split} of {figures['word_errors']} are no percentage"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
 
+from gsbook.engine.config import Annealed
 from gslib.estimators import ESTIMATORS
 from gslib.models import NODES, DiscreteVAE, StochasticBinaryNetwork
 
@@ -18,7 +19,7 @@ ANNEAL_RATES = (1e-5, 1e-4)
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Annealed):
     """One training run of Table 1. Equal configs give equal numbers on one machine and version of
     the code.
 
@@ -28,6 +29,8 @@ class Config:
     >>> round(config.tau(50_000), 3)
     0.607
     """
+
+    NAME: ClassVar = ("model", "node", "estimator")
 
     model: str  # "vae" or "sbn"
     node: str  # "bernoulli" or "categorical"
@@ -56,22 +59,16 @@ class Config:
     slope_form: str = "hard"  # annealed ST: sigmoid of slope * logit, "hard" (clipped) or "soft"
 
     def __post_init__(self):
-        for name, allowed in (
-            ("model", tuple(MODELS)),
-            ("node", tuple(NODES)),
-            ("estimator", tuple(ESTIMATORS)),
-            ("kl", ("analytic", "sampled")),
-            ("darn_form", ("sample", "printed")),
-            ("normalise", ("all", "signal", "none")),
-            ("slope_form", ("hard", "soft")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}"
-                )
-        for name in ("lr", "steps", "batch", "eval_every", "anneal_every", "tau_min"):
-            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        self.check_known(
+            model=MODELS,
+            node=NODES,
+            estimator=ESTIMATORS,
+            kl=("analytic", "sampled"),
+            darn_form=("sample", "printed"),
+            normalise=("all", "signal", "none"),
+            slope_form=("hard", "soft"),
+        )
+        self.check_positive("lr", "steps", "batch", "eval_every", "anneal_every", "tau_min")
         if self.model == "sbn" and (self.kl != "analytic" or not self.learned_prior):
             raise ValueError(
                 "kl and learned_prior belong to the VAE; the SBN has neither, leave them at "
@@ -79,48 +76,15 @@ class Config:
             )
 
     @property
-    def cell(self) -> str:
-        """The cell of Table 1 that the run belongs to, such as "vae-categorical-gumbel_softmax"."""
-        return f"{self.model}-{self.node}-{self.estimator}"
-
-    @property
     def row(self) -> str:
         """The row of Table 1, such as "vae-categorical"."""
         return f"{self.model}-{self.node}"
-
-    @property
-    def trajectory(self) -> str:
-        """A name for everything but the number of steps: runs of one trajectory share their first
-        steps exactly."""
-        changed = [
-            f"{f.name}={getattr(self, f.name)}"
-            for f in fields(self)
-            if f.name not in ("model", "node", "estimator", "steps")
-            and (f.name in ("lr", "seed") or getattr(self, f.name) != f.default)
-        ]
-        return "_".join([self.cell, *changed])
-
-    @property
-    def key(self) -> str:
-        """A name for the run, unique among configs."""
-        return f"{self.trajectory}_steps={self.steps}"
-
-    def tau(self, step: int) -> float:
-        """Temperature at a step: max(tau_min, exp(-r t)), constant between multiples of
-        anneal_every (section 4.2)."""
-        return max(
-            self.tau_min,
-            math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)),
-        )
 
     def slope(self, step: int, steps_per_epoch: int) -> float:
         """Slope of annealed ST at a step; 1 for the others."""
         if ESTIMATORS[self.estimator].schedule != "slope":
             return 1.0
         return min(self.slope_max, 1 + self.slope_rate * (step // steps_per_epoch))
-
-    def to_dict(self) -> dict:
-        return asdict(self)
 
 
 def parse_cell(name: str) -> tuple[str, str, str]:

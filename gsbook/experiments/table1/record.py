@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gsbook.experiments.table1 import evaluate, train
 from gsbook.experiments.table1.config import MODELS, Config
-from gsbook.records import Records, check_numbers, check_run, read_config
+from gsbook.records import check_bound, check_run, opener, read_config
 from gslib.estimators import ESTIMATORS
 
 FIGURES = ("nll", "single")  # of a test; the others are drawn where they are
@@ -17,16 +17,6 @@ def modules(config: Config) -> tuple[str, ...]:
     return train.__name__, evaluate.__name__, *(thing.__module__ for thing in own)
 
 
-def modules_of(run: dict) -> tuple[str, ...]:
-    """The modules that the numbers of a record stand on."""
-    return modules(Config(**run["config"]))
-
-
-def records(folder) -> Records:
-    """The records of a folder, each checked when it is read."""
-    return Records(folder, check, modules_of)
-
-
 def check(run: dict) -> None:
     """Raise ValueError or KeyError unless a record can be what it says.
 
@@ -37,9 +27,7 @@ def check(run: dict) -> None:
     """
     config = read_config(Config, run["config"])
     check_run(run, config, FIGURES)
-    # Negated bounds on binary pixels: the mean of -log p(x) is no less than 0.
-    figures = {"valid_bound": run["valid_bound"], **(run["test"] or {})}
-    check_numbers(figures, lowest=0.0)
-    missing = [name for name, value in figures.items() if value is None]
-    if missing and run["diverged"] is None:
-        raise ValueError(f"{', '.join(missing)} is null, and yet it did not diverge")
+    check_bound(run)
+
+
+records = opener(Config, check, modules)

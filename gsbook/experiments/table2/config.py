@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gsbook.engine.config import Annealed
 
 # Method of Table 2 -> the estimator of its unlabelled term. The last one trains q(y|x) alone, on
 # the labelled images.
@@ -17,13 +19,16 @@ DECAYS = ("none", "linear")
 
 
 @dataclass(frozen=True)
-class FewLabels:
+class FewLabels(Annealed):
     """One run of the semi-supervised experiment. Equal configs give equal numbers on one machine
     and version of the code.
 
     >>> FewLabels("gumbel_softmax", alpha=1.0, steps=100).key
     'gumbel_softmax_alpha=1.0_seed=0_steps=100'
     """
+
+    NAME: ClassVar = ("method",)
+    ALWAYS: ClassVar = ("alpha", "seed")
 
     method: str  # a name of `METHODS`
     alpha: float  # weight of log q(y|x), per labelled image
@@ -44,58 +49,19 @@ class FewLabels:
     average: float = 0.0  # each step keeps this much of the averaged weights, which are judged
 
     def __post_init__(self):
-        if self.decay not in DECAYS:
-            raise ValueError(f"decay must be one of {', '.join(DECAYS)}, got {self.decay!r}")
         if not 0 <= self.average < 1:
             raise ValueError(f"average must be from 0 to below 1, got {self.average}")
-        if self.method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        for name in (
-            "alpha",
-            "steps",
-            "labels",
-            "batch",
-            "labelled_batch",
-            "lr",
-            "anneal_every",
-            "tau_min",
-            "eval_every",
-        ):
-            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        self.check_known(method=METHODS, decay=DECAYS)
+        self.check_positive("alpha", "steps", "labels", "batch", "labelled_batch", "lr")
+        self.check_positive("anneal_every", "tau_min", "eval_every")
         object.__setattr__(self, "channels", tuple(self.channels))  # JSON has lists
 
     @property
-    def cell(self) -> str:
-        """The row of Table 2 that the run belongs to: its method."""
-        return self.method
-
-    @property
     def trajectory(self) -> str:
-        """A name for everything but the number of steps: runs of one trajectory share their first
-        steps exactly. Where the rate falls to 0 at the last step, the number is part of it."""
-        changed = [
-            f"{f.name}={getattr(self, f.name)}"
-            for f in fields(self)
-            if f.name not in ("method", "steps")
-            and (f.name in ("alpha", "seed") or getattr(self, f.name) != f.default)
-        ]
-        if self.decay != "none":
-            changed.append(f"over={self.steps}")
-        return "_".join([self.method, *changed]).replace(" ", "")
-
-    @property
-    def key(self) -> str:
-        """A name for the run, unique among configs."""
-        return f"{self.trajectory}_steps={self.steps}"
-
-    def tau(self, step: int) -> float:
-        """Temperature at a step (section 4.3: r = 3e-5, every 2000 steps, which runs of fewer steps
-        scale)."""
-        return max(
-            self.tau_min,
-            math.exp(-self.anneal_rate * (step // self.anneal_every * self.anneal_every)),
-        )
+        """The name of all runs, and, where the rate falls to 0 at the last step, the number of
+        steps, which is part of it then."""
+        over = f"_over={self.steps}" if self.decay != "none" else ""
+        return super().trajectory.replace(" ", "") + over
 
     def rate(self, step: int) -> float:
         """Adam's learning rate at a step.
@@ -106,4 +72,4 @@ class FewLabels:
         return self.lr * (1 - step / self.steps) if self.decay == "linear" else self.lr
 
     def to_dict(self) -> dict:
-        return {**asdict(self), "channels": list(self.channels)}
+        return {**super().to_dict(), "channels": list(self.channels)}

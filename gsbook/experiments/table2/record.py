@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gsbook.experiments.table2 import train
 from gsbook.experiments.table2.config import METHODS, FewLabels
-from gsbook.records import Records, check_numbers, check_run, is_count, read_config
+from gsbook.records import check_numbers, check_run, is_count, opener, read_config
 from gslib.estimators import ESTIMATORS
 from gslib.models import SemiSupervisedVAE
 
@@ -17,16 +17,6 @@ def modules(config: FewLabels) -> tuple[str, ...]:
     names = {"exact", METHODS[config.method]} - {None}
     own = SemiSupervisedVAE, *(ESTIMATORS[name].function for name in sorted(names))
     return train.__name__, *(thing.__module__ for thing in own)
-
-
-def modules_of(run: dict) -> tuple[str, ...]:
-    """The modules that the numbers of a record stand on."""
-    return modules(FewLabels(**run["config"]))
-
-
-def records(folder) -> Records:
-    """The records of a folder, each checked when it is read."""
-    return Records(folder, check, modules_of)
 
 
 def check(run: dict) -> None:
@@ -49,3 +39,6 @@ def check(run: dict) -> None:
                 raise ValueError(f"{name} on {split} is null, and yet it did not diverge")
             if figures[name] is not None and figures[name] > 0:
                 raise ValueError(f"{name} on {split} is {figures[name]}, above 0")
+
+
+records = opener(FewLabels, check, modules)

@@ -56,11 +56,8 @@ class Config(table1.Config):
 
     @property
     def cell(self) -> str:
+        """The one file of records."""
         return CELL
-
-    @property
-    def trajectory(self) -> str:
-        return super().trajectory.replace(CELL, f"{CELL}-{self.estimator}", 1)
 
     def tau(self, step: int) -> float:
         """The temperature of the schedule at a step, constant between multiples of anneal_every; of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gsbook.experiments.temperature import evaluate, train
 from gsbook.experiments.temperature.config import Config
-from gsbook.records import Records, check_numbers, check_run, read_config
+from gsbook.records import check_bound, check_run, opener, read_config
 from gslib.estimators import ESTIMATORS
 
 FIGURES = ("nll", "single", "loss", "loss_trained", "bias", "noise", "entropy", "live", "tau")
@@ -14,11 +14,6 @@ def modules(config: Config) -> tuple[str, ...]:
     """The modules that a run's numbers stand on: training, evaluation, and Gumbel-Rao's own."""
     own = (ESTIMATORS["gumbel_rao"].function.__module__,) if config.draws else ()
     return train.__name__, evaluate.__name__, *own
-
-
-def records(folder) -> Records:
-    """The records of a folder, each checked when it is read."""
-    return Records(folder, check, lambda run: modules(Config(**run["config"])))
 
 
 def check(run: dict) -> None:
@@ -31,9 +26,7 @@ def check(run: dict) -> None:
     """
     config = read_config(Config, run["config"])
     check_run(run, config, FIGURES)
-    figures = {"valid_bound": run["valid_bound"], **(run["test"] or {})}
-    check_numbers(figures)
-    check_numbers({k: figures.get(k) for k in ("valid_bound", "nll", "single")}, lowest=0.0)
-    missing = [name for name, value in figures.items() if value is None]
-    if missing and run["diverged"] is None:
-        raise ValueError(f"{', '.join(missing)} is null, and yet it did not diverge")
+    check_bound(run, at_least_0=("valid_bound", "nll", "single"))
+
+
+records = opener(Config, check, modules)

@@ -13,7 +13,6 @@ from gsbook.experiments.mistakes.plan import BUDGETS, MISTAKEN, config, plan
 from gsbook.experiments.mistakes.train import MistakenEnsemble
 from gsbook.experiments.table1.config import Config
 from gsbook.experiments.table1.train import Ensemble
-from gsbook.records import Records
 from gslib.functional import stream
 
 SIZE = (3, 4)
@@ -188,7 +187,7 @@ def made(mistake, seed, single, **changes):
 
 
 def test_prices_are_paired_by_seed(tmp_path):
-    records = Records(tmp_path, record.check, record.modules_of)
+    records = record.records(tmp_path)
     losses = {"right": (130.0, 140.0), "no_kl": (135.0, 147.0, 10.0), "relu": (None, 150.0)}
     for mistake, values in losses.items():
         records.add([made(mistake, s, v) for s, v in enumerate(values)])

@@ -175,7 +175,7 @@ def test_the_book_is_found_from_elsewhere(monkeypatch, tmp_path):
 def test_a_row_of_older_code_says_so_with_its_command(records):
     runs = records.runs_of(f"{ROW}-sf").values()
     assert "runs of older code" in results.scale(records, ROW)
-    now = code_of(record.modules_of(next(iter(runs))))
+    now = code_of(records.modules(next(iter(runs))))
     records.add(
         [run | {"code": now} for run in [*runs, *records.runs_of(f"{ROW}-muprop").values()]]
     )
