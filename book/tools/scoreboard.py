@@ -87,7 +87,7 @@ def _scale(row: str, cells: list[ledger.Judged]) -> str:
         parts.append(say("{n} of {all} cells not run yet at this scale", n=missing, all=len(cells)))
     shared = seed_correlation(cell.values for cell in evidence().row(row, steps).values())
     if not isnan(shared):
-        parts.append(say("correlation of the seeds between estimators {r}", r=f"{shared:+.2f}"))
+        parts.append(say("correlation of the seeds between estimators {r}", r=f"{shared:+z.2f}"))
     said = say("{sentence}.", sentence=say("; ").join(parts)) + f" {where}"
     if (longer := EXTENDED.get(row)) in evidence().scales(row):
         late = say(
@@ -158,7 +158,7 @@ def _ours(j: ledger.Judged) -> str:
 
 
 def _outcome(j: ledger.Judged) -> list[str]:
-    difference = f"{j.ours.mean - j.claim.value:+.1f}" if j.ours else "–"
+    difference = f"{j.ours.mean - j.claim.value:+z.1f}" if j.ours else "–"
     return [difference, said(j), say(j.equivalence) if j.equivalence else "–"]
 
 

@@ -232,8 +232,8 @@ def sentences(found: Comparison) -> list[str]:
         verdict = "no interval, one seed"
         if spread:
             verdict = "worse" if gap.low > 0 else "better" if gap.high < 0 else "undecided"
-        said.append(f"{one.label}: {gap.mean:+.2f}{spread} nats on {images} images, {verdict}")
+        said.append(f"{one.label}: {gap.mean:+z.2f}{spread} nats on {images} images, {verdict}")
     if (left_out := unsloped(best)) is not None:
         spread = f" ± {left_out.half_width:.2f}" if left_out.n > 1 else ""
-        said.append(f"its slope left out at the test: {left_out.mean:+.2f}{spread} nats")
+        said.append(f"its slope left out at the test: {left_out.mean:+z.2f}{spread} nats")
     return said
