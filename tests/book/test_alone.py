@@ -193,7 +193,7 @@ def test_an_installed_gslib_has_the_records_and_weights(repository, wheel, colab
     assert Path(book).is_relative_to(site)
     assert int(found) > 0
     assert Path(table) == Path(book, "table1")
-    records = [path for path in repository.glob("results/**/*") if path.is_file()]
+    records = [path for path in repository.glob("results/**/[!.]*") if path.is_file()]
     assert records
     for path in records:
         there = Path(book, path.relative_to(repository / "results"))
