@@ -17,8 +17,7 @@ from gsbook.intervals import Interval, interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
 
-# What the readings of a cell may differ in; the rest of a config is the book's choice.
-READ = (*READING, "slope_max")
+# Beside `READING`, what the runs of a cell may differ in; the rest is the book's choice.
 FREE = ("model", "node", "estimator", "lr", "seed", "steps", "eval_every")
 FORMS = {"hard": "clipped sigmoid", "soft": "ordinary sigmoid"}
 DIVIDED = {"all": "all divided", "signal": "signal divided", "none": "nothing divided"}
@@ -99,11 +98,6 @@ def label(config: Config) -> str:
     return DIVIDED[config.normalise] + (", centred" if config.centre else "")
 
 
-def _read(config: Config) -> tuple:
-    """What tells readings apart."""
-    return *reading(config.to_dict()), config.slope_max
-
-
 def compare(records: Iterable[Records], cell: str) -> Comparison | None:
     """The readings of a cell where most of them have runs: of two numbers of steps, or of images,
     the one with more readings, then with more runs, then the larger. None where nothing has run.
@@ -115,22 +109,23 @@ def compare(records: Iterable[Records], cell: str) -> Comparison | None:
     """
     model, node, estimator = parse_cell(cell)
     asked = compared(cell, BUDGETS["paper"])
-    known = {_read(config): label(config) for config in asked}
-    table = Config(model, node, estimator, lr=1e-3, **planned(model, estimator))
+    known = {reading(config.to_dict()): label(config) for config in asked}
+    table = Config(model, node, estimator, lr=1e-3, **planned(model, node, estimator))
     rates = {config.lr for config in asked}
-    standard = replace(table, **{name: getattr(asked[0], name) for name in READ})
+    taken = reading(table.to_dict())
+    standard = replace(table, **{name: getattr(asked[0], name) for name in READING})
     found: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for run in (run for one in records for run in one.runs_of(cell).values()):
         config = Config(**run["config"])  # fields that are younger than the run: their defaults
         kept = all(
             getattr(config, f.name) == getattr(standard, f.name)
             for f in fields(Config)
-            if f.name not in (*READ, *FREE)
+            if f.name not in (*READING, *FREE)
         )
         own = kept and config.lr in rates and run["data"]["source"] == SOURCE
-        if own and _read(config) in known:
+        if own and (read := reading(run["config"])) in known:
             scale = config.steps, run["evaluation"]["images"]
-            found[scale][_read(config)][config.lr].setdefault(config.seed, run)
+            found[scale][read][config.lr].setdefault(config.seed, run)
     if not found:
         return None
 
@@ -140,10 +135,7 @@ def compare(records: Iterable[Records], cell: str) -> Comparison | None:
 
     steps, images = scale = max(found, key=rank)
     readings = [
-        min(
-            (Reading(known[read], lr, runs, read == _read(table)) for lr, runs in of.items()),
-            key=_order,
-        )
+        min((Reading(known[read], lr, runs, read == taken) for lr, runs in of.items()), key=_order)
         for read, of in found[scale].items()
     ]
     missing = [name for read, name in known.items() if read not in found[scale]]

@@ -30,9 +30,10 @@ SEARCHED = (
     "normalise",
     "centre",
     "slope_form",
+    "slope_max",
 )
 # Of these, what reads a formula that the paper leaves to its citations.
-READING = ("normalise", "centre", "slope_form")
+READING = ("normalise", "centre", "slope_form", "slope_max")
 STANDARD = {f.name: f.default for f in fields(Config) if f.name not in SEARCHED}
 SOURCE = "larochelle-murray"
 # Rows that were made longer after their verdicts had been seen: row -> the later number of steps.
@@ -129,9 +130,9 @@ def reading(config: dict) -> tuple:
     forms of the slope, so there is one of them.
 
     >>> reading(Config("vae", "bernoulli", "muprop", lr=1e-3, centre=True).to_dict())
-    ('all', True, 'hard')
+    ('all', True, 'hard', 5.0)
     >>> reading(Config("vae", "categorical", "annealed_st", lr=1e-3, slope_form="soft").to_dict())
-    ('all', False, 'hard')
+    ('all', False, 'hard', 5.0)
     """
     whole = Config(**config)
     if whole.node == "categorical":
