@@ -328,7 +328,19 @@ def missing_runs(
 
 
 def answers(configs: list, records: Records) -> list[dict]:
-    return [records.runs_of(c.cell)[c.key] for c in configs]
+    """The records that a plan waited for, in its order.
+
+    Raises:
+        Stopped: one is no longer there; its file was changed while the others ran.
+    """
+    runs = [records.runs_of(c.cell).get(c.key) for c in configs]
+    if None in runs:
+        lost = configs[runs.index(None)]
+        raise Stopped(
+            f"The record of {lost.key} has gone from {records.path(lost.cell)}: was the file set "
+            "back or replaced while the runs went on? The same command makes it again"
+        )
+    return runs
 
 
 def members(experiment: Experiment, device: str, configs: list) -> int:

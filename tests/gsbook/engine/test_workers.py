@@ -21,7 +21,7 @@ from gsbook.experiments.table1.config import COLUMNS, Config
 from gsbook.experiments.table1.evaluate import final_figures, valid_bound
 from gsbook.experiments.table1.record import modules
 from gsbook.experiments.table1.train import Ensemble, train
-from gsbook.records import EQUIVALENT
+from gsbook.records import EQUIVALENT, Records
 
 
 class Killed(BaseException):
@@ -204,6 +204,21 @@ def test_an_error_in_a_job_surfaces(tmp_path):
 
     with pytest.raises(RuntimeError, match="no such figure"):
         execute(tmp_path, once([config()]), experiment=replace(toy1(), evaluate=broken))
+
+
+def test_a_record_that_is_taken_away_meanwhile_is_named(tmp_path, monkeypatch):
+    c, add = config(lr=1e-3), Records.add
+
+    def forget(records, runs):
+        add(records, runs)
+        records.path(c.cell).unlink()
+
+    named = rf"record of {c.key} has gone from .*{c.cell}\.jsonl: .* The same command"
+    monkeypatch.setattr(Records, "add", forget)
+    with pytest.raises(Stopped, match=named):
+        execute(tmp_path, once([c]))
+    monkeypatch.setattr(Records, "add", add)
+    assert [run["key"] for run in execute(tmp_path, once([c])).all()] == [c.key]
 
 
 def test_what_ended_beside_a_failure_is_recorded(tmp_path):
