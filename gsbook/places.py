@@ -29,10 +29,10 @@ def results_folder() -> Path:
     )
 
 
-def command(target: str) -> str:
+def command(target: str, budget: str = "laptop") -> str:
     """What trains and records a cell, a row or a table.
 
     >>> command("vae-bernoulli-st")
     'python -m gsbook run vae-bernoulli-st --budget laptop'
     """
-    return f"python -m gsbook run {target} --budget laptop"
+    return f"python -m gsbook run {target} --budget {budget}"

@@ -19,6 +19,7 @@ from gsbook.experiments.alphabets.model import deepen
 from gsbook.experiments.reading.config import Reading
 from gsbook.experiments.reading.model import ReadingAloud
 from gsbook.experiments.table1.config import MODELS, Config
+from gsbook.experiments.table1.plan import again
 from gsbook.experiments.table2.config import FewLabels
 from gsbook.places import command, results_folder
 from gsbook.records import Records, read_config
@@ -48,22 +49,23 @@ def keep(
     """
     experiment, first = of(cell)
     cell = cell.removeprefix(first)
-    again = command(cell if experiment is TABLE1 else experiment.name)
+    makes = command(cell if experiment is TABLE1 else experiment.name)
     finals = [
         run
         for run in found.runs_of(cell).values()
         if run["test"] and run["config"]["seed"] == 0 and not run["diverged"]
     ]
     if not finals:
-        raise ValueError(f"{cell} has no finished final run in {found.folder}; run `{again}` first")
+        raise ValueError(f"{cell} has no finished final run in {found.folder}; run `{makes}` first")
     run = max(finals, key=lambda r: (r["config"]["steps"], -goodness(experiment, r)))
     config = experiment.config(**run["config"])
     data, about = experiment.load_data(run["data"]["images"])
     state = Checkpoints(experiment, about, checkpoints).state(config)
     if state is None:
+        makes = again(cell, config.steps) if experiment is TABLE1 else makes
         raise FileNotFoundError(
             f"the saved state of {config.key} is not on this machine; delete its line from "
-            f"{found.path(cell)} and run `{again}` to train it again"
+            f"{found.path(cell)} and run `{makes}` to train it again"
         )
     averaged = any(k.startswith(AVERAGED) for k in state)  # then these are what was evaluated
     prefix = AVERAGED if averaged else "model."

@@ -27,7 +27,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from words import say
 
 from gsbook import ledger
-from gsbook.places import command
+from gsbook.experiments.table1 import plan
 
 FOLDER = "_static/figures"  # of the built book
 NAMES = {
@@ -190,12 +190,13 @@ def _data(claim: ledger.Figure, files: dict) -> str:
 
 def _records(claim: ledger.Figure) -> str:
     found = claim.runs(scoreboard.evidence())
-    train = "".join(f" <code>{escape(command(row))}</code>" for row in claim.rows)
+    lines = [plan.again(row, scoreboard.evidence().scale([row])) for row in claim.rows]
+    train = "".join(f" <code>{escape(line)}</code>" for line in lines)
     if not found:
         if train:
             return say("<p>No run is recorded yet; to run:{train}</p>", train=train)
         return say("<p>No recorded run is behind it: the chapter computes all that it shows.</p>")
-    lines = [
+    items = [
         f'<li><a href="{address()}/blob/{BRANCH}/{path}">{Path(path).name}</a>: '
         + ", ".join(
             f"<code>{escape(key.removeprefix(Path(path).stem + '_'))}</code>" for key in keys
@@ -207,7 +208,7 @@ def _records(claim: ledger.Figure) -> str:
         "<p>Run records behind it, by their keys, which begin with the name of the file:</p><ul>"
     )
     end = say("<p>To train them again:{train}</p>", train=train) if train else ""
-    return "\n".join([start, *lines, "</ul>", end])
+    return "\n".join([start, *items, "</ul>", end])
 
 
 class Anchors(SphinxTransform):

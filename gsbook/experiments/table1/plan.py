@@ -18,6 +18,7 @@ from gsbook.experiments.table1.config import (
 )
 from gsbook.experiments.table1.evaluate import final_figures, valid_bound
 from gsbook.experiments.table1.train import TOGETHER, Ensemble, load_data
+from gsbook.places import command
 from gsbook.records import Records
 from gslib.estimators import ESTIMATORS
 
@@ -142,6 +143,18 @@ def plan(cell: str, budget: Budget, _: Records | None = None) -> Stages:
         beyond = candidates(cell, budget, (BEYOND,))
         beyond = yield from search.halving(beyond, budget, score)
         yield search.over_seeds(beyond, budget.seeds), True
+
+
+def again(target: str, steps: int | None) -> str:
+    """The command that makes the runs of a cell or row that have so many steps; None: the first.
+
+    >>> again("vae-bernoulli", 500_000), again("vae-bernoulli", 200_000)[-30:]
+    ('python -m gsbook run vae-bernoulli --budget paper', '--budget laptop --steps 200000')
+    """
+    for name, budget in BUDGETS.items():
+        if budget.steps == steps:
+            return command(target, name)
+    return command(target) + (f" --steps {steps}" if steps else "")
 
 
 def evaluate(ensemble: Ensemble, size: EvaluationSize, test: bool) -> list[dict]:

@@ -12,6 +12,7 @@ from gsbook.claims import paper
 from gsbook.experiments.table1 import record
 from gsbook.experiments.table1.config import COLUMNS, LEARNING_RATES, Config
 from gsbook.experiments.table1.evaluate import SAMPLES
+from gsbook.experiments.table1.plan import again
 from gsbook.places import command, results_folder
 from gsbook.records import Records
 from gsbook.verdicts import Assessment, assess
@@ -314,9 +315,9 @@ def scale(records: Records, name: str) -> str:
     missing = [f"{name}-{estimator}" for estimator in COLUMNS if estimator not in cells]
     if missing:  # finished runs of a row are not run again
         target = name if len(missing) > 1 else missing[0]
-        lines.append(f"{len(missing)} not run yet, to be run by\n    {command(target)}")
+        lines.append(f"{len(missing)} not run yet, to be run by\n    {again(target, steps)}")
     if stale := stale_runs(records, cells):
-        lines.append(f"{stale} runs of older code, to be run again by\n    {command(name)}")
+        lines.append(f"{stale} runs of older code, to be run again by\n    {again(name, steps)}")
     return "\n    ".join(lines)
 
 

@@ -111,6 +111,15 @@ def test_a_length_that_was_added_after_the_verdicts_says_so(tmp_path):
         assert ("after its verdicts at 100,000 had been seen" in results.scale(found, row)) == late
 
 
+@pytest.mark.parametrize(
+    ("steps", "options"), [(500_000, "--budget paper"), (300_000, "--budget laptop --steps 300000")]
+)
+def test_missing_cells_are_to_be_made_as_long_as_the_others(tmp_path, steps, options):
+    found = record.records(tmp_path)
+    found.add([made(Config(*ROW.split("-"), "sf", lr=3e-3, steps=steps), 115.0, 110.0)])
+    assert results.scale(found, ROW).endswith(f"python -m gsbook run {ROW} {options}")
+
+
 @pytest.mark.parametrize("target", ["table1", "figure4", ROW, f"{ROW}-sf"])
 def test_commands_name_targets_and_budgets_that_exist(target):
     *_, name, option, budget = command(target).split()
