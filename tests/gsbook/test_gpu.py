@@ -54,7 +54,7 @@ class OffDevice(TorchDispatchMode):
 def test_a_step_stays_on_its_device(cell):
     model, node, estimator = parse_cell(cell)
     data = {k: torch.zeros(40, 784, dtype=torch.uint8) for k in ("train", "valid", "test")}
-    options = dict(lr=1e-3, batch=10, **reading(model, node, estimator))
+    options = dict(lr=1e-3, batch=10, **reading(model, estimator))
     configs = [Config(model, node, estimator, seed=seed, **options) for seed in (0, 1)]
     step = Ensemble(configs, data, device="meta", mode="eager").training
     with OffDevice() as seen:

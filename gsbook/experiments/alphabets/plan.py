@@ -79,7 +79,7 @@ def candidates(cell: str, budget: Budget) -> list[Config]:
         "optimiser": optimiser,
         "steps": steps,
         "eval_every": budget.eval_every,
-    } | (reading("vae", "categorical", estimator) if estimator in READINGS else {})
+    } | (reading("vae", estimator) if estimator in READINGS else {})
     tempered = ESTIMATORS[estimator].schedule == "tau"
     anneal = budget.anneal if tempered else (0.0,)
     return [

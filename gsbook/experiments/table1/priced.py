@@ -12,7 +12,7 @@ from gsbook.experiments.table1 import record
 from gsbook.experiments.table1.config import Config, parse_cell
 from gsbook.experiments.table1.plan import reading as planned
 from gsbook.experiments.table1.readings import BUDGETS, NEVER, READINGS, compared
-from gsbook.experiments.table1.results import READING, SOURCE, reading
+from gsbook.experiments.table1.results import READING, SOURCE, by_steps, reading
 from gsbook.intervals import Interval, interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
@@ -110,9 +110,12 @@ def compare(records: Iterable[Records], cell: str) -> Comparison | None:
     model, node, estimator = parse_cell(cell)
     asked = compared(cell, BUDGETS["paper"])
     known = {reading(config.to_dict()): label(config) for config in asked}
-    table = Config(model, node, estimator, lr=1e-3, **planned(model, node, estimator))
+    table = Config(model, node, estimator, lr=1e-3, **planned(model, estimator))
     rates = {config.lr for config in asked}
-    taken = reading(table.to_dict())
+    records, taken = list(records), reading(table.to_dict())
+    for one in records:  # the long runs, where there are some
+        if finals := by_steps(one, cell):
+            taken = reading(finals[max(finals)].config)
     standard = replace(table, **{name: getattr(asked[0], name) for name in READING})
     found: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for run in (run for one in records for run in one.runs_of(cell).values()):
