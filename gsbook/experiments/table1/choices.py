@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -93,6 +94,25 @@ def priced(cell: str, budget: Budget, records: Records) -> list[Config]:
         if cell in price.cells:
             changes += [replace(first, **price.start), replace(first, **price.change)]
     return [replace(c, seed=seed) for c in dict.fromkeys(changes) for seed in range(budget.seeds)]
+
+
+def differences(records: Records, cell: str, price: PricedChoice) -> tuple[int, list[float]]:
+    """(steps, what the change costs on the test images in nats, a number for each seed), of the
+    longest pairs of runs that there are; (0, []) without one.
+
+    >>> differences(Records("none"), "vae-bernoulli-darn", PRICED[0])
+    (0, [])
+    """
+    start = {name: price.start.get(name, getattr(Config, name)) for name in price.change}
+    tested = [run for run in records.runs_of(cell).values() if run["test"]]
+    runs = {Config(**run["config"]): run["test"]["nll"] for run in tested}
+    found = defaultdict(list)
+    for config, nll in runs.items():
+        if all(getattr(config, name) == value for name, value in price.change.items()):
+            other = runs.get(replace(config, **start))
+            if None not in (nll, other):
+                found[config.steps].append(nll - other)
+    return max(found.items(), default=(0, []))
 
 
 def plan(cell: str, budget: Budget, records: Records) -> Stages:

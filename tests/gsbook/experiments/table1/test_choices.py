@@ -5,8 +5,18 @@ from itertools import product
 
 import pytest
 from helpers import searched
+from table1_runs import record
 
-from gsbook.experiments.table1.choices import BUDGETS, CHOICES, PRICED, leader, plan, priced
+from gsbook.experiments.table1.choices import (
+    BUDGETS,
+    CHOICES,
+    PRICED,
+    PricedChoice,
+    differences,
+    leader,
+    plan,
+    priced,
+)
 from gsbook.experiments.table1.config import Config
 from gsbook.records import Records
 
@@ -63,3 +73,27 @@ def test_the_search_is_read_from_the_folder_beside(tmp_path):
     searched(tmp_path, {(3e-4, 1e-4): 104.0}, GS)
     ((configs, _),) = list(plan(GS, BUDGETS["laptop"], CHOICES.records(tmp_path / "choices")))
     assert {c.lr for c in configs} == {3e-4}
+
+
+def test_differences_are_of_pairs_that_differ_in_the_change_alone(tmp_path):
+    cell, price = "vae-categorical-st", PricedChoice((), {"learned_prior": False})
+    records = Records(tmp_path)
+
+    def add(seed, nll, steps, **changes):
+        records.add([record("vae-categorical", "st", seed, nll, steps=steps, **changes)])
+
+    for seed in range(3):
+        add(seed, 110.0 + seed, 1000)
+        add(seed, 108.5 + seed, 1000, learned_prior=False)
+    add(0, 120.0, 2000)  # alone: its pair diverged
+    add(0, None, 2000, learned_prior=False)
+    add(4, 90.0, 1000, learned_prior=False, kl="sampled")
+    assert differences(records, cell, price) == (1000, [-1.5] * 3)
+    add(1, 104.0, 2000)
+    add(1, 100.0, 2000, learned_prior=False)
+    assert differences(records, cell, price) == (2000, [-4.0])
+    slope = PricedChoice((), {"slope_max": 1.0}, {"slope_max": 2.0})
+    add(0, 99.0, 1000, slope_max=1.0)
+    assert differences(records, cell, slope) == (0, [])
+    add(0, 98.0, 1000, slope_max=2.0)
+    assert differences(records, cell, slope) == (1000, [1.0])
