@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import math
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from gsbook import files
 from gsbook.code import code_of
 from gsbook.engine.checkpoints import Checkpoints
 from gsbook.engine.experiment import EvaluationSize, Experiment, Stages, Trainer
-from gsbook.engine.machine import cores, environment, prepare_process
+from gsbook.engine.machine import cores, end_with_parent, environment, prepare_process
 from gsbook.engine.step import LONG
 from gsbook.records import Records
 
@@ -112,13 +111,6 @@ def records_of(
         }
         for e, config in enumerate(trainer.configs)
     ]
-
-
-def end_with_parent() -> None:
-    """End this worker if its parent was killed, so that no orphan writes beside a new run."""
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        os._exit(1)
 
 
 def rounded(figures):
@@ -331,16 +323,13 @@ def answers(configs: list, records: Records) -> list[dict]:
     """The records that a plan waited for, in its order.
 
     Raises:
-        Stopped: one is no longer there; its file was changed while the others ran.
+        Stopped: one is no longer there; its file was set back or replaced while the others ran.
     """
-    runs = [records.runs_of(c.cell).get(c.key) for c in configs]
-    if None in runs:
-        lost = configs[runs.index(None)]
-        raise Stopped(
-            f"The record of {lost.key} has gone from {records.path(lost.cell)}: was the file set "
-            "back or replaced while the runs went on? The same command makes it again"
-        )
-    return runs
+    for config in configs:
+        if config.key not in records.runs_of(config.cell):
+            file = records.path(config.cell)
+            raise Stopped(f"The record of {config.key} has gone from {file} meanwhile.")
+    return [records.runs_of(c.cell)[c.key] for c in configs]
 
 
 def members(experiment: Experiment, device: str, configs: list) -> int:

@@ -213,7 +213,7 @@ def test_a_record_that_is_taken_away_meanwhile_is_named(tmp_path, monkeypatch):
         add(records, runs)
         records.path(c.cell).unlink()
 
-    named = rf"record of {c.key} has gone from .*{c.cell}\.jsonl: .* The same command"
+    named = rf"record of {c.key} has gone from .*{c.cell}\.jsonl meanwhile\. .* the same command"
     monkeypatch.setattr(Records, "add", forget)
     with pytest.raises(Stopped, match=named):
         execute(tmp_path, once([c]))
