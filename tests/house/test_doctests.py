@@ -14,7 +14,7 @@ import torch
 
 import gsbook
 import gslib
-from gsbook import data
+from gsbook import alphabets, data
 from gsbook.experiments.table1.config import Config
 
 TAKEN_HOME, MADE_THE_NUMBERS = (
@@ -52,7 +52,7 @@ def scratch(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "myst_nb", None)
     with contextlib.redirect_stdout(io.StringIO()):
-        data.binarized_mnist("train"), data.mnist("train")
+        data.binarized_mnist("train"), data.mnist("train"), alphabets.drawings()
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     with plt.rc_context():
         yield
