@@ -119,20 +119,20 @@ COMPILED = "from gsbook.engine import step\nstep.LONG = 0\n"  # every Python of 
 def test_a_compiled_run_killed_and_started_again_equals_uninterrupted(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(COMPILED)
     made = tmp_path / "made"
-    variables = {
+    options = {
+        "estimator": "st",  # without schedules: fewer runs, and each is compiled
         "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
         "TORCHINDUCTOR_CACHE_DIR": str(made),
-        "estimator": "st",  # without schedules: fewer runs, and each is compiled
     }
-    runs = finish(start(tmp_path / "whole", **variables), tmp_path / "whole")
+    runs = finish(start(tmp_path / "whole", **options), tmp_path / "whole")
     assert list(made.rglob("*.so")), "nothing was compiled"
     assert len(runs) > 1
-    killed = start(tmp_path / "killed", **variables)
+    killed = start(tmp_path / "killed", **options)
     until_saved(killed, tmp_path / "killed")
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert not list(tmp_path.glob("killed/results/*.jsonl")), "it ended first: give it more steps"
-    assert finish(start(tmp_path / "killed", **variables), tmp_path / "killed") == runs
+    assert finish(start(tmp_path / "killed", **options), tmp_path / "killed") == runs
 
 
 @pytest.mark.parametrize("whom", ["the terminal's whole group", "the command alone"])
