@@ -42,9 +42,9 @@ pdf: book ## print both editions to gumbel-softmax-book.pdf in their folders (ne
 browser: $(INSTALLED) ## test the built book: links, and in Chromium its pages and interactive figures
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/browser
 
-# The editions for Colab are run by test_alone.py. A file is one worker's. Without reordering, that longest one is the first to be taken.
+# The chapters run in their editions for Colab, each in an empty folder by a kernel of its own (tests/book/alone.py). A file is one worker's.
 test: $(INSTALLED) ## run the tests, and every notebook as a test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 --ignore=notebooks/colab tests notebooks
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 --nbval-kernel-name=alone --nbval-kernel-startup-timeout=600 --ignore=notebooks/colab/ja tests notebooks/colab
 
 tested: $(INSTALLED) ## run every chapter as a test, and note it in results/tested.json
 	$(BIN)/python book/tools/status.py

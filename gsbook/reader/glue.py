@@ -51,4 +51,4 @@ def say(text):
             raise KeyError(f"no result {match[1]!r} yet: run the cells above, from the first one")
         return format(GLUED[match[1]], match[2] or "")
 
-    return _Passage(re.sub(r"\{\{([\w-]+)(?::([^{}]*))?\}\}", shown, text).strip())
+    return _Passage(re.sub(r"\{\{([^{}:]*)(?::([^{}]*))?\}\}", shown, text).strip())

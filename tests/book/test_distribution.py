@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from alone import COLAB, environment, needed, run, show, variables
 from sources import BUILT, ROOT
-from test_alone import COLAB, environment, needed, run, show, variables
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
