@@ -115,7 +115,8 @@ def run_target(options) -> int:
     plans = [experiment.plan(cell, budget, records) for cell in cells]
     costs = [timing.cost(experiment, cell, budget, records) for cell in cells]
     if options.dry_run:
-        print(timing.describe(experiment, costs, budget, name, options.jobs or cores()))
+        print(timing.plan_in_words(costs, budget, name), flush=True)  # to time it takes longer
+        print(timing.time_in_words(experiment, costs, budget, options.jobs or cores()))
         return 0
     with where(options) as (executor, device):
         workers.run_stages(

@@ -14,7 +14,7 @@ from gsbook.records import Records
 from gslib._checks import unchecked
 
 CALIBRATION = 5.0  # seconds of measured steps, over all cells
-TIMED = 10  # cells at most that are timed; the evaluation of a deep network takes seconds
+TIMED = 5  # cells at most that are timed; to compile the step of one takes half a minute
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,8 @@ def seconds_per_step(trainer, calibration: float) -> float:
     return (time.perf_counter() - started) / (trainer.step - first)
 
 
-def describe(
-    experiment: Experiment, costs: list[Cost], budget: Budget, name: str, jobs: int
-) -> str:
-    """The plan in words, a line for each cell, with its predicted time."""
+def plan_in_words(costs: list[Cost], budget: Budget, name: str) -> str:
+    """A line for each cell, and what all come to."""
     rungs = " -> ".join(f"{steps:,} steps, keep {keep}" for steps, keep in budget.rungs)
     lines = [
         f"{len(costs)} cells, budget {name}",
@@ -94,8 +92,11 @@ def describe(
     ]
     for one in costs:
         lines.append(f"  {one.cell}: {' + '.join(map(str, one.counts))} runs, {one.steps:,} steps")
+    runs, steps = sum(sum(c.counts) for c in costs), sum(c.steps for c in costs)
+    return "\n".join([*lines, f"{runs} runs, {steps:,} steps"])
+
+
+def time_in_words(experiment: Experiment, costs: list[Cost], budget: Budget, jobs: int) -> str:
     minutes = predicted_seconds(experiment, costs, budget, jobs) / 60
     duration = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
-    runs, steps = sum(sum(c.counts) for c in costs), sum(c.steps for c in costs)
-    lines.append(f"{runs} runs, {steps:,} steps; about {duration} with {jobs} processes here")
-    return "\n".join(lines)
+    return f"about {duration} with {jobs} processes here"

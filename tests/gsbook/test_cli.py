@@ -90,7 +90,7 @@ def test_dry_run_prints_counts_and_a_time_and_trains_nothing(
     assert "7 cells, budget laptop" in out
     assert "vae-categorical-st: 6 + 3 + 3 runs, 540,000 steps" in out
     assert "vae-categorical-gumbel_softmax: 12 + 3 + 3 runs, 660,000 steps" in out
-    assert "102 runs, 4,140,000 steps; about" in out
+    assert "102 runs, 4,140,000 steps\nabout" in out
     number, unit = out.split("about ")[1].split()[:2]
     assert 0 < float(number) < 100
     assert unit in ("minutes", "hours")
