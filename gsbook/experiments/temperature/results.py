@@ -104,15 +104,20 @@ def table(records: Records, *families: str, steps: int = STEPS):
     return frame.reindex(columns=["family", "start", "seeds", *columns])
 
 
+NEAR = 20.0  # nats behind the best: beyond, a setting fails, and each of its seeds in its own way
+
+
 def scatter(records: Records, figure: str) -> float | None:
-    """The standard deviation of a figure over seeds, pooled over all settings with several; None
-    where there is no such setting.
+    """The standard deviation of a figure over seeds, pooled over the settings with several whose
+    mean is within `NEAR` of the best; None where there is no such setting.
 
     >>> scatter(Records("none"), "nll") is None
     True
     """
     groups = [[figures(run)[figure] for run in runs] for runs in by_setting(records).values()]
     groups = [group for group in groups if len(group) > 1 and not any(map(math.isnan, group))]
+    worst = min(map(fmean, groups), default=0.0) + NEAR
+    groups = [group for group in groups if fmean(group) <= worst]
     if not groups:
         return None
     degrees = sum(len(group) - 1 for group in groups)

@@ -52,8 +52,13 @@ def test_a_line_is_the_mean_over_seeds_and_says_how_many(records):
     assert results.table(records, steps=200_000).seeds.sum() == 0
 
 
-def test_scatter_is_pooled_over_settings_with_several_seeds(records):
+def test_scatter_is_pooled_over_settings_with_several_seeds_that_do_not_fail(records):
     assert results.scatter(records, "nll") == pytest.approx(2.0)
+    warm, failed = settings("constant")[3:]
+    records.add([run(replace(warm, seed=seed), nll=120.0 + 4 * seed) for seed in (0, 1, 2)])
+    assert results.scatter(records, "nll") == pytest.approx(((2 * 4 + 2 * 16) / 4) ** 0.5)
+    records.add([run(replace(failed, seed=seed), nll=200.0 + 50 * seed) for seed in (0, 1, 2)])
+    assert results.scatter(records, "nll") == pytest.approx(10**0.5)
 
 
 def test_it_says_how_much_has_run(records):
