@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     keep = commands.add_parser("keep", help="keep the small trained weights of a cell")
     keep.set_defaults(act=keep_weights)
     keep.add_argument("cell", help="such as vae-categorical-gumbel_softmax or reading-st")
-    folders(keep, "folder of the records (default: results/table1)")
+    folders(keep, "folder of the records (default: results/EXPERIMENT)")
 
     run = commands.add_parser("run", help="train, evaluate and record")
     run.set_defaults(act=run_target)
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786"
     )
     run.add_argument("--device", choices=("cpu", "cuda"), help="default: CUDA where there is one")
-    folders(run, "folder for the records (default: results/TABLE, for smoke _build/smoke)")
+    folders(run, "folder for the records (default: results/TABLE, for smoke _build/smoke/TABLE)")
     run.add_argument(
         "--dry-run",
         action="store_true",
@@ -68,23 +69,30 @@ def parser() -> argparse.ArgumentParser:
 
     device = commands.add_parser("gpu", help="train rows of Table 1 on one GPU, within minutes")
     device.set_defaults(act=on_gpu)
-    device.add_argument("--minutes", type=float, default=9.0, help="all in all (default: 9)")
-    device.add_argument("--out", type=Path, required=True, help="folder of what is to come back")
+    device.add_argument("--minutes", type=minutes, default=9.0, help="all in all (default: 9)")
+    device.add_argument("--out", type=folder, required=True, help="folder of what is to come back")
     device.add_argument("--tf32", action="store_true", help="train (never evaluate) with TF32")
     device.add_argument("--fused", action="store_true", help="time a step by Triton, too: a minute")
 
     back = commands.add_parser("take", help="add what came back from a GPU to the records")
     back.set_defaults(act=take_back)
-    back.add_argument("folder", type=Path, help="the folder that was --out")
+    back.add_argument("folder", type=folder, help="the folder that was --out")
     folders(back, "folder of the records (default: results/table1)")
     return top
 
 
 def folders(command: argparse.ArgumentParser, results: str) -> None:
-    command.add_argument("--results", type=Path, help=results)
+    command.add_argument("--results", type=folder, help=results)
     command.add_argument(
-        "--checkpoints", type=Path, help="folder of saved states (default: in the user's cache)"
+        "--checkpoints", type=folder, help="folder of saved states (default: in the user's cache)"
     )
+
+
+def folder(text: str) -> Path:
+    """A folder from the command line; an empty name, as of an unset variable, would be this one."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"must name a folder, got {text!r}")
+    return Path(text)
 
 
 def positive(text: str) -> int:
@@ -94,10 +102,19 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def minutes(text: str) -> float:
+    """A time from the command line."""
+    value = float(text)  # argparse says what is no number
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be 0 or more and finite, got {text!r}")
+    return value
+
+
 def keep_weights(options) -> int:
     experiment, prefix = weights.of(options.cell)
     if options.cell.removeprefix(prefix) not in experiment.cells:
-        target(options.cell)  # says what there is
+        known = ", ".join(prefix + cell for cell in experiment.cells)
+        raise ValueError(f"{options.cell!r} is no cell whose weights are kept; choose {known}")
     records = experiment.records(options.results or Path("results") / experiment.name)
     print(weights.keep(options.cell, records, checkpoints=options.checkpoints))
     return 0
@@ -163,15 +180,18 @@ def where(options) -> Iterator[tuple[Executor | None, str | None]]:
 
 def results_of(folder: str, budget: str, options) -> Path:
     """Where records go; those of a smoke run are no results of the book."""
-    return options.results or Path("_build/smoke" if budget == "smoke" else f"results/{folder}")
+    return options.results or Path("_build/smoke" if budget == "smoke" else "results", folder)
 
 
 def measure_speed(name: str, changes: dict, options) -> int:
     """Figure 5a: nothing is trained to the end, steps are timed."""
     if changes:
         raise ValueError(f"{SPEED} has neither --steps nor --seeds; leave them out")
-    if options.scheduler:
-        raise ValueError(f"{SPEED} times this machine; leave out --scheduler")
+    for option in ("scheduler", "estimator", "jobs", "checkpoints"):
+        if getattr(options, option) is not None:
+            raise ValueError(
+                f"{SPEED} times this machine, one process at a time; leave out --{option}"
+            )
     budget, folder = TABLE2.budgets[name], results_of("speed", name, options)
     if options.dry_run:
         seconds = len(budget.classes) * budget.repeats * 2 * budget.seconds

@@ -23,7 +23,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import os
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -85,9 +84,7 @@ class Drawings(NamedTuple):
 
 def drawings() -> Drawings:
     """All drawings: 4,840 of 242 characters in eight alphabets."""
-    folder = Path(os.environ.get("GSLIB_DATA") or files.cache_folder()).expanduser()
-    offline = os.environ.get("GSLIB_OFFLINE", "0") not in ("", "0")
-    return _load(folder, files.cache_folder(), offline)
+    return _load(*files.data_folders(), files.offline())
 
 
 def binary(split: str, new: str = "drawers") -> Tensor:

@@ -22,21 +22,46 @@ PATIENCE = 600  # seconds: the longest download, and how long a failed one is re
 def cache_folder() -> Path:
     """Where data sets and saved states are kept: the folder that GSLIB_CACHE names, by default in
     the user's cache."""
-    folder = os.environ.get("GSLIB_CACHE")
-    if not folder:
-        try:
-            from platformdirs import user_cache_dir
-        except ImportError:  # a machine with a GPU may have torch and little else
-            return Path.home() / ".cache" / "gumbel-softmax-book"
-        folder = user_cache_dir("gumbel-softmax-book")
-    return Path(folder).expanduser()
+    if folder := named("GSLIB_CACHE"):
+        return folder
+    try:
+        from platformdirs import user_cache_dir
+    except ImportError:  # a machine with a GPU may have torch and little else
+        return Path.home() / ".cache" / "gumbel-softmax-book"
+    return Path(user_cache_dir("gumbel-softmax-book"))
 
 
-def read(path: Path, sha256: str) -> bytes | None:
+def data_folders() -> tuple[Path, Path]:
+    """Where a data set is looked for: in the folder that GSLIB_DATA names, then in the cache."""
+    cache = cache_folder()
+    data = named("GSLIB_DATA") or cache
+    if data != cache and not data.is_dir():
+        warnings.warn(
+            f"GSLIB_DATA is {str(data)!r}, which is not a folder: correct or unset it", stacklevel=4
+        )
+    return data, cache
+
+
+def offline() -> bool:
+    """Whether GSLIB_OFFLINE forbids downloads of data."""
+    return os.environ.get("GSLIB_OFFLINE", "0") not in ("", "0")
+
+
+def named(variable: str) -> Path | None:
+    """The folder that an environment variable names; None if it is not set."""
+    text = os.environ.get(variable)
+    try:
+        return Path(text).expanduser() if text else None
+    except RuntimeError:
+        raise ValueError(f"{variable} is {text!r}, nobody's home: correct or unset it") from None
+
+
+def read(path: Path, sha256: str, *, ours: bool = True) -> bytes | None:
     """Unpacked content of `path`; None, with a warning, unless it is what was published; None if
     there is no file.
 
-    A file that differs is renamed to `….corrupt`, unless its folder is read-only.
+    A file that differs is renamed to `….corrupt`, unless its folder is read-only or not `ours` but
+    an installed package's.
     """
     try:
         content = path.read_bytes()
@@ -55,6 +80,12 @@ def read(path: Path, sha256: str) -> bytes | None:
         found = f"a broken gzip file ({error})"
     if found == sha256:
         return content
+    if not ours:
+        warnings.warn(
+            f"{path} is not used: another version of the package than the book's, or damaged",
+            stacklevel=2,
+        )
+        return None
     aside = path.with_name(f"{path.name}.corrupt")
     try:
         if not writable(path.parent):
@@ -120,9 +151,9 @@ def lock(path: Path) -> filelock.FileLock:
 def writable(folder: Path) -> bool:
     """Whether the folder, or the nearest one above it that exists, takes new files; root respects
     its mode too."""
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
-    return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
+    return folder.is_dir() and os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
 
 
 def download(url: str) -> bytes:

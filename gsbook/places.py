@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from gsbook import files
 
 PACKAGE = Path(__file__).parent
 
@@ -17,8 +18,12 @@ def results_folder() -> Path:
     >>> (results_folder() / "equivalent_code.json").exists()
     True
     """
-    if named := os.environ.get("GSLIB_RESULTS"):
-        return Path(named)
+    if folder := files.named("GSLIB_RESULTS"):
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"GSLIB_RESULTS is {str(folder)!r}, which is not a folder: correct or unset it"
+            )
+        return folder
     for name in ("gsbook_results", "results"):
         folder = PACKAGE.parent / name
         if (folder / "equivalent_code.json").exists():

@@ -76,6 +76,10 @@ class Records:
 
     def add(self, runs: list[dict]) -> None:
         """Write finished runs, replacing those of the same key; safe beside other writers."""
+        for run in runs:  # or its line would be refused, and the cell's file with it
+            check_record(parse(json.dumps(run, allow_nan=False).encode()), run["cell"])
+            if self.check is not None:
+                self.check(run)
         for cell in {run["cell"] for run in runs}:
             with files.lock(self.path(cell)):
                 new = {run["key"]: run for run in runs if run["cell"] == cell}
@@ -135,7 +139,19 @@ class Records:
 
     def equivalent(self) -> dict[str, dict]:
         path = self.folder.parent / EQUIVALENT
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not path.exists():
+            return {}
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            for old in known.get("runs", {}).values():
+                old["equals"].items()
+            for module in known.get("modules", {}).values():
+                [new["equals"] for new in module.values()]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is no list of equivalences ({error!r}); restore it from version control"
+            ) from None
+        return known
 
 
 def opener(
@@ -175,7 +191,12 @@ def parse(line: bytes) -> dict:
     def refuse(literal: str):
         raise ValueError(f"{literal} is no JSON")
 
-    return json.loads(line.decode("utf-8"), object_pairs_hook=once, parse_constant=refuse)
+    def finite(literal: str) -> float:
+        return value if math.isfinite(value := float(literal)) else refuse(literal)  # 1e999
+
+    return json.loads(
+        line.decode("utf-8"), object_pairs_hook=once, parse_constant=refuse, parse_float=finite
+    )
 
 
 def check_record(run: dict, cell: str) -> None:
@@ -185,6 +206,9 @@ def check_record(run: dict, cell: str) -> None:
     for name, kind in (("key", str), ("cell", str), ("config", dict), ("code", (str, dict))):
         if not isinstance(run[name], kind):
             raise ValueError(f"{name} is {run[name]!r:.60}")
+    code = run["code"]
+    if isinstance(code, dict) and not all(isinstance(old, str) for old in code.values()):
+        raise ValueError(f"code is {code!r:.60}")
     for name in ("data", "evaluation", "curve", "valid", "test"):
         part = run.get(name, {})
         if not (isinstance(part, dict) or (part is None and name == "test")):
@@ -224,6 +248,9 @@ def check_run(run: dict, config, figures: tuple[str, ...]) -> None:
         raise ValueError(f"its key is not the one of its config, {config.key}")
     if not isinstance(run["data"]["source"], str):
         raise ValueError(f"the source of its data is {run['data']['source']!r:.60}")
+    sha256 = run["data"]["sha256"]
+    if not (isinstance(sha256, dict) and isinstance(sha256["train"], str)):
+        raise ValueError(f"the SHA-256 of its data is {sha256!r:.60}")
     for name in ("images", "samples", "valid_samples"):
         count = run["evaluation"][name]
         if not (is_count(count) or (count is None and name == "images")):

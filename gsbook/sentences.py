@@ -22,7 +22,6 @@ import hashlib
 import importlib.util
 import io
 import json
-import os
 import re
 import tarfile
 from pathlib import Path
@@ -67,8 +66,7 @@ def verses() -> Sentences:
     >>> verses()[2].name, verses()[2].tokens[:5]
     ('Genesis 1:3', ('and', 'god', 'said', 'let', 'there'))
     """
-    offline = os.environ.get("GSLIB_OFFLINE", "0") not in ("", "0")
-    return _verses(_folders(), offline)
+    return _verses(files.data_folders(), files.offline())
 
 
 def histories() -> Sentences:
@@ -78,12 +76,7 @@ def histories() -> Sentences:
     Raises:
         FileNotFoundError: the file is nowhere; it says how to get it.
     """
-    return _histories(_folders())
-
-
-def _folders() -> tuple[Path, ...]:
-    cache = files.cache_folder()
-    return Path(os.environ.get("GSLIB_DATA") or cache).expanduser(), cache
+    return _histories(files.data_folders())
 
 
 @functools.cache
@@ -109,7 +102,7 @@ def _packaged() -> bytes | None:
     package = importlib.util.find_spec("bible")
     if package is None or package.origin is None:
         return None
-    return files.read(Path(package.origin).parent / "data" / "kjv.jsonl", KJV)
+    return files.read(Path(package.origin).parent / "data" / "kjv.jsonl", KJV, ours=False)
 
 
 def _download(path: Path) -> bytes:

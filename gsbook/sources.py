@@ -5,10 +5,8 @@ import gzip
 import hashlib
 import importlib.util
 import io
-import os
 import socket
 import tempfile
-import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,9 +57,7 @@ def find(name: str, split: str) -> tuple[str, dict, str]:
         raise ValueError(
             f"data set {name!r} is unknown; choose one of {', '.join(map(repr, _READERS))}"
         )
-    cache = files.cache_folder()
-    data = Path(os.environ.get("GSLIB_DATA") or cache).expanduser()
-    return _load(name, data, cache, os.environ.get("GSLIB_OFFLINE", "0") not in ("", "0"))
+    return _load(name, *files.data_folders(), files.offline())
 
 
 print_once = functools.cache(print)
@@ -69,10 +65,6 @@ print_once = functools.cache(print)
 
 @functools.cache  # also this process's memory of a failed download
 def _load(name: str, data: Path, cache: Path, offline: bool) -> tuple[str, dict, str]:
-    if data != cache and not os.path.isdir(data):
-        warnings.warn(
-            f"GSLIB_DATA is {str(data)!r}, which is not a folder: correct or unset it", stacklevel=4
-        )
     source, read, download, by_hand = _READERS[name]
     splits, missing = read((data, cache), cache), ""
     if splits is None:

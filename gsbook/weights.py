@@ -71,11 +71,11 @@ def keep(
     prefix = AVERAGED if averaged else "model."
     weights = {k.removeprefix(prefix): v.half() for k, v in state.items() if k.startswith(prefix)}
     metadata = {"key": config.key, "config": json.dumps(config.to_dict())}
-    metadata["sha256"] = checksum(config.key, weights)
     if experiment in (TABLE1, ALPHABETS):
         splits = data if experiment is TABLE1 else data[config.data]
         per_epoch = max(1, len(splits["train"]) // config.batch)
         metadata["slope"] = str(config.slope(config.steps, per_epoch))
+    metadata["sha256"] = checksum(repr((config.key, metadata.get("slope"))), weights)
     path = weights_file(first + cell, folder or found.folder.parent / "weights")
     files.write(path, save(weights, metadata=metadata))
     return path
@@ -128,12 +128,12 @@ def load_model(path: str | Path) -> tuple[torch.nn.Module, Kept]:
             if not 1 <= slope <= WIDEST:
                 raise ValueError(f"its slope is {slope:g}")
             weights = {k: file.get_tensor(k) for k in file.keys()}
-        sha256 = checksum(config.key, weights)
+        sha256 = checksum(repr((config.key, metadata.get("slope"))), weights)
         weights = {k: value.float() for k, value in weights.items()}
         if not all(bool(value.isfinite().all()) for value in weights.values()):
             raise ValueError("a weight is not finite")
         model = build(config, weights, slope)
-        if metadata.get("sha256", sha256) != sha256:
+        if metadata.get("sha256") != sha256:
             raise ValueError("its SHA-256 is not the one that it was kept with")
         return model, config
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:

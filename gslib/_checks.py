@@ -110,6 +110,19 @@ def check_value(name: str, value: Any, shape: Sequence[int], events: int) -> Non
         raise wrong_shape(name, value, f"it must broadcast to {tuple(shape)}, last {events} equal")
 
 
+def check_rows(name: str, value: Tensor, events: int, f: Tensor) -> None:
+    """Raise unless `value`, whose last `events` axes are a node's, has one row for each loss: a
+    slope of a shared row is already summed over the losses.
+    """
+    if value.shape[: value.ndim - events] != f.shape:
+        raise wrong_shape(name, value, f"expand the node to a row for each loss, {tuple(f.shape)}")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
 def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
     """Whether a tensor of the one shape broadcasts to the other, aligned on the right."""
     pairs = zip(shape[::-1], into[::-1], strict=False)

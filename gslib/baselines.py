@@ -3,6 +3,7 @@ after use.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +124,8 @@ class Baseline(nn.Module):
         if self.network is not None and prediction is not None:
             weights = list(self.network.parameters())
             # Descends the mean over the batch of (f - c - C(x))^2 / 2, per member.
-            loss = (-centred * prediction).flatten(self.mean.ndim).mean(-1).sum()
+            with torch.enable_grad():
+                loss = (-centred * prediction).flatten(self.mean.ndim).mean(-1).sum()
             slopes = torch.autograd.grad(loss, weights)
             with torch.no_grad():
                 for weight, slope in zip(weights, slopes, strict=True):
@@ -133,6 +135,9 @@ class Baseline(nn.Module):
             past.copy_(decay * past + (1 - decay) * new)
         self.seen.fill_(True)
         self._last = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_last": None}
 
     def _moments(self, signal: Tensor) -> tuple[Tensor, Tensor]:
         flat = signal.flatten(self.mean.ndim)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gslib import functional as F
 from gslib._checks import check_inside, check_logits, check_positive, check_tau, check_value
-from gslib._fast import log_softmax, softmax, softplus
+from gslib._fast import log_softmax, softmax, softplus, widened
 from gslib.functional import Number, Uniform, from_left, gumbel_softmax, straight_through
 
 PROB_MARGIN = 1e-3  # the hard sigmoid reaches 0 and 1; it is clipped this far away from them
@@ -45,7 +45,8 @@ class _Node:
 
     def n_states(self) -> int:
         """The number of joint states, 2^N or K^N."""
-        return len(self.unit_states()) ** self.logits.shape[-self.event_ndim]
+        one = 2 if self.event_ndim == 1 else self.logits.shape[-1]
+        return one ** self.logits.shape[-self.event_ndim]
 
     def states(self) -> Tensor:
         """All joint states, [2^N, N] or [K^N, N, K]."""
@@ -203,11 +204,13 @@ class Categorical(_Node):
         tau = self._check_relaxed(log_y, tau, 1e-3)
         masked = self.logits == -torch.inf
         k = (~masked).sum(-1).to(log_y.dtype)
+        impossible = (masked & (log_y > -torch.inf)).any(-1)
         log_probs, log_y = self.log_probs, log_y.masked_fill(masked, 0)
         terms = (log_probs - tau * log_y).masked_fill(masked, -torch.inf)
         product = (log_probs.masked_fill(masked, 0) - (tau + 1) * log_y).sum(-1)
         scale = torch.lgamma(k) + (k - 1) * tau.log().squeeze(-1)
-        return scale - k * terms.logsumexp(-1) + product
+        density = scale - k * terms.logsumexp(-1) + product
+        return density.masked_fill(impossible, -torch.inf)
 
     def entropy(self) -> Tensor:
         """Entropy in nats per unit, [..., N]."""
@@ -235,7 +238,8 @@ def sharpened(q: Distribution, slope: Number = 1.0, form: str = "hard") -> Distr
         raise ValueError(f"form must be 'hard' or 'soft', got {form!r}")
     if isinstance(q, Categorical) or form == "soft":
         return type(q)(logits)
-    return Bernoulli(((logits + 1) / 2).clamp(PROB_MARGIN, 1 - PROB_MARGIN).logit())
+    p = ((widened(logits) + 1) / 2).clamp(PROB_MARGIN, 1 - PROB_MARGIN)  # 0.999 is 1 in bfloat16
+    return Bernoulli(p.logit().to(logits))
 
 
 def _masked_dot(weights: Tensor, log_probs: Tensor) -> Tensor:

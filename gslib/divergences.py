@@ -29,7 +29,9 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
         return mean * difference - softplus(q.logits) + softplus(p.logits)
     log_q = q.log_probs
     difference = (log_q - p.log_probs).masked_fill(log_q == -torch.inf, 0)
-    return (log_q.exp() * difference).sum(-1)
+    outside = difference == torch.inf  # log_q.exp() may underflow to 0 there
+    total = (log_q.exp() * difference.masked_fill(outside, 0)).sum(-1)
+    return total.masked_fill(outside.any(-1), torch.inf)
 
 
 def relaxed_kl(q: Distribution, p: Distribution, log_y: Tensor, tau: Number) -> Tensor:

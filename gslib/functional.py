@@ -111,7 +111,7 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     """
     if hard.shape != soft.shape:  # else the smaller one would be repeated
         raise wrong_shape("hard", hard, f"it must be soft's, {tuple(soft.shape)}")
-    return hard + (soft - soft.detach())
+    return hard.detach() + (soft - soft.detach())
 
 
 def from_left(value: Number, like: Tensor) -> Number:
@@ -203,6 +203,8 @@ def divided(perturbed: Tensor, tau: Number) -> Tensor:
     >>> divided(torch.tensor([1.0, 2.0]), 0.5)
     tensor([2., 4.])
     """
+    by = from_left(tau, perturbed)
     if isinstance(tau, Tensor) and tau.requires_grad:  # the gradient of -inf / tau would be NaN
-        perturbed = perturbed.clamp(min=-1e30)
-    return perturbed / from_left(tau, perturbed)
+        masked = perturbed == -torch.inf
+        return (perturbed.masked_fill(masked, 0) / by).masked_fill(masked, -torch.inf)
+    return perturbed / by

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gslib._checks import check_floating
+from gslib._checks import check_count, check_floating
 from gslib.distributions import Distribution, sharpened
 from gslib.functional import Number, Uniform, noise_like
 
@@ -164,6 +164,7 @@ def stacked(sample: Sampler, k: int) -> Sampler:
     >>> run(lambda sample: sample(q).sum(-1), stacked(lambda q: q.sample(), 3)).shape
     torch.Size([3, 4])
     """
+    check_count("k", k)
     first: list[int] = []  # axes of the first node
 
     def several(q: Distribution) -> Tensor:

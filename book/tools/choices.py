@@ -21,7 +21,6 @@ from gsbook.experiments.table2 import plan as table2
 from gsbook.experiments.table2.config import FewLabels
 from gsbook.places import results_folder
 from gsbook.reader.plots import LABELS
-from gsbook.records import Records
 
 FILE = ROOT / "book" / "choices.yml"
 NOT_PRICED, NO_PRICE = "not priced yet", "none, as no pair of runs is planned for it"
@@ -137,12 +136,13 @@ def _pair_key(run: dict, config: dict, measure: str) -> PairKey:
 
 def _recorded(prefix: str) -> dict[str, list[dict]]:
     found = defaultdict(list)
-    for path in sorted(results_folder().glob(f"*/{prefix}*.jsonl")):
-        runs = Records(path.parent).runs_of(path.stem).values()
-        found[path.stem] += [
-            r for r in runs if "config" in r and r["data"]["source"] == table1.SOURCE
-        ]
-    return {cell: runs for cell, runs in found.items() if cell in config.CELLS}
+    for folder in ("table1", "choices", "readings"):  # runs of one kind of config
+        records = table1.record.records(results_folder() / folder)
+        for cell in records.cells():
+            if cell.startswith(prefix) and cell in config.CELLS:
+                runs = records.runs_of(cell).values()
+                found[cell] += [r for r in runs if r["data"]["source"] == table1.SOURCE]
+    return found
 
 
 def _pairs(runs: list[dict], change: dict, start: dict) -> dict[PairKey, list[tuple[float, float]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from markup import table
+from markup import plain, table
 from repository import ROOT
 
 FILE = ROOT / "results" / "benchmarks" / "cluster.json"
@@ -28,8 +28,8 @@ def page() -> str:
     way = "compiled" if found["mode"] == "compiled" else "not compiled"
     return (
         f"{found['runs']} runs of {found['steps']:,} steps, one to a job, and their "
-        f"evaluation on all images, on workers of one core ({found['machine']['device']}, "
-        f"{found['machine']['capability']}). A step of one run takes {min(steps):.1f} to "
+        f"evaluation on all images, on workers of one core ({plain(found['machine']['device'])}, "
+        f"{plain(found['machine']['capability'])}). A step of one run takes {min(steps):.1f} to "
         f"{max(steps):.1f} ms there ({way}). Jobs go to whoever is free, the longest first; "
         "efficiency is the part of the workers' time that is work.\n\n"
         + table(["Workers", "Hours", "Efficiency", "Core-hours"], rows)

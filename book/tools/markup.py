@@ -64,6 +64,12 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     )
 
 
+def plain(text) -> str:
+    """Text of a file as Markdown that shows it: neither HTML nor Markdown of its own, one line."""
+    line = " ".join(str(text).split())
+    return re.sub(r"[\\`*_{}\[\]()#|!~$^:<>&]", lambda c: f"&#{ord(c[0])};", line)
+
+
 def save(path: Path, text: str) -> None:
     """Write a file unless it holds this text already: a page is read again when it changes."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from statistics import fmean
 
-from markup import table
+from markup import plain, table
 from repository import ROOT
 
 FILE = ROOT / "results" / "benchmarks" / "training.json"
@@ -54,8 +53,8 @@ def page() -> str:
     for name, nodes in machines.items():
         about = next(iter(nodes.values()))["machine"]
         parts.append(
-            f"**{escape(name)}**, {about['gflops_per_core']:.0f} GFLOP/s a core measured, torch "
-            f"{escape(about['torch'])}, JAX {escape(str(about['jax']))}, {escape(about['date'])}. "
+            f"**{plain(name)}**, {about['gflops_per_core']:.0f} GFLOP/s a core measured, torch "
+            f"{plain(about['torch'])}, JAX {plain(str(about['jax']))}, {plain(about['date'])}. "
             "Processor time of one step of one run, on one core:\n"
         )
         parts += [f"{kind.capitalize()} VAE\n\n{rows(one)}" for kind, one in nodes.items()]
@@ -82,7 +81,7 @@ def bounds() -> str:
             for part, said in PARTS.items()
         ]
         parts.append(
-            f"**{escape(name)}**, torch {escape(about['torch'])}, {escape(about['date'])}, with "
+            f"**{plain(name)}**, torch {plain(about['torch'])}, {plain(about['date'])}, with "
             f"{about['load_before']:.1f} processes at work on {about['cores']} cores when it "
             f"began:\n\n{table(head, lines)}\n"
             + " ".join(aim(kind, one) for kind, one in nodes.items())
@@ -101,10 +100,10 @@ def against_itself() -> str:
         times = {cell["cell"]: cell["first"]["times"] for cell in cells}
         mean, slowest = fmean(times.values()), min(times, key=times.__getitem__)
         parts.append(
-            f"**{escape(name)}**, {escape(about['date'])}, {about['load_before']:.1f} processes "
+            f"**{plain(name)}**, {plain(about['date'])}, {about['load_before']:.1f} processes "
             f"at work when it began. Over {len(cells)} cells a step is on average {mean:.2f} times "
             f"as fast as the first edition's, {times[slowest]:.2f} times in the cell that gained "
-            f"least (`{slowest}`). An average of {FASTER} was the aim, and no cell slower: "
+            f"least ({plain(slowest)}). An average of {FASTER} was the aim, and no cell slower: "
             f"{'reached' if mean >= FASTER and min(times.values()) >= 1 else 'missed'}. Without "
             "one of the kernels a step of straight-through takes so many times as long:\n"
         )

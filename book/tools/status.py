@@ -69,7 +69,9 @@ def page() -> str:
     """The two tables of the page, in Markdown."""
     found = tested()
     head = ["Chapter", "Cells of code", "This build"]
-    head += [f"Python {run['python']}, torch {run['versions']['torch']}" for run in found]
+    head += [
+        markup.plain(f"Python {run['python']}, torch {run['versions']['torch']}") for run in found
+    ]
     rows = []
     for name in markup.chapters():
         results = [said(run["chapters"].get(name), name) for run in found]
@@ -78,6 +80,7 @@ def page() -> str:
         [where, e["python"], *(e["versions"][name] for name in VERSIONS), e["system"], e["date"]]
         for where, e in [("this build", environment()), *(("test", run) for run in found)]
     ]
+    environments = [[*map(markup.plain, line)] for line in environments]
     columns = ["", "Python", *VERSIONS, "System", "Date"]
     text = markup.table(head, rows)
     return text + "\n## The environments\n\n" + markup.table(columns, environments)

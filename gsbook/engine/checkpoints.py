@@ -51,6 +51,9 @@ class Checkpoints:
 
     def save(self, trainer: Trainer) -> None:
         for e, (config, state) in enumerate(zip(trainer.configs, trainer.states(), strict=True)):
+            kept = self._open(config)
+            if kept and kept[0]["step"] > trainer.step:
+                continue  # a longer run's, which goes on from there
             about = {
                 "trajectory": config.trajectory,
                 "step": trainer.step,

@@ -44,8 +44,13 @@ def tar(paths: list[Path], root: Path) -> bytes:
 def unpack(out: Path, work: Path) -> None:
     """What an earlier call wrote, as files again."""
     for path in sorted(out.glob("*.tar")):
-        with tarfile.open(path) as archive:
-            archive.extractall(work, filter="data")
+        try:
+            with tarfile.open(path, "r:") as archive:
+                archive.extractall(work, filter="data")
+        except tarfile.TarError as error:
+            raise ValueError(
+                f"{path} is no whole archive of `python -m gsbook gpu` ({error}); copy it again"
+            ) from None
 
 
 def take(out: Path, folder: Path, checkpoints: Path | None = None) -> str:
@@ -64,6 +69,8 @@ def take(out: Path, folder: Path, checkpoints: Path | None = None) -> str:
         work = Path(place)
         unpack(out, work)
         found = TABLE1.records(work / TABLE1.name).all()  # each is checked as it is read
+        if not found:
+            raise ValueError(f"{out / RECORDS} holds no record; nothing was taken")
         mine = TABLE1.records(folder)
         data = {run["data"]["sha256"]["train"] for run in mine.all()}
         for run in found:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 
+from gsbook import files
 from gsbook.engine.machine import environment, prepare_process
 from gsbook.experiments.table1.plan import TABLE1
 from gsbook.gpu.back import REPORT, unpack
@@ -46,6 +47,9 @@ def run(
     tf32: whether training, never evaluation, may round products to TF32. fused: whether to time
     one step that Triton compiles as well, which takes a minute. Returns the report.
     """
+    out.mkdir(parents=True, exist_ok=True)  # before minutes of training, not after
+    if not files.writable(out):
+        raise PermissionError(f"{out} takes no new files; correct its permissions or --out")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     cuda = device.type == "cuda"
     scale = scale or (FULL if cuda else TOY)

@@ -1,8 +1,11 @@
 """Score-function estimators that run the program again with coupled noise, once or twice a node."""
 
+import math
+
 import torch
 from torch import Tensor
 
+from gslib._checks import check_inside, check_rows
 from gslib.coupling import antithetic, conditional, softened
 from gslib.distributions import Bernoulli, Distribution
 from gslib.functional import Number, Uniform, zero_valued
@@ -58,7 +61,8 @@ def rebar(
     y is the relaxed sample of z's own noise, y~ that of noise given z. With several layers each
     node in turn is relaxed, and so are all nodes below it: were they discrete, the derivative
     through them would be lost and the estimate biased. The control variate reaches parameters
-    through its node's logits alone.
+    through its node's logits alone. ValueError for an eta that is not finite, or where examples
+    share a row of a node.
 
     Source: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017 (arXiv:1703.07370). Departure: tau
     and eta are not learned.
@@ -69,6 +73,7 @@ def rebar(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.1000, 0.1000])
     """
+    check_inside("eta", eta, -math.inf, math.inf, "try 1", "be finite")
     tape = Tape(uniform)
     f = run(program, tape.sample, tape)
     if torch.is_inference_mode_enabled():  # nobody will differentiate
@@ -76,8 +81,10 @@ def rebar(
     relax: Draw = lambda q, u: q.relaxed_sample(tau, uniform=fixed(u))  # noqa: E731
     score = torch.zeros_like(f)
     for i, (q, z) in enumerate(tape):
+        check_rows("a sample", z, q.event_ndim, f)
         with torch.enable_grad():
-            node = type(q)(q.logits.detach().requires_grad_())
+            moves = torch.zeros_like(q.logits, requires_grad=True)
+            node = type(q)(q.logits.detach() + moves)
             x = conditional(node, z, uniform=uniform)
             points = relax(node, tape.noise[i]), softened(node, x, tau)
             free, tied = (tape.rerun(program, i, y, relax) for y in points)
@@ -114,7 +121,7 @@ def local_expectation(program: Program, *, uniform: Uniform = None) -> Tensor:
         states, chances = _neighbours(q, z)
         with torch.no_grad():
             losses = tape.rerun(program, i, states).unflatten(0, chances.shape[:2])
-        expected = expected + (losses * chances).sum((0, 1))
+        expected = expected + (losses.where(chances > 0, 0.0) * chances).sum((0, 1))
     return f + zero_valued(expected)
 
 

@@ -42,15 +42,20 @@ def exact(
     counts = [q.n_states() for q, _ in shapes]
     total = math.prod(counts)
     if total > max_states:
-        raise ValueError(f"{total} joint states > {max_states = }: take smaller nodes")
+        about = (
+            f"about 2^{math.log2(total):.0f} joint states"  # digits may be thousands
+        )
+        raise ValueError(f"{about} > {max_states = }: take smaller nodes")
     joint = torch.cartesian_prod(*map(torch.arange, counts)).reshape(total, -1)
     trace = Trace()
 
     def enumerate_node(q: Distribution) -> Tensor:
+        if len(trace) == len(shapes):  # `run` says that there are too many
+            return q.mean
         i, shape = len(trace), shapes[len(trace)][0].logits.shape
         states = q.states()[joint[:, i].to(q.logits.device)]  # [S, N(, K)]
         batch = (1,) * (len(shape) - q.event_ndim)
         return states.unflatten(0, (total, *batch)).expand(total, *shape)
 
-    f = run(program, enumerate_node, trace)
-    return (trace.log_prob().exp() * f).sum(0)
+    f, log_q = run(program, enumerate_node, trace, first=shapes), trace.log_prob()
+    return (log_q.exp() * f.masked_fill(log_q == -torch.inf, 0)).sum(0)

@@ -1,8 +1,11 @@
 """Straight-through estimators that average, or do without, the noise of the relaxed sample."""
 
+import math
+
 import torch
 from torch import Tensor
 
+from gslib._checks import check_count, check_inside
 from gslib.coupling import conditional, softened
 from gslib.distributions import Bernoulli, Distribution
 from gslib.functional import Number, Uniform, straight_through, zero_valued
@@ -23,6 +26,7 @@ def gumbel_rao(
               \qquad G_j \mid \arg\max(\ell + G_j) = z
 
     G_j is held fixed: how its distribution given z depends on the logits is not differentiated.
+    ValueError for k < 1.
 
     Source: Paulus, Maddison, Krause 2021 (arXiv:2010.04838).
 
@@ -32,6 +36,7 @@ def gumbel_rao(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=2)  # exact: 0.1
     tensor([0.0700, 0.0700])
     """
+    check_count("k", k)
 
     def sample(q: Distribution) -> Tensor:
         z = q.sample(uniform=uniform)
@@ -56,6 +61,7 @@ def gapped_st(
               m_i = -\big(\ell_i + \mathrm{gap} - \max_j \ell_j\big)_+
 
     m is held fixed. For a binary unit the moved logit is s max(s logit, gap), s = 2 z - 1.
+    ValueError for a gap that is negative or not finite.
 
     Source: Fan, Chi, Rudnicky, Ramadge 2022 (arXiv:2206.07235), there called GST with gap 1.
 
@@ -64,6 +70,7 @@ def gapped_st(
     >>> torch.autograd.grad(loss.sum(), q.logits)[0].round(decimals=2)  # class 0 led by 2
     tensor([[[ 0.1200, -0.1000, -0.0100]]])
     """
+    check_inside("gap", gap, 0.0, math.inf, "try 1", "be finite and not negative")
 
     def sample(q: Distribution) -> Tensor:
         z, logits = q.sample(uniform=uniform), q.logits.detach()

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from gslib._checks import check_count, check_inside
 from gslib.distributions import Distribution
 from gslib.estimators.score_function import _expand, _linear
 from gslib.functional import Uniform, straight_through, zero_valued
@@ -39,7 +40,7 @@ def vimco(program: Program, *, k: int = 2, uniform: Uniform = None) -> Tensor:
     would be without it.
 
     Unbiased for the gradient of `multi_sample(program, k)`, which is another loss than the
-    program's own; k evaluations, in one run.
+    program's own; k evaluations, in one run. ValueError for k < 2.
 
     .. math:: \sum_j \big(L - L_{-j}\big)\, \nabla_\theta \log q(z_j) + \nabla_\theta L, \qquad
               L = -\log \frac1k \sum_j e^{-f_j}
@@ -71,7 +72,8 @@ def rloo(program: Program, *, k: int = 2, uniform: Uniform = None) -> Tensor:
     .. math:: \frac1k \sum_{j=1}^k \Big(f_j - \frac{1}{k-1} \sum_{l \ne j} f_l\Big)\,
               \nabla_\theta \log q(z_j) + \nabla_\theta f_j
 
-    The surrogate's value is the mean loss. The program must let leading axes through.
+    The surrogate's value is the mean loss. The program must let leading axes through. ValueError
+    for k < 2.
 
     Source: Kool, van Hoof, Welling 2019 (ICLR workshop, "Buy 4 REINFORCE samples, get a baseline
     for free!"); Salimans, Knowles 2014 (arXiv:1401.1022).
@@ -100,6 +102,7 @@ def double_cv(
               \nabla_\theta \log q(z_j) + \alpha\, s_j^\top \nabla_\theta \bar z + \nabla_\theta f_j
 
     s_j is the mean of df/dz at the other samples, with several layers passed on straight-through.
+    ValueError for k < 2 or an alpha that is not finite.
 
     Source: Titsias, Shi 2022 (arXiv:2111.05300). Departure: alpha is not learned.
 
@@ -109,6 +112,7 @@ def double_cv(
     >>> torch.autograd.grad(loss.mean(), logits)[0].round(decimals=1)
     tensor([0.1000, 0.1000])
     """
+    check_inside("alpha", alpha, -math.inf, math.inf, "try 0.5", "be finite")
     f, trace = _samples(program, k, uniform)
     log_q = trace.log_prob()
     _, _, slopes = _expand(program, _straight, trace)
@@ -121,8 +125,7 @@ def double_cv(
 
 def _samples(program: Program, k: int, uniform: Uniform) -> tuple[Tensor, Trace]:
     """The losses of k samples, [k, ..., B], and what was drawn."""
-    if k < 2:
-        raise ValueError(f"k must be 2 or more, got {k}: a sample needs another")
+    check_count("k", k, 2)  # a sample needs another
     trace = Trace()
     return run(program, stacked(lambda q: q.sample(uniform=uniform), k), trace), trace
 

@@ -92,7 +92,7 @@ def annealed_st(  # straight-through at sharpened nodes
     q elsewhere (a KL term, the bound at evaluation) holds the slope itself, and slope-annealed
     straight-through on it is `st`: see `gslib.models`. Categorical nodes use softmax(a * logits).
 
-    Source: Chung, Ahn, Bengio 2016 (arXiv:1609.01704), section 3.1.2 (slope annealing).
+    Source: Chung, Ahn, Bengio 2016 (arXiv:1609.01704), section 3.3 (slope annealing).
 
     >>> logits = torch.zeros(2, requires_grad=True)
     >>> q = gslib.Bernoulli(logits.expand(100_000, 2))

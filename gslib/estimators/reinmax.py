@@ -43,4 +43,4 @@ def _moved(q: Distribution, mean: Tensor) -> Tensor:
     """A tensor whose derivative is the softmax's, at this mean: J(m) logits, m held fixed."""
     mean = mean.detach()
     logits = q.logits.nan_to_num(neginf=0)  # a masked class stays where it is
-    return mean * (logits - q.per_class(q.per_unit(mean * logits)))
+    return mean * logits - mean * q.per_class(q.per_unit(mean * logits))

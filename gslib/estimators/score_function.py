@@ -1,8 +1,11 @@
 """Estimators that weight the score, grad log q(z), by a learning signal."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from gslib._checks import check_rows
 from gslib.baselines import Centre, as_baseline
 from gslib.distributions import Distribution
 from gslib.functional import Number, Uniform, zero_valued
@@ -64,7 +67,7 @@ def muprop(  # two runs
     tensor([0.1000, 0.1000])
     """
     trace = Trace()
-    f = run(program, lambda q: q.sample(uniform=uniform), trace)
+    f = _run_on_samples(program, uniform, trace)
     signals, slopes = _node_signals(f, program, lambda q, _: q.mean, trace)
     residuals = _linear(trace, slopes, [q.mean for q, _ in trace])
     signals, scale = as_baseline(baseline)(signals)
@@ -107,7 +110,7 @@ def darn(
     if form not in ("sample", "printed"):
         raise ValueError(f"form must be 'sample' or 'printed', got {form!r}")
     trace = Trace()
-    f = run(program, lambda q: q.sample(uniform=uniform), trace)
+    f = _run_on_samples(program, uniform, trace)
     if form == "printed":
         signals, _ = _node_signals(f, program, _uniform_mean, trace)
         log_q = trace.log_prob_per_node()
@@ -119,6 +122,13 @@ def darn(
         log_q = torch.cat([q.log_prob(z) for q, z in trace], -1)
     signals, scale = as_baseline(baseline)(signals)
     return _surrogate(f, trace, signals * log_q, scale)
+
+
+def _run_on_samples(program: Program, uniform: Uniform, trace: Trace) -> Tensor:
+    f = run(program, lambda q: q.sample(uniform=uniform), trace)
+    for q, z in trace:
+        check_rows("a sample", z, q.event_ndim, f)
+    return f
 
 
 def _surrogate(f: Tensor, trace: Trace, scores: Tensor, scale: Number) -> Tensor:
@@ -138,13 +148,18 @@ def _direct(f: Tensor, trace: Trace, scale: Number) -> Tensor:
     A parameter above a node then has its whole gradient divided by one number, and its direction
     keeps its expectation.
     """
-    logits = [q.logits for q, _ in trace if q.logits.requires_grad]
-    if not isinstance(scale, Tensor) or not f.requires_grad or not logits:
-        return torch.zeros_like(f)
-    slopes = torch.autograd.grad(f.sum(), logits, retain_graph=True, allow_unused=True)
-    pairs = [(s, x) for s, x in zip(slopes, logits, strict=True) if s is not None]
-    terms = [(slope * x).flatten(f.ndim).sum(-1) for slope, x in pairs]
-    return (1 / scale - 1).squeeze(-1) * sum(terms) if terms else torch.zeros_like(f)
+    terms = torch.zeros_like(f)
+    if not isinstance(scale, Tensor) or not f.requires_grad:
+        return terms
+    slopes_of = partial(torch.autograd.grad, retain_graph=True, allow_unused=True)
+    for q in (q for q, _ in reversed(trace) if q.logits.requires_grad):
+        check_rows("logits", q.logits, q.event_ndim, f)
+        rest = f.sum() - terms.sum()  # what goes through a later node is counted there
+        (slope,) = slopes_of(rest, q.logits)
+        if slope is not None:
+            x = q.logits.nan_to_num(neginf=0)
+            terms = terms + (slope * x).flatten(f.ndim).sum(-1)
+    return (1 / scale - 1).squeeze(-1) * terms
 
 
 def _node_signals(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gslib._checks import check_floating, wrong_shape
+from gslib._checks import check_count, check_floating, wrong_shape
 from gslib.distributions import Bernoulli, Categorical, Distribution, sharpened
 from gslib.functional import Number, Uniform, bernoulli_nll, stream
 
@@ -35,6 +35,7 @@ class Linear(nn.Module):
         self, n_in: int, n_out: int, *, name: str = "", ensemble: Count = None, seeds: Seeds = None
     ):
         super().__init__()
+        check_count("ensemble", 1 if ensemble is None else ensemble)
         seeds = list(range(ensemble or 1)) if seeds is None else seeds
         if len(seeds) != (ensemble or 1):
             raise ValueError(f"{len(seeds)} seeds for {ensemble or 1} member(s); give one each")
@@ -125,15 +126,14 @@ class Model(nn.Module):
         The latent variables z ~ q(z|x), or h ~ p(h|upper), are sampled. With `tau` they are
         relaxed, and the VAE's densities are those of the relaxed variables (equation 3): a
         statement on the *relaxed* model, not on the discrete one. m = 1 gives the mean of logs, for
-        the VAE with a sampled KL. `chunk` limits how many (member, sample, example) rows are in
-        memory at once.
+        the VAE with a sampled KL. `chunk` limits how many pairs of a sample and a row of x are
+        in memory at once; members that share x do not count.
 
         Source: Burda et al. 2016 (arXiv:1509.00519), equation 8, as used by Jang et al. 2017,
         section 4.2; for the SBN section 4.1, read as an importance-sampled likelihood (Raiko et al.
         2015).
         """
-        if m < 1:
-            raise ValueError(f"m must be at least 1, got {m}")
+        check_count("m", m)
         step = max(1, chunk // max(1, math.prod(x.shape[:-1])))
         total = torch.full((), -math.inf, device=x.device)
         for done in range(0, m, step):
@@ -148,6 +148,8 @@ class Model(nn.Module):
 
 def _make_room_for_slope(model: Any, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """A state with a slope goes into any model, and so does one without."""
+    if any(prefix + name not in state for name, _ in model.named_parameters()):
+        return  # a part of a state says nothing of the slope
     slope, weight = state.get(prefix + "slope"), next(model.parameters())
     model.slope = None if slope is None else torch.empty_like(slope, device=weight.device)
 

@@ -47,7 +47,7 @@ class SemiSupervisedVAE(nn.Module):
         self.classes, self.style = classes, style
         a, b, c = channels
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             self.class_network = _network((1, a, b, c), classes)
             self.style_image = _halving(1, a)
             self.style_class = nn.Linear(classes, a, bias=False)
@@ -86,7 +86,8 @@ class SemiSupervisedVAE(nn.Module):
         x: [B, 784]. y: one-hot or relaxed, [..., B, k]. The divergence is analytic. Source: eq. 8.
         """
         mean, log_variance = self.infer_style(x, y)
-        z = mean + (log_variance / 2).exp() * torch.special.ndtri(noise_like(mean, uniform))
+        noise = torch.special.ndtri(noise_like(mean, uniform)).to(mean)
+        z = mean + (log_variance / 2).exp() * noise
         divergence = (mean**2 + log_variance.exp() - 1 - log_variance).sum(-1) / 2
         return bernoulli_nll(self.decode(y, z), x) + divergence + math.log(self.classes)
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gslib._checks import check_count
 from gslib.distributions import Distribution
 from gslib.divergences import kl, relaxed_kl
 from gslib.functional import Number, Uniform, bernoulli_nll
@@ -81,7 +82,7 @@ class DiscreteVAE(Model):
             z = y = rows.sample(uniform=uniform)
         else:
             y = rows.relaxed_logits(tau, uniform=uniform)
-            z = y.sigmoid() if self.node == "bernoulli" else y.exp()
+            z = (y.sigmoid() if self.node == "bernoulli" else y.exp()).to(q.logits)
         y = y.unflatten(-q.event_ndim - 1, (samples, x.shape[-2]))
         ratio = p.log_prob(y) - q.log_prob(y) if tau is None else -relaxed_kl(q, p, y, tau)
         return ratio.sum(-1) - nll(self.decoder(self.flat(z)), x, samples)
@@ -94,7 +95,6 @@ class DiscreteVAE(Model):
     @torch.no_grad()
     def generate(self, n: int, *, uniform: Uniform = None) -> Tensor:
         """Pixel probabilities of p(x|z) for n draws z ~ p(z), [*E, n, D]."""
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
+        check_count("n", n)
         z = repeated(self.prior(), n).sample(uniform=uniform)
         return self.decoder(self.flat(z)).sigmoid()

@@ -173,3 +173,12 @@ def test_what_the_command_line_prices_is_what_the_log_shows(tmp_path, monkeypatc
         assert found.count("+0.00 ± 0.00") == len(price.cells)
         rows = {cell.rpartition("-")[0] for cell in price.cells}
         assert found.count("20,000 steps, 3 seeds, 500 test images") == len(rows)
+
+
+def test_records_that_cannot_be_do_not_reach_the_page(recorded):
+    row = "vae-bernoulli"
+    recorded(record(row, "darn", 0, 110.0))
+    path = choices.results_folder() / "table1" / f"{row}-darn.jsonl"
+    path.write_text(path.read_text().replace("110.0", "-5.0"))
+    with pytest.raises(ValueError, match=r"line 1 is no record .*-5.0, below"):
+        choices.prices(LOG["darn-form"]["price"])

@@ -1,5 +1,6 @@
 """Light pages: icons, a style sheet of what is used, the width of figures; the status page."""
 
+import html
 import json
 import platform
 import re
@@ -143,3 +144,17 @@ def test_a_second_run_of_an_environment_replaces_the_first(tmp_path, monkeypatch
     assert status.main() == 0
     (entry,) = status.tested()
     assert entry["chapters"]["01_learning_from_data"] == {"passed": True, "seconds": 2.0}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<img src=x onerror=alert(1)>",
+        "a\n\n```{include} /etc/hostname\n```\n",
+        "[x](javascript:alert(1)) | **b** $c$ {doc}`d`",
+    ],
+)
+def test_text_of_a_file_is_shown_and_nothing_more(hostile):
+    shown = status.markup.plain(hostile)
+    assert not set(shown) & set("<>`*[]{}|$\n\\")
+    assert html.unescape(shown) == " ".join(hostile.split())

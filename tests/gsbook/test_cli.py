@@ -145,9 +145,9 @@ def test_options_reach_the_plans(stubbed, capsys):
 @pytest.mark.parametrize(
     ("target", "budget", "folder"),
     [
-        ("vae-bernoulli-st", "smoke", "_build/smoke"),
+        ("vae-bernoulli-st", "smoke", "_build/smoke/table1"),
         ("vae-bernoulli-st", "laptop", "results/table1"),
-        ("choices", "smoke", "_build/smoke"),
+        ("choices", "smoke", "_build/smoke/choices"),
         ("choices", "laptop", "results/choices"),
     ],
 )
@@ -181,6 +181,8 @@ def test_budget_comes_from_the_environment(stubbed, monkeypatch):
         (["run", "table1", "--steps", "0"], "must be a whole number above 0, got '0'"),
         (["run", "table1", "--seeds", "-1"], "must be a whole number above 0, got '-1'"),
         (["run", "table1", "--jobs", "many"], "must be a whole number above 0, got 'many'"),
+        (["run", "table1", "--results", ""], "must name a folder, got ''"),
+        (["gpu", "--out", "x", "--minutes", "nan"], "must be 0 or more and finite, got 'nan'"),
         ([], "required: command"),
     ],
 )
@@ -202,7 +204,9 @@ def test_usage_errors(stubbed, capsys, arguments, message):
             "unknown estimator rebar; choose from sf, darn",
         ),
         (["run", "figure5a", "--steps", "3"], "figure5a has neither --steps nor --seeds"),
-        (["keep", "table7"], "unknown target 'table7'"),
+        (["keep", "table7"], "'table7' is no cell whose weights are kept; choose sbn-bernoulli-sf"),
+        (["keep", "vae-bernoulli"], "'vae-bernoulli' is no cell whose weights are kept"),
+        (["run", "figure5a", "--jobs", "7"], "figure5a times this machine, one process at a time"),
     ],
 )
 def test_errors_are_one_sentence(stubbed, capsys, arguments, message):

@@ -181,6 +181,23 @@ def test_take_refuses(tmp_path, monkeypatch):
     assert not (tmp_path / "fresh").exists()
 
 
+def test_a_folder_that_takes_nothing_is_told_before_the_minutes(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["gpu", "--out", str(tmp_path / "file"), "--minutes", "0"]) == 2
+    assert "File exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])
+def test_take_refuses_an_archive_that_is_not_whole(tmp_path, damage):
+    (tmp_path / "a.txt").write_text("x" * 2000)
+    whole = back.tar([tmp_path / "a.txt"], tmp_path)
+    content = {"cut": whole[:700], "garbage": b"no archive" * 99, "empty": whole}[damage]
+    (tmp_path / back.RECORDS).write_bytes(content)
+    with pytest.raises(ValueError, match=r"is no whole archive|holds no record"):
+        back.take(tmp_path, tmp_path / "records")
+    assert not (tmp_path / "records").exists()
+
+
 BARE = """
 import sys
 has = {"torch", "torchgen", "functorch", "numpy", "safetensors", "gslib", "gsbook"}

@@ -185,7 +185,8 @@ def test_only_final_runs_of_the_protocol_count(recorded):
     evidence = recorded(
         record(row, "sf", 0, 1.0) | {"test": None},
         part(record(row, "darn", 0, 1.0), images=200),
-        record(row, "muprop", 0, 1.0) | {"data": {"source": "embedded-5000"}},
+        record(row, "muprop", 0, 1.0)
+        | {"data": {"source": "embedded-5000", "sha256": {"train": "0"}}},
         record(row, "st", 0, 1.0, kl="sampled"),
         record(row, "gumbel_softmax", 0, 1.0, lr=1e-2),
     )

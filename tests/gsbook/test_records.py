@@ -207,7 +207,7 @@ def test_a_config_is_read_with_fields_of_any_type():
 TRAINED = {
     "key": "toy_key",
     "cell": "toy",
-    "data": {"source": "random"},
+    "data": {"source": "random", "sha256": {"train": "0"}},
     "evaluation": {"images": None, "samples": 3, "valid_samples": 2},
     "diverged": None,
     "test": {"nll": 1.0},
@@ -221,7 +221,7 @@ TRAINED = {
         {},
         {"diverged": 10, "test": None},  # as late as at the last step
         {"evaluation": TRAINED["evaluation"] | {"images": 20}},
-        {"curve": {"step": [1], "train": [None], "test": [1.5]}},
+        {"curve": {"step": [1], "train": [None], "valid": [2.5], "test": [1.5]}},
     ],
 )
 def test_a_run_that_can_be_is_taken(changes):

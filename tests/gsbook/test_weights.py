@@ -122,6 +122,12 @@ HOSTILE = {
     "another shape": (dict(tensors=lambda t: {k: v[:1] for k, v in t.items()}), "size mismatch"),
     "NaN": (dict(tensors=lambda t: {k: v * math.nan for k, v in t.items()}), "not finite"),
     "infinite": (dict(tensors=lambda t: {k: v + math.inf for k, v in t.items()}), "not finite"),
+    "bits flipped": (dict(tensors=lambda t: {k: v * 0 for k, v in t.items()}), "SHA-256 is not"),
+    "no SHA-256": (
+        dict(metadata=lambda m: {k: v for k, v in m.items() if k != "sha256"}),
+        "SHA-256 is not",
+    ),
+    "another slope": (dict(metadata=lambda m: m | {"slope": "2.0"}), "SHA-256 is not"),
     "a slope of text": (dict(metadata=lambda m: m | {"slope": "steep"}), "could not convert"),
     "an infinite slope": (dict(metadata=lambda m: m | {"slope": "inf"}), "slope is inf"),
     "a slope below 1": (dict(metadata=lambda m: m | {"slope": "-3"}), "slope is -3"),

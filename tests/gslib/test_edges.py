@@ -174,8 +174,11 @@ REFUSED = {
     "one axis": (lambda: Baseline()(torch.zeros(4)), r"signal has shape \(4,\)"),
     "members": (lambda: Baseline(ensemble=2)(torch.zeros(3, 4, 1)), r"\(3, 4, 1\).*\[2, B, S\]"),
     "rows of x": (lambda: Baseline(inputs=3)(torch.zeros(4, 1), x=torch.zeros(2, 3)), r"\(2, 3\)"),
-    "m": (lambda: DiscreteVAE().bound(torch.zeros(2, 784), m=0), "m must be at least 1, got 0"),
-    "n": (lambda: DiscreteVAE().generate(-1), "n must be at least 1, got -1"),
+    "m": (
+        lambda: DiscreteVAE().bound(torch.zeros(2, 784), m=0),
+        "m must be an integer of at least 1, got 0",
+    ),
+    "n": (lambda: DiscreteVAE().generate(-1), "n must be an integer of at least 1, got -1"),
     "width": (lambda: DiscreteVAE().posterior(torch.zeros(2, 392)), r"\(2, 392\).*\[..., B, 784\]"),
     "no batch": (lambda: DiscreteVAE().posterior(torch.zeros(784)), r"\(784,\)"),
     "E": (lambda: DiscreteVAE(ensemble=3).posterior(torch.zeros(2, 5, 784)), r"\[..., 3, B, 784\]"),

@@ -32,9 +32,9 @@ def test_exact_counts_states_before_it_enumerates():
     def program(units):
         return lambda sample: sample(Bernoulli(torch.zeros(1, units))).sum(-1)
 
-    with pytest.raises(ValueError, match=r"1073741824 joint states.*max_states = 4096.*smaller"):
+    with pytest.raises(ValueError, match=r"2\^30 joint states.*max_states = 4096.*smaller"):
         ESTIMATORS["exact"](program(30))
-    with pytest.raises(ValueError, match="16 joint states"):
+    with pytest.raises(ValueError, match=r"2\^4 joint states"):
         ESTIMATORS["exact"](program(4), max_states=15)
     assert ESTIMATORS["exact"](program(4), max_states=16).item() == 2
 

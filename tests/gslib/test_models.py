@@ -258,5 +258,5 @@ def test_errors_name_value_and_remedy():
             kind("bernoulli", size=(2, 3))
         with pytest.raises(ValueError, match=r"1 seeds for 3 member\(s\); give one each"):
             kind("bernoulli", ensemble=3, seeds=[0])
-        with pytest.raises(ValueError, match="m must be at least 1, got 0"):
+        with pytest.raises(ValueError, match="m must be an integer of at least 1, got 0"):
             make(kind, "bernoulli").bound(images(2, D), 0)

@@ -28,6 +28,8 @@ def check(run: dict) -> None:
     config = read_config(Config, run["config"])
     check_run(run, config, FIGURES)
     check_bound(run)
+    if lacking := [name for name in ("train", "valid", "test") if not run["curve"].get(name)]:
+        raise ValueError(f"its curve lacks {', '.join(lacking)}")
 
 
 records = opener(Config, check, modules)

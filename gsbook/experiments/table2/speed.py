@@ -130,6 +130,12 @@ def measure_speed(records: Records, budget, *, device: str | None = None) -> Non
     >>> measure_speed(records("none"), SimpleNamespace(repeats=2, classes=()))  # nothing to do
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    here = environment(torch.device(device))["device"]
+    if others := {run["device"] for run in records.all()} - {here}:
+        raise ValueError(
+            f"{records.folder} holds measurements of {', '.join(sorted(others))}, this is {here}: "
+            "give those of this machine a folder of their own (--results), or delete the old ones"
+        )
     about = load_data()[1]
     wanted = [(repeat, k) for repeat in range(budget.repeats) for k in budget.classes]
     from tqdm import tqdm

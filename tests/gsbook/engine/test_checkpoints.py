@@ -101,6 +101,15 @@ def test_checkpoints_beyond_or_off_the_runs_path_are_not_used(tmp_path):
     assert store.step(config(steps=25, seed=1)) == 0
 
 
+def test_a_shorter_run_leaves_the_state_of_a_longer_one(tmp_path):
+    store, long = store_in(tmp_path), config(steps=40)
+    store.save(trained([long], steps=30))
+    store.save(trained([config(steps=20)], steps=20))
+    assert [store.step(long), store.step(config(steps=20))] == [30, 0]
+    store.save(trained([long]))
+    assert store.step(long) == 40
+
+
 def test_checkpoints_belong_to_one_code_and_one_data_set(tmp_path, monkeypatch):
     c = config()
     changes = ({}, {"images": 9}, {"images": 10}, {"sha256": {"train": "x" * 64}})

@@ -118,7 +118,13 @@ def test_final_runs_stand_for_an_estimator(tmp_path):
         + [made(replace(FIRST, estimator="sf", lr=1e-3, seed=s), 120.0) for s in range(2)]
         + [made(replace(FIRST, steps=40, lr=3e-3), 50.0)]  # longer, of one estimator only
         + [made(replace(FIRST, estimator="darn", seed=s), None) for s in range(2)]
-        + [made(replace(FIRST, estimator="muprop"), 1.0, data={"source": "digits, embedded-5000"})]
+        + [
+            made(
+                replace(FIRST, estimator="muprop"),
+                1.0,
+                data={"source": "digits, embedded-5000", "sha256": {"train": "0"}},
+            )
+        ]
     )
     found = results.lines(records, "drawers-linear-sgd")
     assert set(found) == {"st", "sf", "darn"}

@@ -248,7 +248,7 @@ def made(case, nll, minutes=1.0):
         "evaluations": evaluations(case),
         "minutes": minutes,
         "evaluation": {"images": None, "samples": 1000, "valid_samples": 100},
-        "data": {"source": results.SOURCE},
+        "data": {"source": results.SOURCE, "sha256": {"train": "0"}},
         "curve": {"step": [case.steps], "train": [1.0], "valid": [1.0], "test": [nll + 9]},
     }
 

@@ -26,8 +26,8 @@ def record(config, valid, test=None):
         "test": None if test is None else {"nll": test, "single": test and test + 10},
         "diverged": None,
         "evaluation": {"images": None, "samples": SAMPLES},
-        "data": {"source": SOURCE},
-        "curve": {"step": steps, "test": [150.0, test]},
+        "data": {"source": SOURCE, "sha256": {"train": "0"}},
+        "curve": {"step": steps} | {key: [150.0, test] for key in ("train", "valid", "test")},
     }
 
 

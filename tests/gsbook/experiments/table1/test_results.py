@@ -29,8 +29,8 @@ def made(config, valid, test=None):
         "diverged": config.steps // 2 if valid is None else None,
         "code": "c",
         "evaluation": {"images": None, "samples": SAMPLES, "valid_samples": 100},
-        "data": {"source": results.SOURCE},
-        "curve": {"step": steps, "test": [150.0, test]},
+        "data": {"source": results.SOURCE, "sha256": {"train": "0"}},
+        "curve": {"step": steps} | {key: [150.0, test] for key in ("train", "valid", "test")},
     }
 
 
@@ -217,7 +217,7 @@ def whole():
         ({"evaluation": {}}, "lacks 'images'"),
         ({"diverged": 200_000}, "diverged is 200000"),
         ({"diverged": True}, "diverged is True"),
-        ({"data": {"source": 3}}, "source of its data is 3"),
+        ({"data": {"source": 3, "sha256": {"train": "0"}}}, "source of its data is 3"),
         ({"data": {}}, "lacks 'source'"),
         ({"curve": {"step": [2, 1], "test": [1.0, 1.0]}}, "do not rise"),
         ({"curve": {"step": [1, 1], "test": [1.0, 1.0]}}, "do not rise"),
@@ -226,6 +226,10 @@ def whole():
         ({"curve": {"step": [], "test": []}}, "do not rise"),
         ({"curve": {"step": [1], "valid": [1.0, 2.0]}}, "1 steps and 2 of valid"),
         ({"curve": {"step": [1], "valid": ["1.0"]}}, "valid of its curve is '1.0'"),
+        ({"curve": {"step": [1], "valid": [1.0]}}, "its curve lacks train, test"),
+        ({"data": {"source": "s", "sha256": "abc"}}, "SHA-256 of its data is 'abc'"),
+        ({"data": {"source": "s", "sha256": {"train": 1}}}, "SHA-256 of its data is"),
+        ({"code": {"gslib.functional": ["a"]}}, "code is {'gslib.functional'"),
         ({"key": "other"}, "its key is not the one of its config"),
         ({"code": 7}, "code is 7"),
     ],
@@ -308,9 +312,9 @@ def run(
         "valid_bound": valid,
         "test": {"nll": nll, "single": nll} if test else None,
         "evaluation": {"images": images, "samples": samples, "valid_samples": 100},
-        "data": {"source": source},
+        "data": {"source": source, "sha256": {"train": "0"}},
         "code": "c",
-        "curve": {"step": [steps]},
+        "curve": {"step": [steps]} | {key: [nll] for key in ("train", "valid", "test")},
     }
 
 

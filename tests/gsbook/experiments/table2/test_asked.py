@@ -25,7 +25,7 @@ def run(config, accuracy, curve=(80.0, 82.0, 84.0, 86.0)):
         "code": {},
         "valid": {"accuracy": accuracy},
         "test": {"accuracy": accuracy},
-        "data": {"source": "mnist", "images": None},
+        "data": {"source": "mnist", "images": None, "sha256": {"train": "0"}},
         "curve": {"step": [1, 2, 3, 4], "accuracy": list(curve)},
     }
 
@@ -103,8 +103,15 @@ def test_a_change_without_its_pair_is_shown_and_not_judged(records):
 
 def test_parts_other_data_and_other_settings_are_left_out(records):
     base = changed(asked.NOTHING)
-    records.add([run(base, 82.0) | {"data": {"source": "mnist", "images": 200}}])
-    records.add([run(replace(base, seed=1), 82.0) | {"data": {"source": "embedded"}}])
+    records.add(
+        [run(base, 82.0) | {"data": {"source": "mnist", "images": 200, "sha256": {"train": "0"}}}]
+    )
+    records.add(
+        [
+            run(replace(base, seed=1), 82.0)
+            | {"data": {"source": "embedded", "sha256": {"train": "0"}}}
+        ]
+    )
     records.add([run(replace(base, seed=2), 82.0) | {"test": None}])
     records.add([run(replace(base, lr=1e-3), 82.0), run(replace(base, alpha=0.3), 82.0)])
     assert asked.answers([records], METHOD)[0] == 0

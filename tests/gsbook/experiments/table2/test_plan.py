@@ -17,7 +17,7 @@ def made(method, alpha, seed, steps, accuracy, elbo=-110.0, source="mnist"):
         "diverged": None,
         "valid": {"accuracy": accuracy, "elbo": elbo, "single": elbo - 1},
         "test": {"accuracy": accuracy - 1, "elbo": elbo, "single": elbo - 1},
-        "data": {"source": source, "images": None},
+        "data": {"source": source, "images": None, "sha256": {"train": "0"}},
         "evaluation": {"images": None, "samples": 1000, "valid_samples": 100},
         "curve": {"step": [steps], "valid": [-elbo]},
         "code": "c",

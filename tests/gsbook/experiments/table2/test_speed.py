@@ -54,6 +54,15 @@ def test_measurements_of_older_code_are_made_again(tmp_path, budget):
     assert speed.speed(records).attrs["stale"] == 0
 
 
+def test_machines_are_not_mixed(tmp_path, budget):
+    records, one = speed.records(tmp_path), replace(budget, classes=(5,), repeats=1)
+    speed.measure_speed(records, one, device="cpu")
+    (run,) = records.all()
+    records.add([run | {"device": "another"}])
+    with pytest.raises(ValueError, match=r"holds measurements of another, this is .*folder"):
+        speed.measure_speed(records, budget, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

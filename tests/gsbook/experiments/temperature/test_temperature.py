@@ -203,7 +203,7 @@ def test_records_are_checked():
         "key": config.key,
         "cell": config.cell,
         "config": config.to_dict(),
-        "data": {"source": "s"},
+        "data": {"source": "s", "sha256": {"train": "0"}},
         "evaluation": {"images": 10, "samples": 5, "valid_samples": 5},
         "diverged": None,
         "curve": {"step": [2000], "train": [1.0], "valid": [1.0], "test": [1.0]},
