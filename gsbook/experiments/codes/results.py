@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from gsbook.experiments.codes import record
+from gsbook.experiments.codes.config import FITTED
 from gsbook.experiments.codes.plan import METHODS, RELAXED, SAMPLERS, SHAPE, SHAPES
 from gsbook.intervals import Interval, welch
 from gsbook.places import results_folder
@@ -68,7 +69,7 @@ def chosen(records: Records, aim: str, shape: tuple[int, int] = SHAPE) -> dict[s
 
 def comparison(found: dict[str, Runs], name: str):
     """A pandas DataFrame, a line per method, best first by a test figure: all figures, the half
-    width of that one's 95 % interval over seeds, and the rate.
+    width of that one's 95 % interval over seeds, and the rate in words.
 
     >>> comparison({}, "error").empty
     True
@@ -81,7 +82,8 @@ def comparison(found: dict[str, Runs], name: str):
         line = {figure: runs.mean(figure).mean for figure in record.FIGURES}
         half = runs.mean(name).half_width
         line["±"] = half if math.isfinite(half) else math.nan
-        line |= {"lr": runs.lr, "seeds": len(runs.runs)}
+        rate = "–" if method in FITTED else f"{runs.lr:g}"
+        line |= {"lr": rate, "seeds": len(runs.runs)}
         lines[LABELS[method]] = line
     return pd.DataFrame.from_dict(lines, orient="index")
 

@@ -93,7 +93,9 @@ def test_final_runs_stand_for_a_method(tmp_path):
     assert means == {(4, 16): 60.0, (8, 16): 41.0}
     assert set(means) <= set(SHAPES)
     frame = results.comparison(results.chosen(records, "row"), "error")
-    assert frame.loc["Gumbel-Softmax", "error"] == 41.0
+    assert frame.loc["Gumbel-Softmax", ["error", "lr"]].tolist() == [41.0, "0.01"]
+    committed = results.comparison(results.chosen(results.results("codes"), "row"), "error")
+    assert committed.loc["The table itself", "lr"] == "–"
 
 
 def runs(aim, method, error, ndcg, seeds=5):
