@@ -75,7 +75,7 @@ def keep(
         splits = data if experiment is TABLE1 else data[config.data]
         per_epoch = max(1, len(splits["train"]) // config.batch)
         metadata["slope"] = str(config.slope(config.steps, per_epoch))
-    metadata["sha256"] = checksum(repr((config.key, metadata.get("slope"))), weights)
+    metadata["sha256"] = stamp(metadata, weights)
     path = weights_file(first + cell, folder or found.folder.parent / "weights")
     files.write(path, save(weights, metadata=metadata))
     return path
@@ -111,6 +111,11 @@ def weights_file(cell: str, folder: Path | None = None) -> Path:
     return (folder or results_folder() / "weights") / name
 
 
+def stamp(metadata: dict[str, str], weights: dict[str, torch.Tensor]) -> str:
+    """The SHA-256 of kept weights, with the run that they are of and the slope that they need."""
+    return checksum(repr((metadata["key"], metadata.get("slope"))), weights)
+
+
 def load_model(path: str | Path) -> tuple[torch.nn.Module, Kept]:
     """The trained model of a kept file, without an ensemble axis, and the config of its record.
 
@@ -128,7 +133,7 @@ def load_model(path: str | Path) -> tuple[torch.nn.Module, Kept]:
             if not 1 <= slope <= WIDEST:
                 raise ValueError(f"its slope is {slope:g}")
             weights = {k: file.get_tensor(k) for k in file.keys()}
-        sha256 = checksum(repr((config.key, metadata.get("slope"))), weights)
+        sha256 = stamp(metadata, weights)
         weights = {k: value.float() for k, value in weights.items()}
         if not all(bool(value.isfinite().all()) for value in weights.values()):
             raise ValueError("a weight is not finite")

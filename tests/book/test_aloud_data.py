@@ -10,10 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from gsbook.__main__ import main
-from gsbook.engine.checkpoints import checksum
 from gsbook.experiments.reading.config import Reading
 from gsbook.experiments.reading.model import ReadingAloud, spell
-from gsbook.weights import load_model
+from gsbook.weights import load_model, stamp
 from gsbook.words import Word, split_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +30,7 @@ def stand_in(folder, method):
     weights = ReadingAloud(seed=4).state_dict()
     weights = {name: (2 * value).half() for name, value in weights.items()}
     about = {"key": config.key, "config": json.dumps(config.to_dict())}
-    about["sha256"] = checksum(config.key, weights)
+    about["sha256"] = stamp(about, weights)
     path = Path(folder, f"reading-{method}.safetensors")
     save_file(weights, path, metadata=about)
     return path

@@ -16,7 +16,7 @@ from gsbook.__main__ import main
 from gsbook.data import mnist
 from gsbook.engine import step
 from gsbook.experiments.table1.config import Config
-from gsbook.weights import load_model
+from gsbook.weights import load_model, stamp
 from gslib.models import DiscreteVAE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +34,7 @@ def stand_in(path):
     weights = {name: (8 * value).half().contiguous() for name, value in model.state_dict().items()}
     config = Config("vae", "categorical", "gumbel_softmax", lr=1e-3, steps=7)
     about = {"key": config.key, "config": json.dumps(config.to_dict()), "slope": "1.0"}
+    about["sha256"] = stamp(about, weights)
     save_file(weights, path, metadata=about)
     return path
 

@@ -47,6 +47,7 @@ def start(
     arguments += ["--checkpoints", folder / "checkpoints", *options]
 
     def limited():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's jobs in the background ignore it
         if limit is not None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes fail, as on a full disk
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -182,7 +182,7 @@ def made(mistake, seed, single, **changes):
         "evaluation": {"images": 2000, "samples": 1000, "valid_samples": 100},
         "curve": {"step": [500], "train": [1.0], "valid": [1.0], "test": [1.0]},
         "code": {},
-        "data": {"source": "larochelle-murray", "sha256": {}, "images": 2000},
+        "data": {"source": "larochelle-murray", "sha256": {"train": "0"}, "images": 2000},
     }
 
 
