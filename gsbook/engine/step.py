@@ -14,7 +14,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch._guards import TracingContext, tracing
+from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from gsbook import files
 from gsbook.engine import kernels
@@ -300,7 +303,11 @@ def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[.
         graph = make_fx(function)(*examples)
         if sparse:
             kernels.use(graph)
-        return torch._inductor.compile(graph, examples)
+        # Without an environment of shapes, TorchInductor keeps its kernels but not the graph, which
+        # takes it nearly as long; with symbols for shapes it would make slower code.
+        fake = FakeTensorMode(allow_non_fake_inputs=True, shape_env=ShapeEnv(), static_shapes=True)
+        with tracing(TracingContext(fake)):
+            return torch._inductor.compile(graph, [fake.from_tensor(t) for t in examples])
 
 
 @contextmanager
