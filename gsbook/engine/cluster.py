@@ -60,11 +60,19 @@ def connect(
     """
     patience = PATIENCE if patience is None else patience
     try:
-        from distributed import Client
+        from distributed import Client, Security
     except ImportError:
         raise Stopped(
             "--scheduler needs Dask: pip install 'gumbel-softmax-book[book,cluster]'"
         ) from None
+    if (
+        address.startswith(("tls:", "wss:"))
+        and not Security().get_connection_args("client")["ssl_context"]
+    ):
+        raise Stopped(
+            f"{address} asks for certificates, and Dask's settings name none: set "
+            "distributed.comm.tls.ca-file, and client.cert and client.key beside it"
+        )
     try:
         client = Client(address, timeout=patience, set_as_default=False)
     except (OSError, ValueError) as error:  # TimeoutError is an OSError

@@ -217,13 +217,15 @@ def test_other_code_is_refused(machines, tmp_path):
 
 
 def test_nobody_there(machines, tmp_path, capsys):
-    """No scheduler, no worker, and workers that all die: a sentence each."""
+    """No scheduler, no certificates, no worker, workers that all die: a sentence each."""
     command = ["run", "vae-bernoulli-st", "--scheduler", "tcp://127.0.0.1:1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "PATIENCE", 1.0)
         assert main([*command, "--results", str(tmp_path / "none")]) == 1
     said = capsys.readouterr().err
     assert "no Dask scheduler answers at tcp://127.0.0.1:1" in said
+    with pytest.raises(Stopped, match="tls://host:8786 asks for certificates"):
+        cluster.connect("tls://host:8786").__enter__()
 
     machines.scheduler()
     with pytest.raises(Stopped, match="has no worker after 2 seconds"), machines.connect(2.0):
