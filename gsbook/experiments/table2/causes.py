@@ -8,19 +8,17 @@ from gsbook.engine import search
 from gsbook.engine.experiment import EvaluationSize, Stages
 from gsbook.experiments.table2 import plan as table2
 from gsbook.experiments.table2.config import FewLabels
-from gsbook.experiments.table2.plan import SCALE, TABLE2
+from gsbook.experiments.table2.plan import CHANGES, SCALE, TABLE2
 from gsbook.records import Records
 
 # What may be the cause -> the settings that would take it away.
 CAUSES: dict[str, dict] = {
-    "nothing changed": {},
-    "the rate never falls": {"decay": "linear"},
-    "the last weights are noisy": {"average": 0.999},
-    "tau falls in fewer steps than the paper's": {"anneal_rate": 3e-5, "anneal_every": 2000},
+    "nothing changed": CHANGES["nothing"],
+    "the rate never falls": CHANGES["rate falls to 0"],
+    "the last weights are noisy": CHANGES["averaged weights"],
+    "tau falls in fewer steps than the paper's": CHANGES["the paper's cooling"],
+    "rate and tau": CHANGES["rate and cooling"],
 }
-CAUSES["rate and tau"] = (
-    CAUSES["the rate never falls"] | CAUSES["tau falls in fewer steps than the paper's"]
-)
 ALPHAS = (0.8, round(0.3 * SCALE, 1))  # the best of each scale in the first search
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from gsbook.claims import stated
 from gsbook.experiments.table2 import record
 from gsbook.experiments.table2.config import METHODS, FewLabels
+from gsbook.experiments.table2.plan import CHANGES
 from gsbook.intervals import interval
 from gsbook.places import results_folder
 from gsbook.records import Records
@@ -38,6 +39,7 @@ class MethodRuns:
     alpha: float
     steps: int
     runs: dict[int, dict]
+    change: str = "not tried"  # what else validation chose to change: a name of `CHANGES`
 
     def figure(self, name: str) -> dict[int, float]:
         """A test figure by seed: "elbo" or "single" in nats, "accuracy" in per cent."""
@@ -72,7 +74,19 @@ def method_runs(records: Records, method: str) -> MethodRuns | None:
     if not groups:
         return None
     settings, runs = max(groups.items(), key=rank)
-    return MethodRuns(method, settings.alpha, settings.steps, dict(sorted(runs.items())))
+    tried = {_change(one) for one in groups if one.steps == settings.steps}
+    change = _change(settings) if len(tried) > 1 else MethodRuns.change
+    return MethodRuns(method, settings.alpha, settings.steps, dict(sorted(runs.items())), change)
+
+
+def _change(config: FewLabels) -> str:
+    """The name of the most that a config changes."""
+    found = (
+        name
+        for name, change in CHANGES.items()
+        if all(getattr(config, field) == value for field, value in change.items())
+    )
+    return max(found, key=lambda name: len(CHANGES[name]))
 
 
 FIGURES = {"elbo": ("ELBO", bound_verdict), "accuracy": ("accuracy", accuracy_verdict)}
@@ -102,6 +116,7 @@ def comparison(records: Records):
             line[f"by interval {title}"] = found.equivalence if found else ""
         lines[method] = line | {
             "alpha": chosen.alpha if chosen else math.nan,
+            "changed": chosen.change if chosen else "",
             "steps": chosen.steps if chosen else 0,
             "seeds": len(chosen.runs) if chosen else 0,
         }

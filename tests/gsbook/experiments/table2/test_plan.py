@@ -8,8 +8,8 @@ from gsbook.experiments.table2 import plan, record, results
 from gsbook.experiments.table2.config import FewLabels
 
 
-def made(method, alpha, seed, steps, accuracy, elbo=-110.0, source="mnist"):
-    c = FewLabels(method, alpha, seed=seed, steps=steps)
+def made(method, alpha, seed, steps, accuracy, elbo=-110.0, source="mnist", **settings):
+    c = FewLabels(method, alpha, seed=seed, steps=steps, **settings)
     return {
         "key": c.key,
         "cell": c.cell,
@@ -25,7 +25,7 @@ def made(method, alpha, seed, steps, accuracy, elbo=-110.0, source="mnist"):
 
 
 def test_the_search_keeps_the_best_alphas_on_validation():
-    budget = plan.Budget(((10, 2), (20, 1)), 50, 2, alphas=(1.0, 2.0, 3.0))
+    budget = plan.Budget(((10, 2), (20, 1)), 50, 2, alphas=(1.0, 2.0, 3.0), changes=())
     stages = plan.plan("gumbel_softmax", budget)
     first, test = stages.send(None)
     assert ([c.alpha for c in first], {c.steps for c in first}, test) == (
@@ -48,6 +48,37 @@ def test_the_search_keeps_the_best_alphas_on_validation():
     assert final[0].trajectory == second[1].trajectory, (
         "the search's runs are not the beginning of the final ones"
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "tried"),
+    [("st_gumbel_softmax", list(plan.CHANGES)), ("marginalisation", list(plan.CHANGES)[:3])],
+)
+def test_validation_chooses_one_change_at_full_length(method, tried, tmp_path):
+    budget = plan.Budget((), 50, 2, alphas=(2.0,))
+    stages = plan.plan(method, budget)
+    configs, test = stages.send(None)
+    assert test
+    assert {(c.alpha, c.seed, c.steps) for c in configs} == {(2.0, 0, 50)}
+    pairs = zip(tried, configs, strict=True)
+    assert all(plan.CHANGES[name].items() <= c.to_dict().items() for name, c in pairs)
+    best = tried.index("averaged weights")
+    ran = [made(method, 2.0, 0, 50, 90.0 + (i == best)) for i in range(len(configs))]
+    final, _ = stages.send(ran)
+    assert [(c.average, c.decay, c.seed) for c in final] == [(0.999, "none", s) for s in (0, 1)]
+
+
+def test_the_table_says_what_was_changed(tmp_path):
+    records = record.records(tmp_path)
+    records.add([made("gumbel_softmax", 2.0, s, 50, 90.0) for s in range(2)])
+    assert results.method_runs(records, "gumbel_softmax").change == "not tried"
+    records.add([made("gumbel_softmax", 2.0, 0, 50, 99.0, average=0.999)])
+    assert results.method_runs(records, "gumbel_softmax").change == "nothing"
+    both = plan.CHANGES["rate and cooling"]
+    records.add([made("gumbel_softmax", 2.0, s, 50, 91.0, **both) for s in range(3)])
+    found = results.method_runs(records, "gumbel_softmax")
+    assert (found.change, len(found.runs)) == ("rate and cooling", 3)
+    assert results.comparison(records).loc["gumbel_softmax", "changed"] == "rate and cooling"
 
 
 def test_alpha_does_not_matter_without_the_generative_half():
