@@ -100,7 +100,7 @@
       }
       this.data = data;
       this.networks = {};
-      const option = ([name, model]) => `<option value="${name}">${model.label}</option>`;
+      const option = ([name, model]) => `<option value="${name}">${say(model.label)}</option>`;
       root.innerHTML = `
         <div class="gs-controls">
           <label>${say("word")} <input type="text" value="${WORDS[0]}" maxlength="${LONGEST}" size="9" autocapitalize="none"

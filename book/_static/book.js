@@ -169,7 +169,7 @@
     if (target.matches("strong")) return null;
     if (target.matches("dd, figure")) made.append(...target.cloneNode(true).childNodes);
     else made.append(target.cloneNode(true));
-    made.querySelectorAll(".headerlink, .gs-live, details, script").forEach((element) => element.remove());
+    made.querySelectorAll(".headerlink, .gs-live, details, script, button").forEach((element) => element.remove());
     return made;
   }
 

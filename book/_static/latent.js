@@ -81,7 +81,7 @@
         <div class="gs-controls gs-walk">
           <label>${say("walk to")} <select>${range(10).map((d) => `<option${d === 8 ? " selected" : ""}>${d}</option>`).join("")}</select></label>
           <button type="button" class="gs-play"></button>
-          <label>${say("units changed")} <input type="range" min="0" step="1" value="0"><output></output></label>
+          <label>${say("units changed")} <input type="range" min="0" step="1" value="0"><output aria-live="off"></output></label>
         </div>
         <div class="gs-bench">
           <div class="gs-views">

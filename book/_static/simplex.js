@@ -59,7 +59,7 @@
           aria-label="${say("Triangle of the three class probabilities. Arrow keys move the probabilities.")}"></canvas>
         <div class="gs-controls">
           <label>${say("temperature")} <input type="range" min="-1.3" max="1" step="0.01" value="-0.301"
-            aria-label="${say("temperature")}"><output></output></label>
+            aria-label="${say("temperature")}"><output aria-live="off"></output></label>
           <label><input type="checkbox" checked> ${say("show the density")}</label>
         </div>
         <p id="gs-simplex-say-${number}" role="status"></p>`;
@@ -74,6 +74,7 @@
       this.canvas.addEventListener("pointermove", (e) => { if (e.buttons) this.drag(e); });
       this.canvas.addEventListener("keydown", (e) => this.key(e));
       new ResizeObserver(() => this.draw()).observe(root);
+      window.addEventListener("resize", () => this.draw());  // a zoom: other pixels, the same size
       new MutationObserver(() => this.draw()).observe(document.documentElement, {attributeFilter: ["data-theme"]});
       this.draw();
     }

@@ -34,13 +34,13 @@
         <div class="gs-controls">
           <label>${say("program")} <select>${this.data.programs.map(option).join("")}</select></label>
           <label>${say("estimators")} <select><option value="">${say("of the paper")}</option>
-            <option value="newer">${say("after 2017")}</option></select></label>
+            <option value="newer">${say("after the paper")}</option></select></label>
           <fieldset><legend>${say("draws that are averaged")}</legend>${DRAWS.map(choice).join("")}</fieldset>
         </div>
         <svg class="gs-chart" role="img" aria-label="${say("Three charts of bias, standard deviation and error against temperature")}"></svg>
         <div class="gs-controls">
           <label>${say("temperature")} <input type="range" min="0" max="${this.data.taus.length - 1}" step="1"
-            value="${this.data.taus.length >> 1}"><output></output></label>
+            value="${this.data.taus.length >> 1}"><output aria-live="off"></output></label>
         </div>
         <p role="status"></p>
         <table><thead><tr><th scope="col">${say("estimator")}</th><th scope="col">${say("bias")}</th>
@@ -149,13 +149,14 @@
         least[name] = this.data.taus[errors.indexOf(Math.min(...errors))].toFixed(2);
       });
       const error = (name) => this.found[name][index][2], label = (name) => this.data.lines[name].label;
-      const best = this.names.reduce((a, b) => (error(b) < error(a) ? b : a));
+      const smallest = Math.min(...this.names.map(error));
+      const best = this.names.filter((name) => error(name) === smallest).map(label).join(", ");
       const [soft, hard] = this.names;
       this.output.textContent = ` ${tau}`;
       this.slider.setAttribute("aria-valuetext", tau);
       this.status.textContent = say("At temperature {tau}, {soft} has error {softError} and {hard} {hardError}; the smallest of all shown is {bestError} ({best}). {soft} is best at {softTau}, {hard} at {hardTau}.",
-        {tau, soft: label(soft), hard: label(hard), best: label(best), softError: rounded(error(soft)), hardError: rounded(error(hard)),
-          bestError: rounded(error(best)), softTau: least[soft], hardTau: least[hard]});
+        {tau, soft: label(soft), hard: label(hard), best, softError: rounded(error(soft)), hardError: rounded(error(hard)),
+          bestError: rounded(smallest), softTau: least[soft], hardTau: least[hard]});
     }
   }
 

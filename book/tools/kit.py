@@ -21,7 +21,7 @@ import scoreboard
 import svgs
 import tables
 from docutils import nodes
-from repository import BRANCH, address
+from repository import BRANCH, LANGUAGE, address
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from words import say
@@ -38,13 +38,13 @@ NAMES = {
 FILES = {"svg": "SVG", "pdf": "PDF", "csv": say("data (CSV)"), "bib": "BibTeX"}
 STUB = """\
 <!DOCTYPE html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Refresh" content="0; url={url}">
 <title>{title}</title>
 </head>
-<body><h1>{title}</h1><p><a href="{url}">{title} in the book</a></p></body>
+<body><h1>{title}</h1><p><a href="{url}">{text}</a></p></body>
 </html>
 """
 
@@ -168,7 +168,8 @@ def block(drawn: dict[str, ledger.Figure], files: dict[str, bytes], top: str) ->
 def own_block(name: str, files: dict[str, bytes], top: str) -> list[nodes.Node]:
     """The kit below a figure of the book's own."""
     start = f'<details class="figure-kit"><summary>{say("Figure kit")}</summary>'
-    return [raw(start, links(name, files, top)), *_drawing(name), raw("</details>")]
+    drawn = _drawing(name) if "pdf" in files else []  # a picture from a file, no cell draws
+    return [raw(start, links(name, files, top)), *drawn, raw("</details>")]
 
 
 def _drawing(name: str) -> list[nodes.Node]:
@@ -330,7 +331,10 @@ def stubs(app, exception):
         for name in (name for drawn in kits().values() for name in drawn if name in labels):
             page, anchor = labels[name][:2]
             text = STUB.format(
-                url=f"{app.builder.get_target_uri(page)}#{anchor}", title=title([name])
+                url=f"{app.builder.get_target_uri(page)}#{anchor}",
+                title=title([name]),
+                text=say("{title} in the book", title=title([name])),
+                language=LANGUAGE,
             )
             Path(app.outdir, f"{name}.html").write_text(text, encoding="utf-8")
 

@@ -214,6 +214,9 @@ FIXED = (
     "Toggle primary sidebar", "Toggle secondary sidebar", "Toggle hidden content",
     "Search this book...", "Main", "Page",
 )  # fmt: skip
+COPY = """messages['ja'] = {'copy': 'コピー', 'copy_to_clipboard': 'クリップボードにコピー',
+  'copy_success': 'コピーしました', 'copy_failure': 'コピーできません'};
+"""
 ATTRIBUTE = re.compile(rf'\b(title|aria-label|placeholder)="({"|".join(map(re.escape, FIXED))})"')
 
 
@@ -224,6 +227,10 @@ def translate_fixed(app, failed):
         ours = ATTRIBUTE.sub(lambda found: f'{found[1]}="{words.say(found[2], "ja")}"', text)
         if ours != text:
             path.write_text(ours, encoding="utf-8")
+    path = Path(app.outdir, "_static", "copybutton.js")  # knows no Japanese
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if text and COPY not in text:
+        path.write_text(text.replace("let locale = 'en'", COPY + "let locale = 'en'", 1), "utf-8")
 
 
 def write_words(app):

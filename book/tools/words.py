@@ -63,7 +63,7 @@ def in_scripts() -> set[str]:
     return found | PLACES | set(variance_titles())
 
 
-PLACES = {"in the middle"} | {
+PLACES = {"in the middle", "Soft attention"} | {
     f"at the {words}"
     for words in (
         "top",

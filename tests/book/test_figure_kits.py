@@ -126,6 +126,13 @@ def test_a_block_says_what_there_is_not():
     assert ".pdf" not in text
 
 
+def test_only_what_a_cell_draws_can_be_drawn_again():
+    """A picture from a file has no PDF."""
+    for files, blocks in (({"svg": b"", "pdf": b""}, 1), ({"svg": b""}, 0)):
+        made = kit.own_block("fig-vae-walk", files, "../")
+        assert sum("redraw.py" in node.astext() for node in made) == blocks
+
+
 def test_two_figures_of_the_paper_in_one_of_ours_share_a_block():
     text, _ = block("figure-1b", "svg")
     assert "figure-1a.svg" in text

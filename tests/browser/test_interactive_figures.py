@@ -131,7 +131,7 @@ def test_variance_obeys_the_keyboard(variance):
     assert float(cells.nth(1).inner_text()) == pytest.approx(cold / 10**0.5, rel=0.1)
     variance.locator(".gs-variance select").first.focus()
     variance.keyboard.press("ArrowUp")  # a linear loss, for which MuProp is perfect
-    assert "(MuProp)" in text_of(variance, "variance")
+    assert "(MuProp, ST)" in text_of(variance, "variance")
 
 
 def test_variance_shows_the_newer_estimators_on_request(variance):
