@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import posixpath
 import re
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -173,7 +174,7 @@ def preview(page: BeautifulSoup, name: str, folder: str) -> str:
     for kit in target.select(".headerlink, details, script"):
         kit.decompose()
     for image in target.find_all("img"):
-        image["src"] = os.path.normpath(os.path.join(folder, image["src"]))
+        image["src"] = posixpath.normpath(posixpath.join(folder, image["src"]))
     for element in target.find_all(True):
         for attribute in ("id", "href", "title", "loading"):
             element.attrs.pop(attribute, None)
@@ -206,7 +207,7 @@ def write_previews(app, exception):
             if file and TARGET.fullmatch(name) and other.is_file():
                 where = other.relative_to(folder.resolve()).as_posix()
                 if f"{where}#{name}" not in found:
-                    found[f"{where}#{name}"] = preview(page(other), name, os.path.dirname(where))
+                    found[f"{where}#{name}"] = preview(page(other), name, posixpath.dirname(where))
     text = json.dumps(
         {key: html for key, html in sorted(found.items()) if html}, ensure_ascii=False, indent=0
     )

@@ -21,6 +21,8 @@ from pybtex.plugin import register_plugin
 from repository import ROOT, address
 from sphinx.util import logging
 
+from gsbook import files, sources
+
 LOGGER = logging.getLogger(__name__)
 # What a chapter's output depends on beside the files of both packages and the records.
 SETTINGS = ("GSLIB_BUDGET", "GSLIB_DATA", "GSLIB_RESULTS", "GSLIB_OFFLINE")
@@ -40,12 +42,18 @@ def fingerprint():
     """Hash of all that a chapter's output depends on beside the chapter: gslib, the records,
     budget, data, versions."""
     digest = hashlib.sha256()
-    for folder, pattern in (("gslib", "*.py"), ("gsbook", "*"), ("results", "*")):
-        for path in sorted((ROOT / folder).rglob(pattern)):
-            if path.is_file() and path.name != "tested.json" and "__pycache__" not in path.parts:
-                digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    folders = [(ROOT / "gslib", "*.py"), (ROOT / "gsbook", "*"), (ROOT / "results", "*")]
+    if other := files.named("GSLIB_RESULTS"):
+        folders.append((other, "*"))
+    for folder, pattern in folders:
+        for path in sorted(folder.rglob(pattern)):
+            passing = path.name[0] == "." or path.suffix == ".tmp" or path.name == "tested.json"
+            if path.is_file() and not passing and "__pycache__" not in path.parts:
+                digest.update(path.relative_to(folder.parent).as_posix().encode())
+                digest.update(path.read_bytes())
     settings = [os.environ.get(name, "") for name in SETTINGS]
     settings += [platform.python_version(), *(version(name) for name in VERSIONS)]
+    settings += [sources.find(name, "train")[0] for name in ("binarized_mnist", "mnist")]
     digest.update("\n".join(settings).encode())
     return digest.hexdigest()[:12]
 
@@ -58,8 +66,8 @@ def configure(app, config):
     config.nb_execution_cache_path = str(cache)
     if cache.parent.is_dir():
         for old in cache.parent.iterdir():
-            if old != cache:
-                shutil.rmtree(old)
+            if old != cache and old.is_dir():
+                shutil.rmtree(old, ignore_errors=True)
     url = address()
     config.html_theme_options |= {
         "repository_url": url,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
+from dataclasses import asdict
 from functools import cache
 from typing import NamedTuple
 
@@ -141,7 +142,11 @@ def _recorded(prefix: str) -> dict[str, list[dict]]:
         for cell in records.cells():
             if cell.startswith(prefix) and cell in config.CELLS:
                 runs = records.runs_of(cell).values()
-                found[cell] += [r for r in runs if r["data"]["source"] == table1.SOURCE]
+                found[cell] += [
+                    r | {"config": asdict(config.Config(**r["config"]))}  # younger fields: defaults
+                    for r in runs
+                    if r["data"]["source"] == table1.SOURCE
+                ]
     return found
 
 

@@ -130,6 +130,13 @@ def site(path: str = "", repository: str = "") -> str:
     return f"https://{owner}.github.io/{name}/{path}"
 
 
+def in_latex(text: str) -> str:
+    """Text for BibTeX; what stands between dollars is mathematics already."""
+    parts = re.split(r"(\$[^$]+\$)", text)
+    parts[::2] = [re.sub(r"(?<!\\)[%&#_]", r"\\\g<0>", part) for part in parts[::2]]
+    return "".join(parts)
+
+
 def bibtex(title: str = TITLE, suffix: str = "", path: str = "") -> str:
     """The BibTeX entry of the book, or of a part with a page of its own."""
     version, released = edition()
@@ -137,7 +144,7 @@ def bibtex(title: str = TITLE, suffix: str = "", path: str = "") -> str:
     return BIBTEX.format(
         key=KEY + suffix,
         author=persons(),
-        title=title,
+        title=in_latex(title),
         how=how,
         year=released.year,
         version=version,

@@ -275,7 +275,7 @@ class Edition:
         """A link to a label; ``text`` takes its kind, number and title."""
         chapter, cell, kind, number, title = self.find(target)
         text = text.replace("{kind} {number}", self.numbered(kind, number))
-        text = text.format(number=number, title=title).strip()
+        text = text.replace("{number}", number).replace("{title}", title).strip()
         if chapter == self.chapter:
             return f"[{text}](#{target})"
         return self.link_to(chapter, text, f"#scrollTo={cell}")
@@ -417,7 +417,8 @@ class Edition:
             caption += self.words(
                 " [On the page of the book]({there}) it is interactive.", there=there
             )
-        image = f'<img src="{image}" alt="{alt}" style="background: white">'
+        there = self.page("").endswith("/")  # a book that is not on GitHub has no public pages
+        image = f'<img src="{image}" alt="{alt}" style="background: white">' if there else alt
         return f"{image}\n\n{self.caption(label, caption)}"
 
     # --- cells

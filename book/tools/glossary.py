@@ -12,6 +12,7 @@ import json
 import re
 
 import terms
+from colab import contents
 from docutils import nodes
 from repository import LANGUAGE, ROOT, SOURCE
 from sphinx import addnodes
@@ -174,8 +175,9 @@ def mark_definitions(app, doctree, page) -> set[str]:
 
 def name_of(page: str) -> str:
     """Chapter 7, or the title of a notebook before the first chapter."""
-    if number := int(re.search(r"/(\d+)_", page)[1]):
-        return say("Chapter\u00a0{n}", n=number)
+    numbered, chapter = contents()[1], page.removeprefix("notebooks/")
+    if chapter in numbered:
+        return say("Chapter\u00a0{n}", n=numbered.index(chapter) + 1)
     cells = json.loads((SOURCE / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
     return "".join(cells[0]["source"]).removeprefix("# ").strip()
 

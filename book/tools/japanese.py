@@ -23,6 +23,7 @@ from pathlib import Path
 import nbformat
 import translation
 import yaml
+from aids import PDF, note_pdf
 from jupyter_cache import get_cache
 from repository import ROOT, SOURCE
 from words import say
@@ -156,8 +157,9 @@ def publish(made: Path) -> None:
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, to)
     for path in sorted(HTML.rglob("*"), reverse=True):
-        if not (made / path.relative_to(HTML)).exists():
+        if path != HTML / PDF and not (made / path.relative_to(HTML)).exists():
             path.rmdir() if path.is_dir() else path.unlink()
+    note_pdf(HTML)
 
 
 def stubs() -> None:
@@ -176,7 +178,7 @@ def build() -> list[str]:
     ended, warnings = render()
     if ended:
         publish(SOURCE / "_build" / "html")
-    else:
+    if warnings or not ended:  # a page that was read with a warning would pass the next time
         shutil.rmtree(SOURCE / "_build" / ".doctrees", ignore_errors=True)
     return complaints + warnings
 

@@ -78,8 +78,12 @@ def title(names) -> str:
     return say("Figure {n}", n=numbers[0]) if len(numbers) == 1 else plural
 
 
+def drawn_anew(claim: ledger.Figure) -> str:
+    return f"{claim.location} of Jang, Gu and Poole (2017) drawn anew"
+
+
 def bibtex(name: str, claim: ledger.Figure) -> str:
-    what = f"{claim.location} of Jang, Gu and Poole (2017) drawn anew. {claim.claim}"
+    what = f"{drawn_anew(claim)}. {claim.claim}"
     return citation.bibtex(what, f"-{name}", f"{name}.html")
 
 
@@ -239,16 +243,21 @@ class Kits(SphinxPostTransform):
             if not drawn and not name:
                 continue
             found = outputs(figure, Path(self.env.srcdir))
-            caption = next((c.astext() for c in figure.findall(nodes.caption)), "")
+            caption = next(figure.findall(nodes.caption), nodes.caption())
+            cited = "".join(
+                f"${part.astext()}$" if isinstance(part, nodes.math) else part.astext()
+                for part in caption.children
+            )
             alt = next((i["alt"] for i in figure.findall(nodes.image) if i.get("alt")), "")
             for one, claim in drawn.items():
                 source = citation.site(f"{one}.html")
-                what = f"{claim.location} of Jang, Gu and Poole (2017) drawn anew"
-                files = described(found, what, alt, source, claim.panels)
+                files = described(found, drawn_anew(claim), alt, source, claim.panels)
                 save(folder, one, files | {"bib": bibtex(one, claim).encode()})
             if not drawn:
-                files = described(found, caption, alt, citation.site(f"{page}.html#{name}"))
-                save(folder, name, files | {"bib": own_bibtex(name, caption, page).encode()})
+                files = described(
+                    found, caption.astext(), alt, citation.site(f"{page}.html#{name}")
+                )
+                save(folder, name, files | {"bib": own_bibtex(name, cited, page).encode()})
             kit = block(drawn, files, top) if drawn else own_block(name, files, top)
             place = figure.parent.index(figure) + 1
             figure.parent[place:place] = kit

@@ -62,6 +62,8 @@ import gslib
 
 def colab(url, name):
     """The address that opens an edition in Colab, which knows repositories of GitHub by path."""
+    if urlsplit(url).hostname != "github.com":  # there Colab would open a stranger's repository
+        return url
     return f"https://colab.research.google.com/github{urlsplit(url).path}/blob/{BRANCH}/notebooks/colab/{name}"
 
 
@@ -154,8 +156,18 @@ def write_all(texts):
             if path.is_file():
                 path.unlink()
         raise
-    for path in texts:
-        os.replace(fresh[path], path)
+    was = {path: path.read_bytes() if path.is_file() else None for path in texts}
+    done = []
+    try:
+        for path in texts:
+            os.replace(fresh[path], path)
+            done.append(path)
+    except OSError:
+        for path in done:
+            path.unlink() if was[path] is None else path.write_bytes(was[path])
+        for path in fresh.values():
+            path.unlink(missing_ok=True)
+        raise
 
 
 def move(new):

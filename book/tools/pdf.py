@@ -82,7 +82,7 @@ def article(page: str, pages: set[str]) -> BeautifulSoup:
     for element in body.find_all(id=True):
         element["id"] = name_of(page, element["id"])
     for image in body.find_all(src=True):
-        image["src"] = os.path.relpath(path.parent / image["src"], PAGE.parent)
+        image["src"] = os.path.relpath(path.parent / image["src"], PAGE.parent).replace(os.sep, "/")
         image.attrs.pop("loading", None)
     for link in body.find_all("a", href=True):
         if re.match(r"[a-z]+:", link["href"]):
@@ -123,7 +123,7 @@ def whole() -> str:
             last = part
         contents.append(f"<li><a href='#{name_of(page)}'>{title.decode_contents()}</a></li>")
         articles.append(str(body))
-    there, day = os.path.relpath(HTML, PAGE.parent), datetime.date.today()
+    there, day = os.path.relpath(HTML, PAGE.parent).replace(os.sep, "/"), datetime.date.today()
     today = say("{day} {month} {year}", day=day.day, month=f"{day:%B}", year=day.year, n=day.month)
     return f"""<!DOCTYPE html>
 <html lang="{LANGUAGE}" data-theme="light" data-mode="light" class="whole-book"><head>

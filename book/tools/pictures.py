@@ -13,7 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from gslib import functional, plots
+from gsbook.reader import plots
+from gslib import functional
 
 STATIC = Path(__file__).resolve().parents[1] / "_static"
 PROBS = torch.tensor([0.5, 0.3, 0.2])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import citation
 import nbformat
-from kit import NAMES, bibtex, described, kits, own_bibtex, save
+from kit import NAMES, bibtex, described, drawn_anew, kits, own_bibtex, save
 from nbclient import NotebookClient
 from repository import ROOT
 
@@ -32,8 +32,9 @@ def draw(name: str, folder: Path) -> list[Path]:
     settings = notebook.cells[-1].metadata["mystnb"]
     caption, alt = settings["figure"]["caption"], settings["image"]["alt"]
     claim, page = kits().get(label, {}).get(name), f"notebooks/{path.stem}"
-    source = citation.site(f"{page}.html#{label}")
-    found = described(found, caption, alt, source, claim.panels if claim else ())
+    source = citation.site(f"{name}.html" if claim else f"{page}.html#{label}")
+    what = drawn_anew(claim) if claim else caption.replace("$", "")
+    found = described(found, what, alt, source, claim.panels if claim else ())
     found["bib"] = (bibtex(name, claim) if claim else own_bibtex(name, caption, page)).encode()
     save(folder, name, found)
     return [folder / f"{name}.{ending}" for ending, content in found.items() if content]

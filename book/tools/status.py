@@ -102,9 +102,16 @@ def fill(app, doctree, docname):
             place.replace_self(nodes.Text("–" if ran is None else f"{ran:.0f} s"))
 
 
+def note_read(app, env, names):
+    """A page that nothing changed is not written again: the PDF would be older than it."""
+    read = any(name.startswith("notebooks/") for name in names)
+    app.chapters_were_read = read and PAGE in env.found_docs
+
+
 def setup(app):
     app.connect("doctree-resolved", fill)
-    app.connect("env-updated", lambda app, env: [PAGE] if PAGE in env.found_docs else [])
+    app.connect("env-before-read-docs", note_read)
+    app.connect("env-updated", lambda app, env: [PAGE] * app.chapters_were_read)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

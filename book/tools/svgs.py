@@ -76,6 +76,6 @@ def _height(group: ElementTree.Element) -> tuple[float, float]:
 
 
 def part_of_data(csv: str, first: int, last: int) -> str:
-    """The rows of some panels of a figure's data, see gslib.plots.figure_data."""
+    """The rows of some panels of a figure's data, see gsbook.reader.figure_data."""
     head, *rows = csv.splitlines(keepends=True)
     return head + "".join(row for row in rows if first <= int(row.split(",", 1)[0]) <= last)

@@ -512,10 +512,10 @@ def notebook(page: str, root: Path = ROOT, url: str = "", text: str | None = Non
             shown_as |= {key: say(text, "ja") for key, text in shown_as.items()}
         if cell["id"] in found:
             cell["source"] = joined(found[cell["id"]]).splitlines(keepends=True)
-        label, caption, alt = shown(cell)
-        if label and caption:
+        label = shown(cell)[0]
+        if f"{label}:caption" in found:
             cell["metadata"]["mystnb"]["figure"]["caption"] = joined(found[f"{label}:caption"])
-        if label and alt:
+        if f"{label}:alt" in found:
             cell["metadata"]["mystnb"]["image"]["alt"] = joined(found[f"{label}:alt"])
     return whole
 

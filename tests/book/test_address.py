@@ -161,6 +161,22 @@ def test_all_files_move_or_none(copy, fault):
     assert contents(copy) == before
 
 
+def test_a_file_that_cannot_be_replaced_leaves_all_as_they_were(tmp_path):
+    first, second, third = (tmp_path / name for name in "abc")
+    first.write_text("old")
+    second.mkdir()
+    with pytest.raises(IsADirectoryError, match="b"):
+        notebooks.write_all(dict.fromkeys((third, first, second), "new"))
+    assert first.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_colab_opens_what_is_on_github_alone():
+    there = "https://colab.research.google.com/github/a/b/blob/main/notebooks/colab/x.ipynb"
+    assert notebooks.colab("https://github.com/a/b", "x.ipynb") == there
+    assert notebooks.colab("https://gitlab.com/a/b", "x.ipynb") == "https://gitlab.com/a/b"
+
+
 def test_a_move_that_was_stopped_half_way_is_finished_by_the_same_command(copy):
     new = "https://example.org/a/b"
     half, whole = copy, shutil.copytree(copy, copy.with_name("whole"))

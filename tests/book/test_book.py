@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 from statistics import median
 
+import book_build
+import pictures
 import pytest
 import torch
 from sources import NOTEBOOKS, ROOT, cells, code_lines, run_tool, source_files
@@ -183,3 +185,19 @@ def test_references_are_complete():
         assert {"title", "author", "year"} <= names, key
         arxiv = re.search(r"eprint = \{(.*)\}", fields)
         assert arxiv is None or re.fullmatch(r"\d{4}\.\d{4,5}", arxiv[1]), key
+
+
+def test_chapters_run_again_when_what_they_read_changes(tmp_path, monkeypatch):
+    """Records of a folder of the caller's own, too; but nothing that merely passes by."""
+    monkeypatch.setenv("GSLIB_RESULTS", str(tmp_path))
+    before = book_build.fingerprint()
+    (tmp_path / ".DS_Store").touch()
+    (tmp_path / "x.tmp").touch()
+    assert book_build.fingerprint() == before
+    (tmp_path / "table1").mkdir()
+    (tmp_path / "table1" / "x.jsonl").touch()
+    assert book_build.fingerprint() != before
+
+
+def test_the_books_own_pictures_can_be_drawn():
+    assert pictures.draws(0.1, 5)[0].shape == (5, 2)

@@ -85,6 +85,16 @@ def test_prices_come_from_pairs_of_records(recorded):
     assert choices.prices(LOG["prior"]["price"]) == []
 
 
+def test_pairs_of_runs_before_and_after_a_field_was_added(recorded):
+    old, new = (
+        record("vae-categorical", "sf", 0, 101.0),
+        record("vae-categorical", "sf", 0, 103.0, kl="sampled"),
+    )
+    del old["config"]["slope_form"]
+    recorded(old, new)
+    assert len(choices.prices(LOG["kl"]["price"])) == 1
+
+
 def test_a_price_that_another_page_has_is_a_link_to_it():
     elsewhere = [choice for choice in LOG.values() if "priced" in choice]
     assert [choice["id"] for choice in elsewhere] == [

@@ -19,6 +19,12 @@ from repository import address
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def test_captions_are_latex():
+    assert citation.in_latex("by $\\log_2 n$ (95 %)") == "by $\\log_2 n$ (95 \\%)"
+    assert citation.in_latex("a_b & c # 5 \\%") == "a\\_b \\& c \\# 5 \\%"
+    assert "accuracies in \\%}}" in citation.bibtex("accuracies in %")
+
+
 def test_the_edition_stands_in_one_place(tmp_path):
     for path in ("book/tools", "book/references.bib", "pyproject.toml"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,7 @@ THERE = "https://colab.research.google.com/github/a/b/blob/main/notebooks/colab/
         ("Code `{eq}` and ``a {eq}`x` b`` stay.", "Code `{eq}` and ``a {eq}`x` b`` stay."),
         ("By {eq}`eq-other`.", f"By [(1.1)]({THERE}#scrollTo=cell0)."),
         ("By {prf:ref}`thm-other`.", f"By [Theorem 1.1]({THERE}#scrollTo=cell1)."),
+        ("{prf:ref}`that of $x_{i}$ <thm-other>`", f"[that of $x_{{i}}$]({THERE}#scrollTo=cell1)"),
         ("See {ref}`part`.", f"See [One]({THERE}#scrollTo=cell2)."),
         ("See {ref}`that <part>`.", f"See [that]({THERE}#scrollTo=cell2)."),
         ("See {doc}`/notebooks/01_zero`.", f"See [One]({THERE})."),

@@ -185,7 +185,8 @@ def test_a_figure_is_drawn_again(chapter):
         f"figure-2.{ending}" for ending in ("svg", "pdf", "csv", "bib")
     }
     root = ElementTree.parse(chapter / "out" / "figure-2.svg").getroot()
-    assert [e.text for e in root[:2]] == ["A line.", "It rises."]
+    what = "Figure 2 of Jang, Gu and Poole (2017) drawn anew"  # as in the kit
+    assert [e.text for e in root[:2]] == [what, "It rises."]
     assert (chapter / "out" / "figure-2.pdf").read_bytes().startswith(b"%PDF-")
     assert (chapter / "out" / "figure-2.csv").read_text().splitlines()[1:] == [
         "1,,,line,1,3,",
