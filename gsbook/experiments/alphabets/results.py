@@ -163,10 +163,11 @@ def thrown_off(records: Records, rows: list[str]):
     import pandas as pd
 
     found = []
-    for row, name in ((r, n) for r in rows for n in lines(records, r)):
+    for row, name, line in ((r, n, x) for r in rows for n, x in lines(records, r).items()):
         groups: dict[float, dict[int, dict]] = defaultdict(dict)
         for run in records.runs_of(f"{row}-{name}").values():
-            if run["test"] and run["data"]["source"] == SOURCE:
+            alike = all(run["config"][k] == line.config[k] for k in ("steps", "anneal_rate"))
+            if run["test"] and run["data"]["source"] == SOURCE and alike:
                 groups[run["config"]["lr"]][run["config"]["seed"]] = run
         for rate, runs in sorted(groups.items()):
             seeds = [s for s, off in zip(runs, thrown(list(runs.values())), strict=True) if off]
@@ -218,9 +219,16 @@ def difference(
     return welch(*sides)
 
 
-def best(records: Records, row: str, names, figure: str = "nll") -> str:
-    """The leading estimator of a row among these names."""
-    return next(name for name in order(records, row, figure) if name in names)
+def best(records: Records, row: str, names) -> str:
+    """The estimator among these names with the best bound on validation: a difference of two that
+    were chosen by their test figures would flatter both."""
+    found = {name: line for name, line in lines(records, row).items() if name in names}
+
+    def on_validation(name):
+        bounds = [run["valid_bound"] for run in found[name].runs.values()]
+        return math.inf if None in bounds else fmean(bounds)
+
+    return min(found, key=on_validation)
 
 
 def lesson(records: Records) -> str:

@@ -63,7 +63,7 @@ class CodedTable(nn.Module):
         those of the batch: [..., E, B].
 
         Each loss depends on the code of one row, as score functions need it. scale: of rows as the
-        queries know them.
+        queries know them, whose mean is left out: it adds the same to all scores of one place.
         """
 
         def loss(sample: Sampler) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 
 from gsbook.experiments.codes import record
 from gsbook.experiments.codes.config import FITTED
@@ -122,10 +123,15 @@ def standing(gap: Interval, name: str) -> str:
 
 
 def best(found: dict[str, Runs], name: str, methods: tuple[str, ...]) -> str | None:
-    """The best of some methods by the mean of a test figure."""
+    """The best of some methods by the mean of a figure on validation: a difference of two that were
+    chosen by their test figures would flatter both."""
     there = [method for method in methods if method in found]
     turn = 1 if LOWER[name] else -1
-    return min(there, key=lambda method: turn * found[method].mean(name).mean, default=None)
+
+    def on_validation(method):
+        return turn * fmean(run["valid"][name] for run in found[method].runs.values())
+
+    return min(there, key=on_validation, default=None)
 
 
 def lesson(rows: dict[str, Runs], task: dict[str, Runs], tried: int) -> str:
@@ -142,13 +148,17 @@ def lesson(rows: dict[str, Runs], task: dict[str, Runs], tried: int) -> str:
         return "not run yet"
     rebuilt = standing(difference(rows, "error", relaxed, plain), "error")
     served = standing(difference(task, "ndcg", serving, "tuned"), "ndcg")
+    helped = "residual" in task and (
+        standing(difference(task, "ndcg", "tuned", "residual"), "ndcg") == "better"
+    )
+    learn = "let {} vectors learn, ".format
     ends = {
         "better": "relax when the codes have to serve a loss that k-means cannot see",
-        "worse": "take the codes from k-means, let their vectors learn, and keep the relaxation "
+        "worse": f"take the codes from k-means, {learn('their') * helped}and keep the relaxation "
         "for a table that does not exist yet, from which k-means could not start",
     }
     either = (
-        "begin with k-means, let the vectors learn, and relax where there is no table yet that "
+        f"begin with k-means, {learn('the') * helped}and relax where there is no table yet that "
         "k-means could start from"
     )
     aside = ""

@@ -292,7 +292,7 @@ def ranks(table: Table, rows: Tensor, places: Places) -> Tensor:
     scores = table.scores(rows, places)
     own = scores.gather(1, places.hidden.unsqueeze(1))
     above, equal = (scores > own).sum(1), (scores == own).sum(1) - 1
-    return (above + equal / 2).nan_to_num(len(rows))
+    return torch.where(own.squeeze(1).isnan(), float(len(rows)), above + equal / 2)
 
 
 def kept_neighbours(before: Tensor, after: Tensor, compared: int = COMPARED) -> float:

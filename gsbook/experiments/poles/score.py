@@ -13,7 +13,8 @@ def episodes(run: TeamRun, count: int) -> list[dict[str, float]]:
     """How many steps, of 500, a pole stands in `count` episodes of each team, by member.
 
     score: actions drawn from the policies, as in training. greedy: the likelier action. team:
-    until the first of the team falls, actions drawn.
+    until the first of the team falls, actions drawn. The starts are drawn for all members at once,
+    so these figures, and they alone, depend on which runs are judged together.
     """
     drawn = stood(run, count, greedy=False)  # [E, count, N]
     greedy = stood(run, count, greedy=True)

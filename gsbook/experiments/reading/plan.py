@@ -44,6 +44,7 @@ def candidates(method: str, budget: Budget) -> list[Reading]:
     [0.002, 0.004, 0.008]
     """
     every = max(10, budget.steps // 30)
+    every -= every % 500 if every > 500 else 0  # a rung shall end where a state is saved
     settings = dict(steps=budget.steps, horizon=budget.steps, eval_every=every)
     return [Reading(method, lr=lr, **settings) for lr in budget.rates]
 

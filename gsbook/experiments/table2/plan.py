@@ -14,7 +14,8 @@ from gsbook.experiments.table2.train import FewLabelsRun, load_data
 from gsbook.records import Records
 
 ALPHAS = (0.1, 0.2, 0.3, 0.8, 1.0)  # the paper's list
-# Images per labelled image: alpha of a sum over images, as a weight of means over minibatches.
+# Images per labelled image: what alpha of Kingma et al. is beside the bound of the label's own
+# image. Beside the mean bound of the images without labels the factor is 1.
 SCALE = (50_000 + 100) / 100
 COOLING = 3.0  # r times the number of steps: the paper's r = 3e-5 over 100,000 steps
 
@@ -57,7 +58,7 @@ BUDGETS = {
         classes=CLASSES[:2],
     ),
     "laptop": Budget(rungs=((1_000, 3), (2_000, 1)), steps=5_000, seeds=5),
-    "paper": Budget(rungs=((1_000, 3), (5_000, 1)), steps=100_000, seeds=5),
+    "paper": Budget(rungs=((5_000, 3), (10_000, 1)), steps=100_000, seeds=5),
 }
 
 

@@ -216,8 +216,9 @@ class FewLabelsRun:
         self, split: digits.Labelled, use: str, images: int | None = None
     ) -> dict[str, float]:
         """elbo: -U in nats by marginalisation, whatever the method (equation 10). single: the same
-        with one discrete sample of y (equation 9). accuracy: of arg max q(y|x), in per cent. Images
-        are binarised once, in a fixed way."""
+        with one discrete sample of y (equation 9). accuracy: of arg max q(y|x), in per cent. Seed
+        and step fix how images are binarised: alike for all methods, not at all points of a curve.
+        """
         noise = self.noise(use)
         picked = torch.arange(len(split.images))
         if images is not None:  # a fixed part, since a file may be sorted by class

@@ -126,6 +126,19 @@ def test_the_lesson_follows_the_records(tmp_path, ndcg, standing, end):
     assert "3 learning rates to try" in said
     assert f"(the relaxation is {standing})" in said
     assert end in said
+    assert ("vectors learn, and" in said) == (standing != "better")
+
+
+def test_the_lesson_names_whom_validation_chose_and_no_step_that_does_not_help(tmp_path):
+    records = record.records(tmp_path)
+    for aim in ("row", "task"):
+        records.add(runs(aim, "residual", 40.0, 7.0) + runs(aim, "tuned", 39.0, 7.0))
+        for method, valid, test in (("gumbel_softmax", 6.0, 5.0), ("st_gumbel_softmax", 5.5, 5.9)):
+            found = runs(aim, method, 45.0, test)
+            records.add([run | {"valid": run["valid"] | {"ndcg": valid}} for run in found])
+    said = results.lesson(*(results.chosen(records, aim) for aim in ("row", "task")), 3)
+    assert "to serve the task, Gumbel-Softmax reaches an NDCG of 5.04" in said
+    assert "take the codes from k-means, and keep the relaxation" in said
 
 
 def test_less_is_better_of_the_error_and_worse_of_ndcg():

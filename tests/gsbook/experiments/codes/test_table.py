@@ -69,6 +69,7 @@ def test_ranks_hits_and_ndcg(small):
     flat = table.Table(
         small.names, tied, small.contexts, torch.zeros_like(small.log_share), small.places
     )
+    assert (ranks(flat, tied * float("nan"), places) == 70).all()  # worse than the last
     assert (ranks(flat, tied, places) == 69 / 2).all()  # all the same: the middle, and no luck
     assert answers(flat, tied, places) == {"hit": 0, "ndcg": 0}
 
