@@ -31,7 +31,7 @@ COLAB_CELL = "[Open in Colab]({colab})"
 # names another source to install from, such as a local copy of the repository; the tests use it.
 SETUP_CELL = """\
 # Finds gslib, the module of this book, or installs it. torch and numpy stay as they are.
-import importlib.metadata, importlib.util, os, subprocess, sys
+import importlib.metadata, importlib.util, os, pathlib, subprocess, sys
 
 def found(name):
     try:
@@ -42,7 +42,7 @@ def found(name):
 if not found("gslib.estimators"):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     source = os.environ.get("GSLIB_SOURCE", "git+{address}")
-    source = source if "://" in source else "file://" + os.path.abspath(source)
+    source = source if "://" in source else pathlib.Path(source).resolve().as_uri()
     kept = [f"{{n}}=={{importlib.metadata.version(n)}}" for n in ("torch", "numpy") if found(n)]
     if not found("gslib"):
         subprocess.run([*pip, f"gumbel-softmax-book[book] @ {{source}}", *kept], check=True)

@@ -43,16 +43,16 @@ def run_setup(folder, *, foreign=False, ours=False):
         )
     if ours:
         (site / "gslib" / "estimators" / "__init__.py").touch()
-    (folder / "empty").mkdir()
+    (folder / "an empty folder").mkdir()
     done = subprocess.run(
         [sys.executable, "-S", "-c", setup_cell() + "\nprint('gslib:', gslib.ESTIMATORS)"],
-        cwd=folder / "empty",
+        cwd=folder / "an empty folder",
         env={**os.environ, "PYTHONPATH": str(site), "GSLIB_SOURCE": "LOCAL"},
         capture_output=True,
         text=True,
         check=True,
     )
-    log = folder / "empty" / "pip.log"
+    log = folder / "an empty folder" / "pip.log"
     return done.stdout, log.read_text().splitlines() if log.exists() else []
 
 
@@ -66,7 +66,7 @@ def test_set_up_installs_gslib_and_keeps_torch_and_numpy(tmp_path):
     printed, calls = run_setup(tmp_path)
     assert printed == "gslib: ours\n"
     assert len(calls) == 1
-    source = f"file://{tmp_path}/empty/LOCAL"
+    source = f"file://{tmp_path}/an%20empty%20folder/LOCAL"
     wanted = f"install --quiet gumbel-softmax-book[book] @ {source} torch==9.8 numpy==9.8"
     assert set(calls[0].split()) == set(wanted.split())
 
