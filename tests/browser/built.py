@@ -199,6 +199,17 @@ CUT = """() => [...document.querySelectorAll(".bd-article :is(pre, .output, tabl
   .map((box) => box.textContent.trim().split("\\n").reduce((a, b) => a.length < b.length ? b : a))
   .map((line) => `${line.length}: ${line.trim().slice(0, 100)}`)"""
 
+# On paper nothing scrolls.
+PAPER = """() => [...document.querySelectorAll(".bd-article :is(pre, .figure-full, table)")]
+  .filter((box) => box.checkVisibility() && box.scrollWidth > box.clientWidth + 1)
+  .filter((box) => getComputedStyle(box).overflowX != "visible")
+  .map((box) => `${box.className} ${box.textContent.trim().slice(0, 60)}`)"""
+
+# Closed solutions, and by how much they are higher than their title.
+GAPS = """() => [...document.querySelectorAll(".admonition.toggle-hidden")]
+  .map((box) => box.offsetHeight - box.querySelector(".admonition-title").offsetHeight)
+  .filter((gap) => gap > 8)"""
+
 # Letters of icon fonts, which are not there: they show as empty boxes.
 GLYPHS = """() => [...document.querySelectorAll("body *")].flatMap((element) =>
   ["::before", "::after"].filter((part) => {

@@ -9,7 +9,9 @@ from built import (
     BOOK,
     CUT,
     DESKTOP,
+    GAPS,
     GLYPHS,
+    PAPER,
     PHONE,
     READ,
     SMALL,
@@ -36,6 +38,7 @@ def found(request, browser):
     tab = open_page(browser, request.param, viewport=PHONE)
     tab.wait_for_timeout(100)  # tables become lists when the formulas in them are set
     found = {"wide": tab.evaluate(TOO_WIDE), "small": tab.evaluate(SMALL)}
+    found["gaps"] = tab.evaluate(GAPS)
     found["formulas"] = tab.locator(
         "mjx-merror, mjx-container[tabindex='0']:not([display])"
     ).count()
@@ -44,6 +47,16 @@ def found(request, browser):
     tab.wait_for_timeout(300)
     found["cut"] = tab.evaluate(CUT)
     found["glyphs"] = tab.evaluate(GLYPHS)
+    tab.set_viewport_size({"width": 720, "height": 1000})  # A4 without its margins
+    tab.emulate_media(media="print")
+    found["paper"] = tab.evaluate(PAPER)
+    found["buttons"] = tab.locator(
+        ".bd-header-article:visible, .bd-sidebar-primary:visible, .figure-full + button:visible"
+    ).count()
+    found["folded"] = tab.locator(".solution > .admonition-title ~ *").evaluate_all(
+        "all => all.filter((e) => !e.checkVisibility()).length"
+    )
+    tab.emulate_media(media="screen")
     tab.set_viewport_size(PHONE)
     axe(tab)
     tab.wait_for_timeout(600)  # the theme waits for the end of the resizing
@@ -85,3 +98,12 @@ def test_no_letter_is_of_a_font_that_is_not_there(found):
 
 def test_formulas_are_set_and_no_stops_of_the_keyboard(found):
     assert found["formulas"] == 0
+
+
+def test_a_closed_solution_is_no_higher_than_its_title(found):
+    assert found["gaps"] == []
+
+
+def test_paper_shows_the_text_and_cuts_nothing(found):
+    assert found["paper"] == []
+    assert (found["buttons"], found["folded"]) == (0, 0)

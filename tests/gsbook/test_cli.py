@@ -65,12 +65,14 @@ def stubbed(monkeypatch, tmp_path):
     data = dict.fromkeys(("train", "valid", "test"), images)
     trained = []
     for name in ("table1", "choices"):
-        row = replace(EXPERIMENTS[name], load_data=lambda images=None: (data, {}))
+        stubs = dict(load_data=lambda images=None: (data, {}), evaluate=lambda *_: None)
+        row = replace(EXPERIMENTS[name], **stubs)
         monkeypatch.setitem(EXPERIMENTS, name, row)
     monkeypatch.setattr("gsbook.experiments.TABLE1", EXPERIMENTS["table1"])
     monkeypatch.setattr(
         command.workers, "run_stages", lambda *given, **options: trained.append((given, options))
     )
+    monkeypatch.setattr(timing.predicted_seconds, "__defaults__", (0.05,))
     monkeypatch.delenv("GSLIB_BUDGET", raising=False)
     monkeypatch.chdir(tmp_path)
     return trained
@@ -79,7 +81,6 @@ def stubbed(monkeypatch, tmp_path):
 def test_dry_run_prints_counts_and_a_time_and_trains_nothing(
     stubbed, capsys, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(timing.predicted_seconds, "__defaults__", (0.05,))
     monkeypatch.setattr(timing, "TIMED", 1)  # to compile and test all would take a minute
     monkeypatch.setattr(step, "LONG", math.inf)
     assert (

@@ -122,6 +122,8 @@ def test_a_run_knows_its_own_estimator_alone():
         *own(TABLE1, estimator="darn")
     }
     assert gumbel.keys() >= {"gslib.estimators.pathwise"}
+    assert "gslib.estimators.score_function" not in gumbel
+    assert "gslib.estimators.pathwise" not in own(TABLE1, estimator="sf")
 
 
 @pytest.mark.parametrize("experiment", [TABLE1, TABLE2], ids=["table1", "table2"])

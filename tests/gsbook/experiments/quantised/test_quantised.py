@@ -322,5 +322,7 @@ def test_the_lesson_follows_the_records(tmp_path, nll, left, end):
 
 
 def test_the_records_of_the_book_are_of_three_seeds():
-    for method, runs in results.chosen(results.results()).items():
+    found = results.chosen(results.results())
+    assert list(found) == list(METHODS)
+    for method, runs in found.items():
         assert len(runs.runs) == 3, method

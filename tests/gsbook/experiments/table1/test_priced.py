@@ -157,6 +157,5 @@ def test_in_the_books_records_both_forms_are_the_same_softmax():
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_books_records_can_be_shown(cell):
     found = priced.compare(priced.results(), cell)
-    if found:
-        assert len(priced.table(found)) == len(found.readings)
-        json.dumps(priced.sentences(found))
+    assert len(priced.table(found)) == len(found.readings)
+    json.dumps(priced.sentences(found))

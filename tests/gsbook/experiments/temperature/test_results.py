@@ -67,4 +67,5 @@ def test_it_says_how_much_has_run(records):
 
 
 def test_the_books_records_are_of_the_present_code():
+    assert results.results().all()
     assert results.results().stale_keys() == []
