@@ -147,18 +147,23 @@ def axe(tab):
     )
 
 
+COLOURS = ["color-contrast", "link-in-text-block"]
 AXE_RULES = {  # all rules once, and again those that can differ in the dark or on a phone
     "light": None,
-    "dark": ["color-contrast", "link-in-text-block"],
+    "dark": COLOURS,
     "phone": ["scrollable-region-focusable", "target-size", "aria-hidden-focus"],
 }
 
 
-def violations(tab, theme):
+def violations(tab, theme, colours=True):
     """Serious and critical findings of axe-core, each with its first elements."""
+    if theme == "dark" and not colours:
+        return []
     options = {"resultTypes": ["violations"], "iframes": False, "preload": False}
     if AXE_RULES[theme]:
         options["runOnly"] = AXE_RULES[theme]
+    if not colours:
+        options["rules"] = {rule: {"enabled": False} for rule in COLOURS}
     return [
         f"{rule['id']}: {len(rule['nodes'])} times, as in "
         + "; ".join(
