@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import fmean
 
 from gsbook.intervals import UNKNOWN, Interval, interval
 
@@ -37,6 +38,11 @@ class Runs:
         """A test figure by seed; runs that diverged are left out."""
         found = {seed: run["test"].get(name) for seed, run in self.runs.items()}
         return {seed: value for seed, value in found.items() if value is not None}
+
+    def on_validation(self, name: str) -> float:
+        """The mean of a validation figure, by which methods are chosen: a difference of two that
+        were chosen by their test figures would flatter both."""
+        return fmean(run["valid"][name] for run in self.runs.values())
 
     def mean(self, name: str) -> Interval:
         """A test figure with its 95 % interval over seeds; unknown where every run diverged."""

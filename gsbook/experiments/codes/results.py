@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from statistics import fmean
 
 from gsbook.experiments.codes import record
 from gsbook.experiments.codes.config import FITTED
@@ -123,15 +122,10 @@ def standing(gap: Interval, name: str) -> str:
 
 
 def best(found: dict[str, Runs], name: str, methods: tuple[str, ...]) -> str | None:
-    """The best of some methods by the mean of a figure on validation: a difference of two that were
-    chosen by their test figures would flatter both."""
+    """The best of some methods by the mean of a figure on validation."""
     there = [method for method in methods if method in found]
     turn = 1 if LOWER[name] else -1
-
-    def on_validation(method):
-        return turn * fmean(run["valid"][name] for run in found[method].runs.values())
-
-    return min(there, key=on_validation, default=None)
+    return min(there, key=lambda method: turn * found[method].on_validation(name), default=None)
 
 
 def lesson(rows: dict[str, Runs], task: dict[str, Runs], tried: int) -> str:
