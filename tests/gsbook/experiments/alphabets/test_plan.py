@@ -81,6 +81,16 @@ def test_where_a_seed_was_thrown_off_the_smaller_rate_runs_to_the_end_too(tmp_pa
     assert frame.reset_index().to_numpy().tolist() == [[name, "0.001", "3"] for name in labels]
 
 
+def test_only_runs_of_the_row_s_own_length_count_as_thrown_off(tmp_path):
+    records = record.records(tmp_path)
+    for steps, late in ((20, 3), (40, 1)):
+        runs = [replace(FIRST, steps=steps, seed=s) for s in range(4)]
+        records.add([made(c, 100 + 21.0 * (c.seed == late)) for c in runs])
+    records.add([made(replace(FIRST, lr=3e-4, steps=20), 100.0)])
+    frame = results.thrown_off(records, ["drawers-linear-sgd"])
+    assert frame[["rate", "seeds"]].to_numpy().tolist() == [["0.001", "1"]]
+
+
 def test_convolutions_have_fewer_steps_where_they_are_dear():
     for name, steps in (("laptop", 3000), ("paper", 100_000)):
         configs, _ = asked("digits-conv-sgd-sf", plan.BUDGETS[name])[-1]
