@@ -13,11 +13,12 @@ from repository import BRANCH, address
 from words import say, say_like
 
 from gsbook import claims, ledger
-from gsbook.experiments.table1.results import EXTENDED, scale_of
+from gsbook.experiments.table1.results import EXTENDED, reading, scale_of
 from gsbook.intervals import seed_correlation
 from gsbook.verdicts import NOT_RUN, equivalence_verdict, order_verdict
 
 STALE = "†"  # beside a number whose runs are of other code
+OTHERWISE = "‡"  # beside a shorter run's number, if the cell's own runs read a formula otherwise
 
 
 def page() -> str:
@@ -117,7 +118,7 @@ def _row(row: str, cells: list[ledger.Judged]) -> str:
         beside = [
             j if steps == j.steps else j.claim.judge_at(evidence(), steps) for steps in scales
         ]
-        shown = [_ours(k) if k is j else _in_short(k) for k in beside]
+        shown = [_ours(k) if k is j else _in_short(k, _otherwise(k, j)) for k in beside]
         name = j.claim.claim.split(", ")[-1]
         rows.append([name, j.claim.value, *shown, *_outcome(j)])
     columns = [
@@ -133,12 +134,20 @@ def _numbers(found: list[ledger.Judged]) -> str:
     return table([*head, say("Verdict"), say("By interval")], rows)
 
 
-def _in_short(j: ledger.Judged) -> str:
+def _otherwise(one: ledger.Judged, other: ledger.Judged) -> bool:
+    """Whether the runs of a cell at two lengths read differently what the paper leaves open."""
+    lengths = evidence().cells[one.claim.cell]
+    sides = [lengths[j.steps] for j in (one, other) if j.steps in lengths]
+    return len({reading(side.config) for side in sides}) > 1
+
+
+def _in_short(j: ledger.Judged, otherwise: bool) -> str:
     """Our number at another length with its verdict's sign; its interval shows on hover."""
     if not j.ours:
         return "–"
     number = f'[{j.ours.mean:.1f}]({_records(j)} "{_spread(j)}")'
-    return f"{number}{STALE if j.stale else ''}\u00a0{j.sign}"
+    marks = (STALE if j.stale else "") + (OTHERWISE if otherwise else "")
+    return f"{number}{marks}\u00a0{j.sign}"
 
 
 def _spread(j: ledger.Judged) -> str:

@@ -46,6 +46,9 @@ EXERCISES["ex-gumbel-max-log-z"] = Exercise(
     right=lambda answers: answers.mean() - EULER,
     given=[(fixed(3.1, 4.2, 2.8, 5.0),)],
     wrong={
+        "That is the estimate of maximum likelihood, and a better one. Here the mean of the answers is asked for.": lambda answers: (
+            -(-answers).exp().mean().log()
+        ),
         "The mean of a standard Gumbel is not 0: see the equation for its mean.": lambda answers: (
             answers.mean()
         ),

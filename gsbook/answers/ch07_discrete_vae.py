@@ -59,14 +59,16 @@ EXERCISES["ex-vae-3"] = Exercise(
 
 def _ask_classes(answer, images, n):
     found = answer(images, n)
-    return found if is_blank(found) else (len(found), set(found.tolist()))
+    if is_blank(found):
+        return found
+    again = answer(images, n)
+    classes, chosen = found // 100, set(found.tolist())
+    return len(found), len(chosen), set(classes.tolist()), set(again.tolist()) == chosen
 
 
 EXERCISES["ex-vae-4"] = Exercise(
     right=lambda images, n: images[torch.randperm(len(images))[:n]],
-    given=[
-        (torch.arange(10).repeat_interleave(100), 200)
-    ],  # an "image" is its class, and they are sorted
+    given=[(torch.arange(1000), 200)],  # an "image" is its number, its hundreds are its class
     ask=_ask_classes,
     wrong={
         "The split may be sorted by class: then its first images are all alike.": lambda images, n: (
@@ -76,5 +78,11 @@ EXERCISES["ex-vae-4"] = Exercise(
             -n:
         ],
         "This returns another number of images than was asked for.": lambda images, n: images,
+        "Some images come twice. Choose without putting back.": lambda images, n: images[
+            torch.randint(len(images), (n,))
+        ],
+        "That is every so-many-th image, and no chance in it.": lambda images, n: images[
+            :: len(images) // n
+        ],
     },
 )

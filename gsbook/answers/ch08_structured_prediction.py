@@ -31,6 +31,9 @@ EXERCISES["ex-sbn-2"] = Exercise(
             draws.mean(-1).std(0)
         ),
         "One number per image: average over its pixels.": lambda draws: draws.std(0),
+        "Divide by one less than the number of draws, as `std` of torch does by itself.": lambda draws: (
+            draws.std(0, correction=0).mean(-1)
+        ),
     },
 )
 
@@ -57,7 +60,7 @@ EXERCISES["ex-sbn-3"] = Exercise(
     },
 )
 EXERCISES["ex-sbn-4"] = Exercise(
-    right={"config", "code", "data", "device", "torch"},
+    right={"config", "code", "data", "device", "capability", "torch"},
     wrong={
         "The settings are not enough: the same settings may run with other code, on other images, on another machine.": {
             "config"
@@ -67,6 +70,7 @@ EXERCISES["ex-sbn-4"] = Exercise(
             "code",
             "data",
             "device",
+            "capability",
         },
         "Another kind of processor may add up in another order.": {
             "config",
@@ -74,11 +78,19 @@ EXERCISES["ex-sbn-4"] = Exercise(
             "data",
             "torch",
         },
+        "One name covers processors with and without some instructions, and they round otherwise.": {
+            "config",
+            "code",
+            "data",
+            "device",
+            "torch",
+        },
         "How long a run took and when it ran do not change its numbers.": {
             "config",
             "code",
             "data",
             "device",
+            "capability",
             "torch",
             "minutes",
             "date",

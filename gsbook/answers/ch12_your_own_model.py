@@ -23,6 +23,9 @@ EXERCISES["ex-own-1"] = Exercise(
     ),
     given=[(Categorical(LOGITS),)],
     wrong={
+        "The number is right, but it still has an axis: a penalty is one number.": lambda q: (
+            math.log(q.logits.shape[-1]) - Categorical(q.mean.mean(0).log()).entropy()
+        ),
         "That is the mean of the entropies: it asks each picture to be undecided. Average the probabilities first.": lambda q: (
             math.log(q.logits.shape[-1]) - q.entropy().mean()
         ),

@@ -102,6 +102,15 @@ def test_numbers_of_steps_stand_beside_each_other(recorded):
     assert "Scale of the verdicts: 500,000 training steps; 2 seeds per cell" in text
 
 
+def test_a_shorter_number_of_another_reading_is_marked(recorded):
+    for steps, changes in ((100_000, {}), (500_000, {"normalise": "signal"})):
+        for name in COLUMNS:
+            now = changes if name == "sf" else {}
+            recorded(*(record("sbn-bernoulli", name, s, 60.0, steps=steps, **now) for s in (0, 1)))
+    found = {name: lines(scoreboard.page(), name)[0] for name in ("SF", "ST")}
+    assert [line.count(scoreboard.OTHERWISE) for line in found.values()] == [1, 0]
+
+
 def test_a_length_that_was_added_after_the_verdicts_says_so_wherever_it_is_shown(recorded):
     row, steps = next(iter(EXTENDED.items()))
     late = f"The runs of {steps:,} steps were added after the verdicts of this row"

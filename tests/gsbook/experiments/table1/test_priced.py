@@ -20,7 +20,8 @@ def records(tmp_path):
     return Records(tmp_path / "readings")
 
 
-def run(seed, nll, *, row="sbn-bernoulli", estimator="sf", steps=1000, without=None, **changes):
+def run(seed, nll, *, row="sbn-bernoulli", estimator="sf", steps=None, without=None, **changes):
+    steps = steps or {"annealed_st": 50_000}.get(estimator, 1000)  # where the slope has ended
     made = record(row, estimator, seed, nll, **{"lr": 3e-3, "steps": steps, **changes})
     made["test"]["nll_unsloped"] = without
     return part(made, 2000)
@@ -122,6 +123,16 @@ def test_annealed_st_takes_the_better_rate_and_prices_the_slope_at_the_test(reco
     assert list(table[""]) == ["chosen, in Table 1", ""]
     assert table["slope left out"].iloc[0] == pytest.approx(1.95)
     assert priced.sentences(found)[-1] == "its slope left out at the test: +1.95 ± 0.64 nats"
+
+
+def test_ends_of_a_slope_are_compared_once_it_has_ended(records):
+    for steps, better in ((49_500, 2.0), (50_000, 5.0)):
+        for end in (2.0, 5.0):
+            options = dict(estimator="annealed_st", slope_max=end, steps=steps, **SOFT)
+            records.add([run(0, 60.0 + (end != better), **options)])
+        records.add([run(0, 60.0, estimator="annealed_st", steps=49_500)])  # most have run there
+    found = priced.compare([records], "sbn-bernoulli-annealed_st")
+    assert (found.steps, found.chosen.label) == (50_000, "ordinary sigmoid, slope to 5")
 
 
 @pytest.mark.parametrize("row", ROWS)
