@@ -127,10 +127,7 @@ def compare(records: Iterable[Records], cell: str) -> Comparison | None:
             for f in fields(Config)
             if f.name not in (*READING, *FREE)
         )
-        # Before the slope has ended, its ends hardly differ: the protocol asks for later runs.
-        ended = replace(config, slope_max=SLOPE_ENDS[0]).slope(config.steps, EPOCH)
-        kept = kept and (estimator != "annealed_st" or ended == SLOPE_ENDS[0])
-        own = kept and config.lr in rates and run["data"]["source"] == SOURCE
+        own = kept and config.lr in rates and run["data"]["source"] == SOURCE and _ended(config)
         if own and (read := reading(run["config"])) in known:
             scale = config.steps, run["evaluation"]["images"]
             found[scale][read][config.lr].setdefault(config.seed, run)
@@ -148,6 +145,13 @@ def compare(records: Iterable[Records], cell: str) -> Comparison | None:
     ]
     missing = [name for read, name in known.items() if read not in found[scale]]
     return Comparison(cell, steps, images, sorted(readings, key=_order), missing)
+
+
+def _ended(config: Config) -> bool:
+    """Whether a run is long enough for every end of annealed ST's slope that is searched; before,
+    they hardly differ. Always for the others."""
+    last = replace(config, slope_max=max(SLOPE_ENDS))
+    return config.estimator != "annealed_st" or last.slope(config.steps, EPOCH) == last.slope_max
 
 
 def _order(one: Reading) -> tuple[int, float]:
