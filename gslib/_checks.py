@@ -81,8 +81,6 @@ def check_positive(name: str, value: Any, like: Tensor, remedy: str = "try 1") -
     """Raise unless `value` is a positive number, or a tensor of them that broadcasts from the
     left.
     """
-    if not isinstance(value, (int, float, Tensor)):
-        raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
     if isinstance(value, Tensor) and not fits(value.shape[::-1], like.shape[::-1]):
         raise wrong_shape(name, value, f"it must broadcast from the left to {tuple(like.shape)}")
     check_inside(name, value, math.ulp(0.0), math.inf, remedy, "be positive and finite")
@@ -130,7 +128,9 @@ def fits(shape: Sequence[int], into: Sequence[int]) -> bool:
 
 
 def check_inside(name: str, x: Any, low: float, high: float, remedy: str, rule: str = "") -> None:
-    """Raise unless every value is finite and lies in [low, high]."""
+    """Raise unless every value is a number, finite, and lies in [low, high]."""
+    if not isinstance(x, (int, float, Tensor)):
+        raise TypeError(f"{name} must be a number or a tensor, got {type(x).__name__}; {remedy}")
     at = ends(x)
     if at and not (low <= at[0] <= at[1] <= high and all(map(math.isfinite, at))):
         given = " to ".join(dict.fromkeys(f"{end:g}" for end in at))

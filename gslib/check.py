@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gslib._checks import wrong_shape
+from gslib._checks import check_floating, wrong_shape
 from gslib.estimators import ESTIMATORS, exact
 from gslib.program import changed
 from gslib.programs import PROGRAMS, Build, Programs
 
 FALSE_ALARM = 1e-3  # the chance that an unbiased estimator is called biased anywhere in a report
-ROUNDING = 1e-10  # an error this small, relative to the gradient, is rounding and no bias
+ROUNDING = 1e3  # times eps: an error this small, beside gradient and loss, is rounding and no bias
 Function = Callable[..., Any]
 Outcome = tuple[Tensor, Tensor]  # values, gradients
 
@@ -50,8 +50,12 @@ class ProgramReport:
         """In words, relative to the exact gradient's norm: the bias, or how large a bias would have
         been seen.
         """
+        seen = self.threshold * self.standard_error
+        if self.exact_norm == 0:
+            said = f"unbiased within {seen:.2g}" if self.unbiased else f"biased by {self.bias:.2g}"
+            return f"{said} where 0 is right"
         if self.unbiased:
-            within = self.threshold * self.standard_error / self.exact_norm
+            within = seen / self.exact_norm
             return f"unbiased within {within:.{1 if within < 1 else 0}%}"  # at most 80 columns
         return f"biased by {self.bias / self.exact_norm:.1%}"
 
@@ -124,9 +128,10 @@ def check(
 
     Raises:
         KeyError: unknown name.
-        TypeError: the estimator is no function, or returns no tensor.
-        ValueError: it returns something other than one differentiable number per example, for
-            instance a mean.
+        TypeError: the estimator is no function, or returns no tensor; a hyperparameter that it does
+            not take; a parameter of a program that is not floating point.
+        ValueError: no programs, or one without parameters; the estimator returns something other
+            than one differentiable number per example, for instance a mean.
 
     >>> check("sf", samples=5_000).unbiased, check("st", samples=5_000).unbiased
     (True, False)
@@ -136,7 +141,7 @@ def check(
     run, name, settings, target = _resolve(estimator, {**(settings or {}), **hyperparameters})
     if node is not None:
         target = partial(changed, change=node)
-    programs, rows = PROGRAMS if programs is None else programs, []
+    programs, rows = PROGRAMS if programs is None else _programs(programs), []
     comparisons = sum(p.numel() for parameters, _ in programs.values() for p in parameters)
     tail = torch.tensor(FALSE_ALARM / 2 / comparisons, dtype=torch.float64)
     threshold = -torch.special.ndtri(tail).item()
@@ -145,9 +150,21 @@ def check(
         for program, (parameters, build) in programs.items():
             truth = _gradients(lambda p: exact(target(p), max_states=10**6), build, parameters, 1)
             found = _gradients(run, build, parameters, samples)
-            rows.append(_grade(program, truth, found, threshold))
+            rounding = ROUNDING * max(torch.finfo(p.dtype).eps for p in parameters)
+            rows.append(_grade(program, truth, found, threshold, rounding))
     called = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
     return Report(called, samples, threshold, tuple(rows))
+
+
+def _programs(programs: Programs) -> Programs:
+    if not programs:
+        raise ValueError("programs is empty; leave it out, or give name -> (parameters, build)")
+    for name, (parameters, _) in programs.items():
+        if not parameters:
+            raise ValueError(f"program {name!r} has no parameters; give at least one, a tensor")
+        for p in parameters:
+            check_floating(f"a parameter of {name!r}", p)
+    return programs
 
 
 def _resolve(estimator: str | Function, settings: dict) -> tuple[Function, str, dict, Function]:
@@ -159,7 +176,11 @@ def _resolve(estimator: str | Function, settings: dict) -> tuple[Function, str, 
         raise TypeError(f"estimator must be a name in ESTIMATORS or a function, got {estimator!r}")
     run = partial(function, **settings)  # flat, if estimator is a partial too
     function, settings = getattr(run.func, "function", run.func), run.keywords
-    uniform = inspect.signature(run).parameters.get("uniform")
+    try:
+        uniform = inspect.signature(run).parameters.get("uniform")
+    except ValueError:
+        takes = ", ".join(inspect.signature(function).parameters)
+        raise TypeError(f"it takes {takes}, got {', '.join(settings)}; correct the name") from None
     if uniform is not None and uniform.default is inspect.Parameter.empty:
         run = partial(run, uniform=torch.rand_like)
     rows = (row for row in ESTIMATORS.values() if row.function is function)
@@ -169,11 +190,14 @@ def _resolve(estimator: str | Function, settings: dict) -> tuple[Function, str, 
     return run, name, settings, partial(target, **{key: settings[key] for key in own})
 
 
-def _grade(name: str, exact: Outcome, estimate: Outcome, threshold: float) -> ProgramReport:
+def _grade(
+    name: str, exact: Outcome, estimate: Outcome, threshold: float, rounding: float
+) -> ProgramReport:
     (exact_value, exact_gradient), (values, gradients) = exact, estimate
     error, variance = gradients.mean(0) - exact_gradient[0], gradients.var(0)
     standard_error = (variance / len(gradients)).sqrt()
-    z = error.abs() / (standard_error + ROUNDING * exact_gradient.norm())
+    smallest = rounding * (exact_gradient.norm() + exact_value.abs().mean())
+    z = torch.where(error == 0, 0, error.abs() / (standard_error + smallest))
     norms = [x.norm() for x in (exact_gradient, error, standard_error)]
     value_error = values.mean() - exact_value.mean()
     value_se = (values.var() / len(values)).sqrt()
@@ -194,4 +218,5 @@ def _gradients(run: Function, build: Build, parameters: list[Tensor], samples: i
     if not surrogate.requires_grad:
         raise ValueError("the estimator's surrogate has no gradient; detach only the signal")
     gradients = torch.autograd.grad(surrogate.sum(), copies, materialize_grads=True)
-    return surrogate.detach(), torch.cat([g.reshape(samples, -1) for g in gradients], -1)
+    flat = torch.cat([g.reshape(samples, -1) for g in gradients], -1)
+    return surrogate.detach().double(), flat.double()

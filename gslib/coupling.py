@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gslib._checks import check_tau
+from gslib._checks import check_inside, check_tau, check_value
 from gslib._fast import softplus
 from gslib.distributions import Bernoulli, Distribution
 from gslib.functional import Number, Uniform, divided, noise_like, one_hot
@@ -28,6 +28,8 @@ def conditional(q: Distribution, z: Tensor, *, uniform: Uniform = None) -> Tenso
     >>> conditional(q, z).argmax(-1).equal(z.argmax(-1))
     True
     """
+    check_value("z", z, q.logits.shape, q.event_ndim)
+    check_inside("z (1 - z)", z * (1 - z), 0, 0, "z must be a sample, no relaxed one")
     v = noise_like(q.logits, uniform)
     if isinstance(q, Bernoulli):
         sign = 2 * z - 1
@@ -67,6 +69,7 @@ def antithetic(q: Distribution, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     >>> z, other, weight
     (tensor([0., 1.]), tensor([1., 0.]), tensor([0.5000, 0.5000]))
     """
+    u = noise_like(q.logits, lambda _: u)
     if isinstance(q, Bernoulli):
         z, other = (q.sample(uniform=fixed(u)) for u in (u, 1 - u))
         return z, other, (z - other).abs() * q.logits.abs().sigmoid()

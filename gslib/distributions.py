@@ -45,14 +45,13 @@ class _Node:
 
     def n_states(self) -> int:
         """The number of joint states, 2^N or K^N."""
-        one = 2 if self.event_ndim == 1 else self.logits.shape[-1]
-        return one ** self.logits.shape[-self.event_ndim]
+        return len(self.unit_states()) ** self.logits.shape[-self.event_ndim]
 
     def states(self) -> Tensor:
         """All joint states, [2^N, N] or [K^N, N, K]."""
         one, n = self.unit_states(), self.logits.shape[-self.event_ndim]
-        index = torch.cartesian_prod(*[torch.arange(len(one))] * n).reshape(-1, n)
-        return one[index].to(self.logits)
+        places = len(one) ** torch.arange(n - 1, -1, -1)
+        return one[torch.arange(self.n_states()).unsqueeze(-1) // places % len(one)].to(self.logits)
 
     def per_unit(self, x: Tensor) -> Tensor:
         """Sum a tensor of the sample's shape over classes, [..., N(, K)] -> [..., N]."""
@@ -202,6 +201,7 @@ class Categorical(_Node):
         left.
         """
         tau = self._check_relaxed(log_y, tau, 1e-3)
+        check_inside("the sum of y over classes", log_y.exp().sum(-1), 0.99, 1.01, "it must be 1")
         masked = self.logits == -torch.inf
         k = (~masked).sum(-1).to(log_y.dtype)
         impossible = (masked & (log_y > -torch.inf)).any(-1)

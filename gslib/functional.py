@@ -33,6 +33,8 @@ def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
     check_floating("what uniform returned", u)
     if u.shape != logits.shape:
         raise wrong_shape("what uniform returned", u, f"make it {tuple(logits.shape)}")
+    if uniform is not None:
+        check_inside("what uniform returned", u, 0, 1, "draw it with torch.rand_like")
     u = widened(u)
     info = torch.finfo(u.dtype)
     # clamp copies even where nothing is clamped: u may belong to the caller.

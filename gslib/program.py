@@ -7,7 +7,8 @@
 The surrogate's value is the loss, its gradient is the estimate, for every parameter of the program
 at once. Four rules make a program work with every estimator: it is pure (no dropout, no running
 statistics), it calls `sample` once per node in a fixed order, it accepts soft samples (a product
-with a matrix, not a table look-up), and it returns one loss per example, without averaging.
+with a matrix, not a table look-up), and it returns one loss per example, without averaging, all of
+its nodes having the batch's leading axes: a 1 where the batch shares a node.
 
 Below are the run of a program and its trace, the tape of a run that others share samples and noise
 with, and the sampler of a run that holds several.
@@ -49,11 +50,19 @@ class Trace(list[tuple[Distribution, Tensor]]):
 
     def log_prob(self) -> Tensor:
         """log q(z) of the whole run per example, [..., B]."""
-        return torch.as_tensor(sum(q.log_prob(z).sum(-1) for q, z in self))
+        found = [q.log_prob(z).sum(-1) for q, z in self]
+        if len({x.ndim for x in found if x.ndim}) > 1:  # [k] would be added to other rows of [k, B]
+            raise _axes([x.shape for x in found])
+        return torch.as_tensor(sum(found))
 
     def log_prob_per_node(self) -> Tensor:
         """log q(z) of each node per example, [..., B, nodes]."""
         return torch.stack([q.log_prob(z).sum(-1) for q, z in self], -1)
+
+
+def _axes(found: list[torch.Size]) -> ValueError:
+    axes = " and ".join(str(tuple(shape)) for shape in dict.fromkeys(found))
+    return ValueError(f"nodes of one run have leading axes {axes}; give a shared one logits[None]")
 
 
 def changed(program: Program, change: Callable[[Distribution], Distribution]) -> Program:
@@ -96,7 +105,11 @@ def run(
         raise ValueError("the program never called its sampler; draw each node with z = sample(q)")
     if first is not None and len(trace) != len(first):
         raise ValueError(f"sample the same nodes in each run: first {len(first)}, now {len(trace)}")
-    wanted = torch.broadcast_shapes(*[z.shape[: z.ndim - q.event_ndim] for q, z in trace])
+    found = [z.shape[: z.ndim - q.event_ndim] for q, z in trace]
+    try:
+        wanted = torch.broadcast_shapes(*found)
+    except RuntimeError:
+        raise _axes(found) from None
     if not isinstance(f, Tensor) or f.shape != wanted:
         got = str(tuple(f.shape)) if isinstance(f, Tensor) else type(f).__name__
         needs = f"needs one loss per example, with the leading axes {tuple(wanted)} of its node"

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from gslib._checks import check_count
 from gslib.distributions import Distribution
 from gslib.functional import Uniform
 from gslib.program import Program, Trace, run
@@ -18,8 +19,9 @@ def exact(
     r"""Exact expectation: enumerate every joint state of all nodes and weight each loss by its
     probability.
 
-    Unbiased, without variance; one evaluation of the program on a leading axis of S states, S the
-    product over nodes of 2^N or K^N. Refuses more than `max_states`.
+    Unbiased, without variance; S + 1 evaluations of the program: one on means, for the nodes'
+    shapes and without gradient, and S along a leading axis of states, S the product over nodes of
+    2^N or K^N. Refuses more than `max_states`.
 
     .. math:: \mathbb{E}[f] = \sum_z q_\theta(z)\, f_\theta(z)
 
@@ -36,6 +38,7 @@ def exact(
     >>> torch.autograd.grad(loss.mean(), logits)[0]
     tensor([0.1000, 0.1000])
     """
+    check_count("max_states", max_states)
     shapes = Trace()
     with torch.no_grad():
         run(program, lambda q: q.mean, shapes)

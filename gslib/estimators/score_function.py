@@ -18,8 +18,9 @@ def sf(program: Program, *, baseline: Centre = 0.0, uniform: Uniform = None) -> 
     r"""Score function (REINFORCE): push the probability of each sample up or down by how good its
     loss was.
 
-    Unbiased for any baseline that does not look at z (with variance normalisation, parameters above
-    the nodes up to a positive factor); high variance; one evaluation of the program.
+    Unbiased for any baseline that does not look at z; high variance; one evaluation of the program.
+    With variance normalisation, parameters above the nodes have their gradient up to a positive
+    factor, if the loss computes its KL from the very node that it sampled.
 
     .. math:: \nabla_\theta \mathbb{E}[f]
               = \mathbb{E}\big[(f(z) - b)\,\nabla_\theta \log q_\theta(z) + \nabla_\theta f(z)\big]

@@ -206,3 +206,61 @@ def test_what_is_no_estimator_is_refused(estimator, error, message):
 def test_too_few_samples():
     with pytest.raises(ValueError, match=r"samples must be 2 .* got 1; use 1,000 or more"):
         gslib.check("sf", samples=1)
+
+
+def test_a_gradient_of_zero_is_graded_without_dividing_by_it():
+    logits = torch.zeros(1, dtype=torch.float64)
+    even = {"even": ([logits], lambda a: lambda sample: program(a, sample))}
+
+    def program(a, sample):
+        return ((sample(gslib.Bernoulli(a)) - 0.5) ** 2).sum(-1)
+
+    exact, sf = (gslib.check(name, samples=1000, programs=even) for name in ("exact", "sf"))
+    assert exact.unbiased
+    assert sf.unbiased
+    assert "where 0 is right" in str(sf)
+    tilted = gslib.check(lambda p: ESTIMATORS["st"](p) + zero_valued(logits_of(p)), programs=even)
+    assert not tilted.unbiased
+    assert "biased by" in str(tilted)
+
+
+def logits_of(program):
+    """The logit of the program's one node."""
+    found = []
+    program(lambda q: found.append(q.logits) or q.mean)
+    return found[0].sum(-1)
+
+
+def test_programs_in_float32_are_graded_as_in_float64():
+    weights = torch.tensor([1.0, -2.0])
+
+    def build(a):
+        return lambda sample: (sample(gslib.Bernoulli(a)) * weights).sum(-1).sub(0.4) ** 3
+
+    single = {"cubic": ([torch.tensor([0.3, -0.8])], build)}
+    for samples in (100, 20_000):
+        assert gslib.check("exact", samples=samples, programs=single).unbiased
+    assert gslib.check("sf", samples=20_000, programs=single).unbiased
+    assert not gslib.check("st", samples=20_000, programs=single).unbiased
+
+
+@pytest.mark.parametrize(
+    ("programs", "error", "said"),
+    [
+        ({}, ValueError, "programs is empty"),
+        ({"none": ([], lambda: None)}, ValueError, "'none' has no parameters"),
+        (
+            {"whole": ([torch.tensor([1])], lambda a: None)},
+            TypeError,
+            "of 'whole' must be floating",
+        ),
+    ],
+)
+def test_programs_that_cannot_be_graded_are_refused_by_name(programs, error, said):
+    with pytest.raises(error, match=said):
+        gslib.check("sf", samples=100, programs=programs)
+
+
+def test_a_hyperparameter_that_an_estimator_does_not_take_is_named():
+    with pytest.raises(TypeError, match="it takes program, baseline, uniform, got tau"):
+        gslib.check("sf", samples=100, tau=1.0)

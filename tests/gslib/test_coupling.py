@@ -214,3 +214,21 @@ def test_rebar_without_its_control_variate_is_the_score_function():
         noise = lambda like, first=first: next(first, torch.full_like(like, 0.5))  # noqa: E731
         estimates.append(per_sample(ESTIMATORS[name], case, 50, uniform=noise, **settings)[1])
     torch.testing.assert_close(*estimates)
+
+
+def test_a_tied_noise_refuses_what_is_no_sample():
+    q = gslib.Categorical(torch.zeros(5, 1, 3))
+    with pytest.raises(ValueError, match="z must be a sample, no relaxed one"):
+        conditional(q, torch.full((5, 1, 3), 1 / 3))
+    with pytest.raises(ValueError, match=r"z has shape \(5, 3\)"):
+        conditional(q, torch.zeros(5, 3))
+
+
+@pytest.mark.parametrize(
+    "q", [gslib.Bernoulli(torch.zeros(5, 3)), gslib.Categorical(torch.zeros(5, 3))]
+)
+def test_a_coupled_pair_refuses_noise_of_another_shape_or_range(q):
+    with pytest.raises(ValueError, match=r"shape \(1,\); make it \(5, 3\)"):
+        antithetic(q, torch.rand(1))  # would couple all units
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        antithetic(q, torch.full((5, 3), 5.0))

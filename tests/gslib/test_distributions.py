@@ -349,3 +349,8 @@ def test_noise_like_is_a_copy():
     u = torch.rand(3)
     noise_like(torch.zeros(3), lambda t: u).zero_()
     assert (u > 0).all()
+
+
+def test_a_density_off_the_simplex_is_refused():
+    with pytest.raises(ValueError, match="the sum of y over classes"):
+        Categorical(torch.zeros(1, 2)).relaxed_log_prob(torch.tensor([[-5.0, -5.0]]), 0.5)

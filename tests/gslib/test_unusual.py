@@ -288,3 +288,62 @@ def test_counts_out_of_range_are_named():
     with pytest.raises(ValueError, match=r"about 2\^15000 joint states"):
         ESTIMATORS["exact"](lambda sample: sample(wide).sum(-1))
     assert gslib.Categorical(torch.zeros(2, 8_000)).n_states() == 8_000**2
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("rloo", {"k": 2}),  # as many samples as examples: the shapes fit, the gradient would be 0
+        ("rloo", {"k": 3}),
+        ("vimco", {"k": 2}),
+        ("double_cv", {"k": 2}),
+        ("exact", {}),
+        ("local_expectation", {}),
+    ],
+)
+def test_a_shared_node_without_a_batch_axis_is_refused_where_samples_have_one(name, options):
+    shared, ones = torch.zeros(2, requires_grad=True), torch.ones(2, 1)
+
+    def program(sample):
+        z = sample(gslib.Bernoulli(shared))
+        y = sample(gslib.Bernoulli(z[..., None, :] * ones))
+        return y.sum(-1) + z.sum(-1, keepdim=True)
+
+    with pytest.raises(ValueError, match=r"leading axes .*give a shared one logits\[None\]"):
+        ESTIMATORS[name](program, **options)
+    assert ESTIMATORS["sf"](program).shape == (2,)  # draws once for all, as it is written
+
+
+def test_nodes_of_different_batches_are_refused_by_name():
+    four, three = gslib.Bernoulli(torch.zeros(4, 2)), gslib.Bernoulli(torch.zeros(3, 2))
+    with pytest.raises(ValueError, match=r"leading axes \(4,\) and \(3,\)"):
+        ESTIMATORS["st"](lambda sample: (sample(four).sum(), sample(three).sum())[0])
+
+
+@pytest.mark.parametrize("node", [gslib.Bernoulli, gslib.Categorical])
+def test_a_node_without_units_has_one_state(node):
+    q = node(torch.zeros((4, 0) if node is gslib.Bernoulli else (4, 0, 3)))
+    assert q.states().shape == (1, *q.logits.shape[1:])
+    units = tuple(range(-q.event_ndim, 0))
+    f = ESTIMATORS["exact"](lambda sample: sample(q).sum(units) + 2)
+    assert f.tolist() == [2.0] * 4
+
+
+@pytest.mark.parametrize("made", [torch.randn_like, lambda like: torch.full_like(like, math.nan)])
+def test_noise_that_is_no_chance_is_refused(made):
+    torch.manual_seed(0)
+    for q in (gslib.Bernoulli(torch.zeros(100, 2)), gslib.Categorical(torch.zeros(100, 2, 3))):
+        with pytest.raises(ValueError, match=r"what uniform returned must lie in \[0, 1\]"):
+            q.sample(uniform=made)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("gapped_st", {"gap": "p"}), ("rebar", {"eta": "p"}), ("double_cv", {"alpha": "p"})],
+)
+def test_a_hyperparameter_that_is_no_number_is_refused_by_name(name, options):
+    q = gslib.Bernoulli(torch.zeros(4, 2, requires_grad=True))
+    with pytest.raises(TypeError, match=f"{next(iter(options))} must be a number or a tensor"):
+        ESTIMATORS[name](lambda sample: sample(q).sum(-1), **options)
+    with pytest.raises(ValueError, match="max_states must be an integer"):
+        ESTIMATORS["exact"](lambda sample: sample(q).sum(-1), max_states="p")
