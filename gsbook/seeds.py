@@ -11,13 +11,8 @@ from statistics import fmean
 from gsbook.intervals import UNKNOWN, Interval, interval
 
 
-@dataclass(frozen=True)
-class Runs:
-    """What stands for a setting: finished runs by seed, that differ in nothing else.
-
-    >>> Runs({0: {"config": {"lr": 2e-3, "steps": 100}, "test": {"nll": 0.5}}}).figure("nll")
-    {0: 0.5}
-    """
+class BySeed:
+    """Finished runs by seed, that differ in nothing else: seed -> record."""
 
     runs: dict[int, dict]
 
@@ -30,14 +25,33 @@ class Runs:
     def lr(self) -> float:
         return self.config["lr"]
 
-    @property
-    def steps(self) -> int:
-        return self.config["steps"]
-
     def figure(self, name: str) -> dict[int, float]:
         """A test figure by seed; runs that diverged are left out."""
         found = {seed: run["test"].get(name) for seed, run in self.runs.items()}
         return {seed: value for seed, value in found.items() if value is not None}
+
+    def curve(self, name: str = "test") -> tuple[list[int], list[list[float]]]:
+        """(steps, values [seeds, steps]) of a learning curve: the steps that all runs have, NaN
+        where a run had diverged."""
+        curves = [run["curve"] for run in self.runs.values()]
+        steps = sorted(set.intersection(*(set(c["step"]) for c in curves)))
+        by_step = [dict(zip(c["step"], c[name], strict=True)) for c in curves]
+        return steps, [[math.nan if c[s] is None else c[s] for s in steps] for c in by_step]
+
+
+@dataclass(frozen=True)
+class Runs(BySeed):
+    """What stands for a setting.
+
+    >>> Runs({0: {"config": {"lr": 2e-3, "steps": 100}, "test": {"nll": 0.5}}}).figure("nll")
+    {0: 0.5}
+    """
+
+    runs: dict[int, dict]
+
+    @property
+    def steps(self) -> int:
+        return self.config["steps"]
 
     def on_validation(self, name: str) -> float:
         """The mean of a validation figure, by which methods are chosen: a difference of two that
@@ -48,14 +62,6 @@ class Runs:
         """A test figure with its 95 % interval over seeds; unknown where every run diverged."""
         values = list(self.figure(name).values())
         return interval(values) if values else UNKNOWN
-
-    def curve(self, name: str) -> tuple[list[int], list[list[float]]]:
-        """(steps, values [seeds, steps]) of a learning curve: the steps that all runs have, NaN
-        where a run had diverged."""
-        curves = [run["curve"] for run in self.runs.values()]
-        steps = sorted(set.intersection(*(set(c["step"]) for c in curves)))
-        by_step = [dict(zip(c["step"], c[name], strict=True)) for c in curves]
-        return steps, [[math.nan if c[s] is None else c[s] for s in steps] for c in by_step]
 
 
 def longest(

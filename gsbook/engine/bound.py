@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gsbook.engine.noise import Noise, keys
 from gsbook.engine.step import holding, prepared, usable
-from gslib._checks import unchecked
+from gslib._checks import check_count, unchecked
 
 ROWS = 1000  # (sample, image) rows of one member in memory at once
 LONG = 1_000_000  # samples of images from which a compilation pays
@@ -39,15 +39,21 @@ def mean_bound(
         use: names the noise. ndim: axes [E, B, ...] of the model's nodes. settings: name -> [E].
         mode: of `gsbook.engine.step.MODES`; by default what suits so many samples here.
 
-    The noise of a sample depends on (seed, use, image, sample) alone, so that a member's bound does
-    not depend on its company; float32 products are exact to rounding here, whatever training allows
-    (TF32 on CUDA).
+    The noise of a sample depends on (seed, use, image, sample) and on m, the number of samples, so
+    that a member's bound does not depend on its company; float32 products are exact to rounding
+    here, whatever training allows (TF32 on CUDA).
 
     >>> model = gslib.models.DiscreteVAE("bernoulli", ensemble=2, data=16, size=(4,))
     >>> images = torch.ones(30, 16, dtype=torch.uint8)
     >>> mean_bound(model, model.bound, images, 5, seeds=[0, 1], use="test", ndim=3).shape
     torch.Size([2])
     """
+    check_count("samples", samples)
+    if images.dtype != torch.uint8 or images.ndim != 2 or not len(images):
+        raise ValueError(
+            f"images must be [n, D] in uint8 with n > 0, got {tuple(images.shape)} in "
+            f"{images.dtype}; binarise them, and convert with .to(torch.uint8)"
+        )
     device, members, n = images.device, len(seeds), len(images)
     if mode is None:
         mode = "captured" if device.type == "cuda" else "eager"

@@ -68,8 +68,10 @@ class Checkpoints:
     def load(self, trainer: Trainer) -> None:
         """Bring the trainer to its members' saved states, if they have one (all at the same
         step)."""
-        found = [self._open(c) for c in trainer.configs] if self.step(trainer.configs[0]) else []
-        if not found:
+        found = (
+            [self._open(c) for c in trainer.configs] if self.step(trainer.configs[0]) else [None]
+        )
+        if None in found:  # no state, or one is gone or damaged: all begin anew
             return
         steps = {about["step"] for about, _ in found}
         if len(steps) > 1:

@@ -47,7 +47,16 @@ class Named:
         return asdict(self)
 
     def check_known(self, **known: Collection[str]) -> None:
-        """Raise ValueError unless each of these fields has a known value."""
+        """Raise ValueError unless each of these fields has a known value, and each field that holds
+        a number a number of its kind."""
+        for field in fields(self):
+            value, kind = getattr(self, field.name), str(field.type).removesuffix(" | None")
+            if kind not in ("int", "float") or (value is None and field.type != kind):
+                continue
+            takes = int if kind == "int" else (int, float)
+            if isinstance(value, bool) or not isinstance(value, takes) or not math.isfinite(value):
+                whole = "a whole number" if kind == "int" else "a finite number"
+                raise ValueError(f"{field.name} must be {whole}, got {value!r}")
         for name, values in known.items():
             if (given := getattr(self, name)) not in values:
                 raise ValueError(f"{name} must be one of {', '.join(values)}, got {given!r}")

@@ -66,7 +66,8 @@ class Noise:
             )
         if self.calls >> NODES:
             raise ValueError(
-                f"more than {2**NODES} draws in one step; give each step's noise its own number"
+                f"more than {2**NODES} draws in one step; take fewer samples, or give each step's "
+                "noise its own number"
             )
         start = (self.step << NODES | self.calls) << ELEMENTS  # [E] or []
         self.calls += 1

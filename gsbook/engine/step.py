@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from gslib.functional import stream
 from gslib.program import Program, Trace
 
 MODES = ("eager", "compiled", "captured", "fused")
+_COMPILING = threading.RLock()  # the compiler's settings are the process's, not a thread's
 KEPT = ("model.", "baseline.", "velocity.")
 
 
@@ -292,12 +294,16 @@ def compiled(function: Callable[..., None], tensors: list[Tensor]) -> Callable[.
     The function is traced below autograd, so gradients that it takes itself are part of the graph.
     What is compiled is kept in the user's cache folder and found there by later processes.
     """
-    examples = [t.clone() for t in tensors]
+    with _COMPILING:
+        return _compiled(function, [t.clone() for t in tensors])
+
+
+def _compiled(function: Callable[..., None], examples: list[Tensor]) -> Callable[..., None]:
     # No pool of helpers, one core per process, and no pattern for softmax: its guards cost more
     # than they save here.
     options = {"compile_threads": 1, "cpp.threads": 1, "pattern_matcher": False}
     with unchecked(), torch.no_grad(), _cache(), torch._inductor.config.patch(options):
-        sparse = not tensors[0].is_cuda and kernels.load(
+        sparse = not examples[0].is_cuda and kernels.load(
             Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]), compiler()
         )
         graph = make_fx(function)(*examples)

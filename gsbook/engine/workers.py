@@ -25,7 +25,9 @@ from gsbook.engine.machine import cores, end_with_parent, environment, prepare_p
 from gsbook.engine.step import LONG
 from gsbook.records import Records
 
-SAVE_SECONDS = 60.0  # between two saves of a state: what a kill costs at most
+# Between two saves of a state, at the next point of the curve. A kill costs the steps since, or,
+# while a finished run is evaluated, its evaluation.
+SAVE_SECONDS = 60.0
 
 
 class Stopped(RuntimeError):
@@ -176,6 +178,7 @@ def run_stages(
                     return
                 asked[i] = configs
                 missing = missing_runs(experiment, configs, test, records, size, about)
+                test = test or tested(missing, records)
                 bar.update(sum(c.steps for c in configs if c not in missing))
                 limit = members(experiment, device, configs)
                 for job in ensembles(experiment, missing, store, limit):
@@ -317,6 +320,14 @@ def missing_runs(
         )
 
     return [c for c in configs if not is_finished(c)]
+
+
+def tested(configs: list, records: Records) -> bool:
+    """Whether an older record of one of these runs has test figures, which the new one must not
+    lose."""
+    return any(
+        (run := records.runs_of(config.cell).get(config.key)) and run["test"] for config in configs
+    )
 
 
 def answers(configs: list, records: Records) -> list[dict]:

@@ -1,8 +1,11 @@
 """The code hash: blind to words and layout, sharp for code, and it looks where imports lead."""
 
 import ast
+import os
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from gsbook import code
 from gsbook.experiments import TABLE1, TABLE2
 from gsbook.experiments.table1.config import Config
 from gsbook.experiments.table2.config import FewLabels
-from gslib import kl
+from gslib import ESTIMATORS, kl
 
 ROOT = Path(code.__file__).parents[1]
 
@@ -191,3 +194,42 @@ def test_digest_names_a_set_of_modules():
     a, b = {"x": "1", "y": "2"}, {"y": "2", "x": "1"}
     assert code.digest(a) == code.digest(b) != code.digest(a | {"x": "3"})
     assert re.fullmatch("[0-9a-f]{12}", code.digest(a))
+
+
+def test_a_module_that_was_edited_after_the_process_began_is_refused(tmp_path):
+    """Its hash would stand for code that does not run."""
+    script = "from gsbook import code; from pathlib import Path; import os, sys, time\n"
+    script += "path = Path(code.source('gslib.program'))\n"
+    script += "os.utime(path, (time.time() + 9, time.time() + 9))\n"
+    script += "code.read('gslib.divergences'); code.read('gslib.program')"
+    for package in ("gslib", "gsbook"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    ran = subprocess.run(
+        [sys.executable, "-c", "import gslib; " + script],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "program.py has changed since this process began" in ran.stderr
+
+
+# What decides numbers and is no module that `code_of` hashes: a row that differs makes other
+# runs, so records of before need `results/equivalent_code.json` or another name for the estimator.
+TABLE = {
+    "sf": (None, "input", (), None, None),
+    "darn": (None, "signal", ("form",), None, None),
+    "muprop": (None, "signal", (), None, None),
+    "annealed_st": ("slope", None, (), "sloped", "st"),
+    "gumbel_softmax": ("tau", None, (), None, None),
+    "st_gumbel_softmax": ("tau", None, (), None, None),
+    "vimco": (None, None, (), "multi_sample", None),
+}
+
+
+def test_rows_that_records_stand_on_are_what_they_were():
+    for name, row in ESTIMATORS.items():
+        target, inner = (getattr(f, "__name__", None) for f in (row.target, row.inner))
+        found = row.schedule, row.baseline, row.options, target, inner
+        assert found == TABLE.get(name, (None, None, (), None, None)), name
+        assert row.function.__name__ == name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from dataclasses import dataclass
 
 from gsbook.experiments.table1 import config as table1
@@ -51,11 +50,15 @@ class Config(table1.Config):
                 continue
             if name not in known or ESTIMATORS[self.estimator].schedule == name:
                 raise ValueError(f"{self.estimator} has no {field} to set, got {value}; leave it")
-            if not math.isfinite(value) or (value <= 0 and name in ("tau", "k")):
+            if value < 0 and name == "gap":
+                raise ValueError(f"gap must not be negative, got {value}")
+            if value <= 0 and name in ("tau", "k"):
                 raise ValueError(f"{field} must be positive, got {value}")
-        if self.bound < 1 or (self.bound > 1 and self.estimator == "vimco"):
+        row = ESTIMATORS[self.estimator]
+        if self.bound < 1 or (self.bound > 1 and row.target is not None):
             raise ValueError(
-                f"bound must be 1 or more, and VIMCO has its own in samples, got {self.bound}"
+                f"bound must be 1 or more, and for {self.estimator} 1 if that estimates another "
+                f"loss of its own, as vimco and annealed_st do; got {self.bound}"
             )
         if self.several and self.model == "vae" and self.kl != "sampled":
             raise ValueError(

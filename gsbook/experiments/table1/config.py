@@ -69,6 +69,12 @@ class Config(Annealed):
             slope_form=("hard", "soft"),
         )
         self.check_positive("lr", "steps", "batch", "eval_every", "anneal_every", "tau_min")
+        self.check_positive("slope_max", "baseline_lr")
+        if min(self.anneal_rate, self.slope_rate) < 0:
+            raise ValueError(
+                "anneal_rate and slope_rate must not be negative, got "
+                f"{self.anneal_rate} and {self.slope_rate}"
+            )
         if self.model == "sbn" and (self.kl != "analytic" or not self.learned_prior):
             raise ValueError(
                 "kl and learned_prior belong to the VAE; the SBN has neither, leave them at "

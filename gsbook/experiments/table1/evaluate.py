@@ -34,11 +34,11 @@ def final_figures(ensemble: Ensemble, samples: int = SAMPLES) -> list[dict[str, 
 
     nll: negated m-sample bound with discrete samples on the whole test set, the cell of Table 1.
     single, nll_10, nll_100: the same with 1, 10 and 100 samples (with one, for the SBN, the mean of
-    logs). nll_unsloped, single_unsloped: without the slope that annealed ST trained with.
-    nll_relaxed, single_relaxed: with relaxed samples at the temperature that training ended with,
-    on a fixed random part of the test set, beside nll_part and single_part, the discrete figures on
-    the same part. For the VAE the relaxed ones hold concrete densities; they bound no discrete
-    model.
+    logs). nll_unsloped, single_unsloped: without the slope of annealed ST, which the others keep at
+    its value for the step after the last one. nll_relaxed, single_relaxed: with relaxed samples, at
+    the temperature of the step after the last one, on a fixed random part of the test set, beside
+    nll_part and single_part, the discrete figures on the same part. For the VAE the relaxed ones
+    hold concrete densities; they bound no discrete model.
 
     >>> images = torch.randint(0, 2, (20, 16), dtype=torch.uint8)
     >>> data = dict.fromkeys(("train", "valid", "test"), images)

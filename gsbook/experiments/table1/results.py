@@ -15,6 +15,7 @@ from gsbook.experiments.table1.evaluate import SAMPLES
 from gsbook.experiments.table1.plan import again
 from gsbook.places import command, results_folder
 from gsbook.records import Records
+from gsbook.seeds import BySeed
 from gsbook.verdicts import Assessment, assess
 
 # What the search, the seeds and the protocol of an edition may change: results/table1 holds what
@@ -43,7 +44,7 @@ EXTENDED = {"vae-categorical": 200_000}
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(BySeed):
     """What stands for a cell at one scale: its final runs by seed, at the learning rate and
     schedule that validation chose.
 
@@ -63,24 +64,6 @@ class Cell:
     def values(self) -> dict[int, float]:
         """The test figure of the cell in nats, by seed."""
         return self.figure("nll")
-
-    def figure(self, name: str) -> dict[int, float]:
-        """Any figure of `evaluate.final_figures` in nats, by seed."""
-        found = {seed: run["test"].get(name) for seed, run in self.runs.items()}
-        return {seed: value for seed, value in found.items() if value is not None}
-
-    def curve(self, name: str = "test") -> tuple[list[int], list[list[float]]]:
-        """(steps, losses [seeds, steps]) of the learning curves "train", "valid" or "test"; gaps
-        are NaN."""
-        curves = [run["curve"] for run in self.runs.values()]
-        steps = sorted(set.intersection(*(set(c["step"]) for c in curves)))
-        by_step = [dict(zip(c["step"], c[name], strict=True)) for c in curves]
-        return steps, [[math.nan if c[s] is None else c[s] for s in steps] for c in by_step]
-
-    @property
-    def config(self) -> dict:
-        """The config that the runs share, but for the seed."""
-        return next(iter(self.runs.values()))["config"]
 
     @property
     def diverged(self) -> int:
@@ -177,8 +160,8 @@ def _chosen(groups: list[dict[int, dict]]) -> dict[int, dict]:
 def scale_of(records: Records, rows: Iterable[str]) -> int | None:
     """The number of steps at which some rows are shown and compared, all at the same one.
 
-    The largest at which all their cells have final runs of two seeds or more; where there is none,
-    the one with most finished cells, the larger of two. None without a final run.
+    The one at which most of their cells have final runs; of several, one at which each of these
+    cells has two seeds or more, if there is one, and then the largest. None without a final run.
 
     >>> scale_of(results(), ["sbn-bernoulli", "vae-categorical"]) >= 100_000
     True

@@ -28,3 +28,17 @@ def test_a_bound_is_over_samples_that_are_all_different(samples, at_once, size):
     expected = torch.cat(logs, 1).mean(1)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert found.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("images", "samples", "reason"),
+    [
+        (torch.rand(3, 4), 5, "uint8 with n > 0, got .* torch.float32; binarise"),  # would be black
+        (torch.zeros(0, 4, dtype=torch.uint8), 5, r"n > 0, got \(0, 4\)"),
+        (torch.zeros(4, dtype=torch.uint8), 5, r"\[n, D\]"),
+        (torch.zeros(3, 4, dtype=torch.uint8), 0, "samples must be an integer of at least 1"),
+    ],
+)
+def test_what_has_no_bound_is_refused(images, samples, reason):
+    with pytest.raises(ValueError, match=reason):
+        mean_bound(nn.Module(), weights, images, samples, seeds=[0], use="test", ndim=3)

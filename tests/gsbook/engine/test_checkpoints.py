@@ -90,6 +90,15 @@ def test_one_ensemble_is_never_loaded_from_different_steps(tmp_path):
         store.load(Ensemble(configs, TINY, size=(4,)))
 
 
+def test_members_of_which_one_is_gone_begin_anew(tmp_path):
+    configs, store = [config(lr=lr) for lr in (1e-2, 1e-3)], store_in(tmp_path)
+    store.save(trained(configs))
+    store.path(configs[1]).unlink()
+    fresh = Ensemble(configs, TINY, size=(4,))
+    store.load(fresh)
+    assert fresh.step == 0
+
+
 def test_checkpoints_beyond_or_off_the_runs_path_are_not_used(tmp_path):
     store = store_in(tmp_path)
     ensemble = trained([config(steps=25)])

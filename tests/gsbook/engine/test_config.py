@@ -55,8 +55,11 @@ def test_settings_come_back_from_a_record():
     [
         ({"kind": "c"}, "kind must be one of a, b, got 'c'"),
         ({"lr": 0.0}, "lr must be positive, got 0.0"),
-        ({"lr": float("inf")}, "lr must be positive, got inf"),
-        ({"lr": float("nan")}, "lr must be positive, got nan"),
+        ({"lr": float("inf")}, "lr must be a finite number, got inf"),
+        ({"lr": float("nan")}, "lr must be a finite number, got nan"),
+        ({"lr": True}, "lr must be a finite number, got True"),
+        ({"seed": 1.5}, "seed must be a whole number, got 1.5"),
+        ({"steps": 2.5}, "steps must be a whole number, got 2.5"),
         ({"steps": -1}, "steps must be positive, got -1"),
     ],
 )

@@ -264,6 +264,16 @@ def test_test_figures_are_kept_where_none_are_wanted(tmp_path, pool):
     assert pool.ran == []
 
 
+def test_test_figures_are_made_again_where_a_search_repeats_their_run(tmp_path, pool):
+    records = execute(tmp_path, once([config()]))
+    (run,) = records.all()
+    records.add([run | {"code": "1" * 64}])  # of older code
+    execute(tmp_path, once([config()], test=False), executor=pool)
+    (again,) = records.all()
+    assert pool.ran == [[config().key]]
+    assert again["test"] == run["test"]
+
+
 def test_stale_runs_are_run_again_and_equivalent_ones_are_not(tmp_path, pool):
     configs = [config(seed=s) for s in range(3)]
     records = execute(tmp_path, once(configs))
