@@ -50,8 +50,9 @@ class Named:
         """Raise ValueError unless each of these fields has a known value, and each field that holds
         a number a number of its kind."""
         for field in fields(self):
-            value, kind = getattr(self, field.name), str(field.type).removesuffix(" | None")
-            if kind not in ("int", "float") or (value is None and field.type != kind):
+            declared = getattr(field.type, "__name__", field.type)  # a text, or the class itself
+            value, kind = getattr(self, field.name), declared.removesuffix(" | None")
+            if kind not in ("int", "float") or (value is None and declared != kind):
                 continue
             takes = int if kind == "int" else (int, float)
             if isinstance(value, bool) or not isinstance(value, takes) or not math.isfinite(value):

@@ -1,6 +1,7 @@
 """The code hash: blind to words and layout, sharp for code, and it looks where imports lead."""
 
 import ast
+import math
 import os
 import re
 import shutil
@@ -84,6 +85,7 @@ def copied(tmp_path, monkeypatch):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     original = code.source
     monkeypatch.setattr(code, "source", lambda name: tmp_path / original(name).relative_to(ROOT))
+    monkeypatch.setattr(code, "STARTED", math.inf)
     read = code.read  # what a test may put in its place has no cache
     read.cache_clear()
     yield tmp_path

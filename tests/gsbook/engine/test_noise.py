@@ -56,7 +56,7 @@ def test_more_draws_than_a_step_has_room_for_are_refused():
     noise, like = Noise(keys("noise", [0]), ndim=1), torch.zeros(1)
     numbers = [noise(like).item() for _ in range(2**NODES)]
     assert len(set(numbers)) > 250
-    with pytest.raises(ValueError, match="more than 256 draws in one step; give each step's"):
+    with pytest.raises(ValueError, match="more than 256 draws in one step; take fewer samples"):
         noise(like)
 
 

@@ -242,10 +242,10 @@ def test_what_is_compiled_is_found_again_whatever_rate_and_seed(monkeypatch, tmp
     """A search compiles once, and a run that goes on does not compile again."""
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     monkeypatch.setenv("GSLIB_CACHE", str(tmp_path))
-    counts = counters["inductor"]
     for member, found in (((1e-3, 0), 0), ((3e-3, 1), 1)):
-        counts.clear()
+        counters["inductor"].clear()
         make("vae", "bernoulli", "st", mode="compiled", members=[member]).run(1)
+        counts = counters["inductor"]  # the first compilation of a process makes another one
         assert (counts["fxgraph_cache_hit"], counts["fxgraph_cache_miss"]) == (found, 1 - found)
         assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ  # it is set for the compilation alone
     assert list((tmp_path / "compiled").iterdir())

@@ -49,7 +49,7 @@ def test_keys_leave_out_what_is_at_its_default():
         ("reinmax", {"samples": 2}, "reinmax has no samples to set, got 2"),
         ("gumbel_softmax", {"temperature": 0.5}, "gumbel_softmax has no temperature"),
         ("rloo", {"samples": 0}, "samples must be positive, got 0"),
-        ("rebar", {"temperature": float("nan")}, "temperature must be positive, got nan"),
+        ("rebar", {"temperature": float("nan")}, "temperature must be a finite number, got nan"),
         ("reinmax", {"bound": 2}, "needs the log-ratio of each, got kl='analytic'"),
         ("vimco", {}, "give kl='sampled'"),
         ("vimco", {"bound": 2, "kl": "sampled"}, "for vimco 1 if that estimates another loss"),

@@ -77,7 +77,7 @@ def test_keys_are_unique_and_trajectories_forget_the_steps():
         ({"kl": "x"}, "kl must be one of analytic, sampled, got 'x'"),
         ({"darn_form": "x"}, "darn_form must be one of sample, printed, got 'x'"),
         ({"lr": 0}, "lr must be positive, got 0"),
-        ({"lr": math.nan}, "lr must be positive, got nan"),
+        ({"lr": math.nan}, "lr must be a finite number, got nan"),
         ({"steps": -1}, "steps must be positive, got -1"),
         ({"model": "sbn", "kl": "sampled"}, "belong to the VAE"),
         ({"model": "sbn", "learned_prior": False}, "belong to the VAE"),
