@@ -87,6 +87,12 @@ class Records:
                 lines = [json.dumps(merged[key], allow_nan=False) for key in sorted(merged)]
                 files.write(self.path(cell), ("\n".join(lines) + "\n").encode())
 
+    def tested(self, configs: Iterable) -> bool:
+        """Whether an older record of one of these configs has test figures, which a new one must
+        not lose."""
+        old = (self.runs_of(config.cell).get(config.key) for config in configs)
+        return any(run is not None and run["test"] for run in old)
+
     def cells(self) -> list[str]:
         """The cells that have a file here, sorted."""
         return sorted(path.stem for path in self.folder.glob("*.jsonl"))

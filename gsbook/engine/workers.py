@@ -178,7 +178,7 @@ def run_stages(
                     return
                 asked[i] = configs
                 missing = missing_runs(experiment, configs, test, records, size, about)
-                test = test or tested(missing, records)
+                test = test or records.tested(missing)
                 bar.update(sum(c.steps for c in configs if c not in missing))
                 limit = members(experiment, device, configs)
                 for job in ensembles(experiment, missing, store, limit):
@@ -320,14 +320,6 @@ def missing_runs(
         )
 
     return [c for c in configs if not is_finished(c)]
-
-
-def tested(configs: list, records: Records) -> bool:
-    """Whether an older record of one of these runs has test figures, which the new one must not
-    lose."""
-    return any(
-        (run := records.runs_of(config.cell).get(config.key)) and run["test"] for config in configs
-    )
 
 
 def answers(configs: list, records: Records) -> list[dict]:

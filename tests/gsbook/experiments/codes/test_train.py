@@ -50,7 +50,7 @@ def config(method="gumbel_softmax", aim="row", **changes):
         ({"method": "magic"}, "method must be one of table, .*, got 'magic'"),
         ({"options": 1}, "options must be 2 or more, got 1"),
         ({"batch": 0}, "batch must be positive, got 0"),
-        ({"lr": float("nan")}, "lr must be positive, got nan"),
+        ({"lr": float("nan")}, "lr must be a finite number, got nan"),
         ({"steps": 5}, "steps = 5 go beyond the horizon of 4"),
     ],
 )

@@ -37,7 +37,7 @@ def config(method="vq", **changes):
         ({"method": "magic"}, "method must be one of vq, .*, got 'magic'"),
         ({"codes": 1}, "codes must be 2 or more, got 1"),
         ({"batch": 0}, "batch must be positive, got 0"),
-        ({"tau_min": float("nan")}, "tau_min must be positive, got nan"),
+        ({"tau_min": float("nan")}, "tau_min must be a finite number, got nan"),
     ],
 )
 def test_bad_input(changes, message):

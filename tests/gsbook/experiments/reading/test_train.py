@@ -51,7 +51,7 @@ def experiment():
     [
         ({"method": "guess"}, "method must be one of marginal, soft, sf, .*, got 'guess'"),
         ({"lr": 0.0}, "lr must be positive, got 0.0"),
-        ({"lr": math.inf}, "lr must be positive, got inf"),
+        ({"lr": math.inf}, "lr must be a finite number, got inf"),
         ({"steps": 7}, "steps = 7 go beyond the horizon of 6"),
         ({"width": 15}, "width must be even, half for each direction, got 15"),
         ({"eval_every": 0}, "eval_every must be positive, got 0"),
