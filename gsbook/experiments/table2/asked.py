@@ -110,15 +110,15 @@ def _same(config: FewLabels, other: FewLabels) -> bool:
 
 
 def table(found: Sequence[Answer]):
-    """The changes that have run as a pandas DataFrame: alpha, seeds, accuracy in per cent, pairs of
-    one seed, points gained with the half width of their 95 % interval, and the verdict.
+    """The changes that have run as a pandas DataFrame: alpha, seeds, accuracy in per cent, points
+    gained with the half width of their 95 % interval, and the verdict.
 
     >>> list(table([]).columns)[:3]
     ['alpha', 'seeds', 'accuracy']
     """
     import pandas as pd
 
-    columns = ["cause", "alpha", "seeds", "accuracy", "pairs", "gain", "± gain", "verdict"]
+    columns = ["cause", "alpha", "seeds", "accuracy", "gain", "± gain", "verdict"]
     lines = []
     for one in found:
         if not one.runs:
@@ -129,7 +129,7 @@ def table(found: Sequence[Answer]):
         lines.append(
             [
                 *(one.cause, f"{one.alpha:g}", len(one.runs), fmean(one.accuracy)),
-                *(len(one.gains), mean, spread, one.verdict),
+                *(mean, spread, one.verdict),
             ]
         )
     return pd.DataFrame(lines, columns=columns).set_index("cause").rename_axis(None)
