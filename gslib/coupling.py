@@ -17,7 +17,8 @@ def conditional(q: Distribution, z: Tensor, *, uniform: Uniform = None) -> Tenso
 
     For a binary unit, with s = 2 z - 1: x = s (softplus(s logit + log v) - log(1 - v)). Classes are
     relative to their normalised log-probabilities; a masked class keeps -inf. Differentiable in the
-    logits: the derivative is that of the noise given z (REBAR).
+    logits: the derivative is that of the noise given z (REBAR). ValueError for a z that is no
+    sample.
 
     Source: Maddison, Tarlow, Minka 2014 (top-down construction); Tucker et al. 2017
     (arXiv:1703.07370); Grathwohl et al. 2018 (arXiv:1711.00123), appendix on conditional
@@ -62,6 +63,7 @@ def antithetic(q: Distribution, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     probability, class c ends the walk with chance s_c, its share of what is left; m is the earlier
     of the two classes. Ascending, because s_c is then at most 1/2 for all but the last: of two
     coupled walks one ends at any s_c > 1/2, and pairs that both pass it would never be seen.
+    ValueError for a u of another shape than the logits', or outside [0, 1].
 
     Source: Dong, Mnih, Tucker 2020 (arXiv:2006.10680); 2021 (arXiv:2106.08056).
 

@@ -22,7 +22,8 @@ def noise_like(logits: Tensor, uniform: Uniform = None) -> Tensor:
 
     In half precision a uniform draw has so few values that its logarithms lose the tail, so the
     noise stays wide whatever the logits are. The clamp keeps u = 0 and u = 1, which generators do
-    return, finite after two logarithms.
+    return, finite after two logarithms. ValueError for noise of another shape, outside [0, 1] or
+    NaN.
 
     >>> ends = torch.tensor([0.0, 0.7])
     >>> noise_like(torch.zeros(2), uniform=lambda like: ends)  # 0 is moved inside

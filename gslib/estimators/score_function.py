@@ -56,7 +56,7 @@ def muprop(  # two runs
 
     With several layers the mean-field pass carries means through all of them and f' is the total
     derivative along it. Variance normalisation divides all that reaches the nodes, signal, residual
-    and direct terms, by the same number, so the direction keeps its expectation.
+    and direct terms, by the same number, so the direction keeps its expectation, as for `sf`.
 
     Source: Gu, Levine, Sutskever, Mnih 2016 (arXiv:1511.05176), equation 3 and section 3.1; Jang et
     al. 2017, equation 7.
