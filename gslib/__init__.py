@@ -5,7 +5,6 @@ sitting.
 from gslib import functional as functional, models as models
 from gslib.baselines import Baseline as Baseline
 from gslib.check import check as check
-from gslib.check_sampler import check_sampler as check_sampler
 from gslib.distributions import Bernoulli as Bernoulli, Categorical as Categorical
 from gslib.divergences import kl as kl, relaxed_kl as relaxed_kl
 from gslib.estimators import ESTIMATORS as ESTIMATORS

@@ -71,7 +71,7 @@ NEVER |= {
     }.items()
     for part in parts
 }
-GSLIB_CODE = 1525  # lines of code of gslib, its checks of input among them: one sitting
+GSLIB_CODE = 1366  # lines of code of gslib, its checks of input among them: one sitting
 FILE_CODE = 250  # lines of code of a file
 FUNCTION_CODE = 60  # lines of code of a function, without its docstring
 

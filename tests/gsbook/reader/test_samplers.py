@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import gslib
-from gslib import check_sampler
-from gslib.check_sampler import CHECKS, SUSPECTS
+from gsbook.reader.samplers import CHECKS, SUSPECTS, check_sampler
 
 N = 20_000
 TORCH = torch.__version__
