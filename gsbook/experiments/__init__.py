@@ -5,6 +5,7 @@ from __future__ import annotations
 from gsbook.engine.experiment import Experiment
 from gsbook.experiments.alphabets.plan import ALPHABETS
 from gsbook.experiments.codes.plan import CODES, FILMS
+from gsbook.experiments.later.challenge import CHALLENGE
 from gsbook.experiments.later.plan import LATER
 from gsbook.experiments.mistakes.plan import MISTAKEN
 from gsbook.experiments.poles.plan import POLES
@@ -20,7 +21,7 @@ from gsbook.experiments.temperature.plan import TEMPERATURE
 
 ROWS_OF_ALL = (
     *(TABLE1, TABLE2, CHOICES, READINGS, CAUSES_OF_TABLE2),
-    *(LATER, TEMPERATURE, MISTAKEN, READING, POLES, ALPHABETS),
+    *(LATER, CHALLENGE, TEMPERATURE, MISTAKEN, READING, POLES, ALPHABETS),
     *(CODES, FILMS, QUANTISED),
 )
 EXPERIMENTS = {row.name: row for row in ROWS_OF_ALL}

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from gsbook.experiments.later import record
-from gsbook.experiments.later.config import COLUMNS, Config
+from gsbook.experiments.later.config import COLUMNS, NEWER, Config
+from gsbook.experiments.table1 import results as table1
 from gsbook.experiments.table1.evaluate import SAMPLES
 from gsbook.intervals import Interval, interval, welch
 from gsbook.places import results_folder
@@ -18,6 +19,7 @@ from gslib.estimators import ESTIMATORS
 
 FIGURES = {1: "single", 10: "nll_10", 100: "nll_100", 1000: "nll"}  # m -> the figure's name
 SOURCE = "larochelle-murray"
+NEARLY = 0.95  # of a cost: a run of three evaluations a step ends at a point of its curve before it
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ class Line:
     def minutes(self) -> float:
         """Of a core, for a run with its evaluation."""
         return fmean(run["minutes"] for run in self.runs.values())
+
+    @property
+    def valid_bound(self) -> float:
+        """The bound on validation in nats, by which lines are chosen; infinite where a run
+        diverged."""
+        bounds = [run["valid_bound"] for run in self.runs.values()]
+        return math.inf if None in bounds else fmean(bounds)
 
     def values(self, m: int = 1000) -> dict[int, float]:
         """The negated m-sample bound on test images in nats, by seed; diverged runs left out."""
@@ -103,14 +112,44 @@ def lines(records: Records, row: str) -> list[Line]:
                 settings = replace(config, seed=0, eval_every=1)
                 found[label(config), config.steps][settings][config.seed] = run
     return [
-        Line(name, steps, min(groups.values(), key=_rank))
+        min((Line(name, steps, runs) for runs in groups.values()), key=_rank)
         for (name, steps), groups in found.items()
     ]
 
 
-def _rank(group: dict[int, dict]) -> tuple[int, float]:
-    bounds = [run["valid_bound"] for run in group.values()]
-    return -len(group), math.inf if None in bounds else fmean(bounds)
+def _rank(line: Line) -> tuple[int, float]:
+    return -len(line.runs), line.valid_bound
+
+
+def challengers(records: Records, row: str) -> list[Config]:
+    """What is to challenge Table 1's lowest cell of a row, two by the rule of the protocol: of the
+    estimators after 2017 the one that validation prefers at equal steps, and of those trained on
+    the bound of several samples; where there are none, the second of the former.
+
+    >>> [config.seed for config in challengers(results(), "vae-categorical")]
+    [0, 0]
+    """
+    whole = [line for line in at_equal_steps(records, row) if line.valid_bound < math.inf]
+    configs = [Config(**line.config) for line in sorted(whole, key=lambda x: x.valid_bound)]
+    several = [c for c in configs if c.several]
+    newer = [c for c in configs if not c.several and c.estimator in NEWER]
+    found = [*newer[:1], *several[:1], *newer[1:]][:2]
+    if len(found) < 2:
+        raise ValueError(f"{row} has {len(found)} to choose from; run later:{row} first")
+    return [replace(config, seed=0) for config in found]
+
+
+def challenge(records: Records, table: Records, row: str) -> list[Line]:
+    """The lowest cell of a row of Table 1 at m = 1000, and after it what has challenged it at its
+    cost, to the last point of a curve; nothing where nothing has."""
+    steps, cells = table1.row(table, row)
+    found = at_equal_cost(records, row, steps)
+    found = [line for line in found if steps and line.cost > NEARLY * steps]
+    if not found:
+        return []
+    cell = min(cells.values(), key=lambda cell: fmean(cell.values.values() or [math.inf]))
+    runs = {seed: run | {"evaluations": 1} for seed, run in cell.runs.items()}
+    return [Line(f"{ESTIMATORS[cell.config['estimator']].label} of Table 1", steps, runs), *found]
 
 
 def at_equal_steps(records: Records, row: str, steps: int | None = None) -> list[Line]:
