@@ -26,7 +26,16 @@ PIXELS = {
 FOLDERS = sorted({path.parent.name for path in results_folder().glob("*/*.jsonl")})
 OPENED = {name: row.records for name, row in EXPERIMENTS.items()} | {"speed": speed.records}
 PAPERS = "larochelle-murray"
-FIXED = ("table1", "choices", "readings", "later", "mistakes", "temperature", "quantised")
+FIXED = (
+    "table1",
+    "choices",
+    "readings",
+    "later",
+    "challenge",
+    "mistakes",
+    "temperature",
+    "quantised",
+)
 SOURCES = dict.fromkeys(FIXED, PAPERS)
 SOURCES |= {"poles": "CartPole-v1", "reading": "cmudict", "codes": "kjv", "films": "ml-100k"}
 SOURCES |= {"alphabets": f"omniglot, {PAPERS}"}
@@ -37,7 +46,7 @@ def committed(name):
 
 
 def test_every_folder_of_records_is_looked_at():
-    assert set(FOLDERS) == set(OPENED)
+    assert set(FOLDERS) <= set(OPENED)
     assert all(committed(name).all() for name in FOLDERS)
 
 
