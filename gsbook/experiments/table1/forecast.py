@@ -20,7 +20,7 @@ from statistics import fmean
 from gsbook import files
 from gsbook.claims import paper, titles
 from gsbook.experiments.table1.config import COLUMNS
-from gsbook.experiments.table1.results import Cell, by_steps, results, standard
+from gsbook.experiments.table1.results import Cell, by_steps, reading, results, standard
 from gsbook.places import results_folder
 from gsbook.records import Records
 
@@ -81,7 +81,8 @@ def power_law(steps, bounds) -> Law | None:
 def points(records: Records, cell: str) -> tuple[Cell | None, dict[int, float | None]]:
     """The longest final runs of a cell, and the validation bounds of its seed 0 by steps, in nats.
 
-    Both at the rate and schedule that validation chose at 100,000 steps.
+    Both at the rate and schedule that validation chose at 100,000 steps, and with the same reading
+    of what the paper leaves to its citations. Of two runs of one length, the older counts.
 
     >>> cell, bounds = points(results(), "sbn-bernoulli-st")
     >>> cell.steps >= FITTED[-1], bounds.keys() >= set(FITTED)
@@ -90,16 +91,18 @@ def points(records: Records, cell: str) -> tuple[Cell | None, dict[int, float | 
     found = by_steps(records, cell)
     if FITTED[-1] not in found:
         return None, {}
-    free = ("steps", "eval_every", "seed")
-    chosen = {k: v for k, v in found[FITTED[-1]].config.items() if k not in free}
+
+    def method(config):
+        return config["lr"], config["anneal_rate"], reading(config)
 
     def same(config):
-        return standard(config) and all(config.get(k) == v for k, v in chosen.items())
+        return standard(config) and method(config) == method(found[FITTED[-1]].config)
 
     runs = [run for run in records.runs_of(cell).values() if same(run["config"])]
+    runs.sort(key=lambda run: run.get("date", ""), reverse=True)
     bounds = {r["config"]["steps"]: r["valid_bound"] for r in runs if r["config"]["seed"] == 0}
     longest = max(steps for steps, final in found.items() if same(final.config) and final.values)
-    return found[longest], bounds
+    return found[longest], dict(sorted(bounds.items()))
 
 
 def predict(records: Records, cell: str, steps: int) -> dict | None:

@@ -36,9 +36,14 @@ class Answer:
     without: dict[int, dict]
 
     @property
+    def pairs(self) -> list[int]:
+        """The seeds, and so the hundred labels, with and without the change."""
+        return [seed for seed in self.runs if seed in self.without]
+
+    @property
     def accuracy(self) -> list[float]:
-        """On the test images in per cent, by seed."""
-        return [run["test"]["accuracy"] for run in self.runs.values()]
+        """On the test images in per cent, of the pairs; of all seeds where there is none."""
+        return [self.runs[seed]["test"]["accuracy"] for seed in self.pairs or self.runs]
 
     @property
     def gains(self) -> list[float]:
@@ -46,8 +51,7 @@ class Answer:
         labels."""
         return [
             round(self.runs[seed]["test"]["accuracy"] - self.without[seed]["test"]["accuracy"], 6)
-            for seed in self.runs
-            if seed in self.without
+            for seed in self.pairs
         ]
 
     @property
@@ -98,6 +102,17 @@ def answers(records: Iterable[Records], method: str) -> tuple[int, list[Answer]]
     return steps, [Answer("alpha is on the other scale", ALPHAS[0], low, high), *asked]
 
 
+def unchanged(records: Iterable[Records], method: str, alpha: float) -> dict[int, dict]:
+    """A method's runs by seed in which nothing is changed, at one alpha.
+
+    >>> unchanged([Records("none")], "st_gumbel_softmax", ALPHAS[0])
+    {}
+    """
+    found = answers(records, method)[1]
+    own = (one.without for one in found if one.cause in CAUSES and one.alpha == alpha)
+    return next(own, {})
+
+
 def _changed(method: str, steps: int, cause: str) -> FewLabels:
     first = plan.first(method, replace(plan.BUDGETS["laptop"], steps=steps))
     return replace(first, **CAUSES[cause])
@@ -110,15 +125,15 @@ def _same(config: FewLabels, other: FewLabels) -> bool:
 
 
 def table(found: Sequence[Answer]):
-    """The changes that have run as a pandas DataFrame: alpha, seeds, accuracy in per cent, points
+    """The changes that have run as a pandas DataFrame: alpha, pairs, accuracy in per cent, points
     gained with the half width of their 95 % interval, and the verdict.
 
     >>> list(table([]).columns)[:3]
-    ['alpha', 'seeds', 'accuracy']
+    ['alpha', 'pairs', 'accuracy']
     """
     import pandas as pd
 
-    columns = ["cause", "alpha", "seeds", "accuracy", "gain", "± gain", "verdict"]
+    columns = ["cause", "alpha", "pairs", "accuracy", "gain", "± gain", "verdict"]
     lines = []
     for one in found:
         if not one.runs:
@@ -128,7 +143,7 @@ def table(found: Sequence[Answer]):
         mean = gain.mean if gain else math.nan
         lines.append(
             [
-                *(one.cause, f"{one.alpha:g}", len(one.runs), fmean(one.accuracy)),
+                *(one.cause, f"{one.alpha:g}", len(one.pairs), fmean(one.accuracy)),
                 *(mean, spread, one.verdict),
             ]
         )

@@ -70,6 +70,22 @@ def test_a_prediction_is_the_law_s_fall_from_the_longest_runs(tmp_path):
     assert forecast.predict(found, "vae-bernoulli-sf", 500_000) is None
 
 
+def test_points_of_another_reading_and_younger_twins_are_left_out(tmp_path):
+    found = Records(tmp_path)
+    config = Config("vae", "categorical", "muprop", lr=3e-3)
+    old = {k: v for k, v in config.to_dict().items() if k not in ("centre", "slope_form")}
+    for steps, valid in zip(forecast.FITTED, (120.0, 115.0, 112.0), strict=True):
+        run = record(replace(config, steps=steps), valid, 112.0)
+        run["config"] = old | {"steps": steps}  # before a reading was a field
+        found.add([run | {"date": "2026-11-24 12:00"}])
+    longer = record(replace(config, steps=500_000, centre=True), 100.0, 100.0)
+    twin = record(replace(config, steps=20_000, slope_form="soft"), 90.0)
+    found.add([longer, twin | {"date": "2026-11-28 12:00"}])
+    final, bounds = forecast.points(found, config.cell)
+    assert final.steps == 100_000
+    assert list(bounds.items()) == [(20_000, 120.0), (40_000, 115.0), (100_000, 112.0)]
+
+
 def test_a_prediction_is_written_once(tmp_path, capsys):
     path = tmp_path / "predictions.json"
     path.write_text("made before")

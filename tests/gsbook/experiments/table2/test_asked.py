@@ -77,7 +77,12 @@ def test_a_cause_is_told_from_chance_by_the_interval_of_pairs(records):
     assert "rate and tau (alpha 0.8 and 150.3)" in said[-1]
     table = asked.table(found)
     assert table.loc[decay, "gain"] == 4.5
-    assert table.loc[decay, "seeds"] == 3
+    assert table.loc[decay, "pairs"] == 3
+    assert list(asked.unchanged([records], METHOD, ALPHAS[0])) == [0, 1, 2]
+    assert asked.unchanged([records], METHOD, ALPHAS[1]) == {}
+    records.add([run(changed(decay, seed=seed), 70.0) for seed in (3, 4)])  # without a pair
+    again = asked.table(asked.answers([records], METHOD)[1])
+    assert again.loc[decay, ["pairs", "accuracy", "gain"]].tolist() == [3, 87.5, 4.5]
 
 
 def test_one_seed_decides_nothing(records, tmp_path):
@@ -98,7 +103,7 @@ def test_a_change_without_its_pair_is_shown_and_not_judged(records):
     records.add([run(changed("the rate never falls", seed=4), 81.0)])
     _, found = asked.answers([records], METHOD)
     (line,) = asked.table(found).to_dict("records")
-    assert (line["seeds"], line["verdict"]) == (1, "not run yet")
+    assert (line["pairs"], line["verdict"]) == (0, "not run yet")
 
 
 def test_parts_other_data_and_other_settings_are_left_out(records):
