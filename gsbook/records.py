@@ -275,6 +275,15 @@ def check_run(run: dict, config, figures: tuple[str, ...]) -> None:
             raise ValueError(f"its curve has {len(steps)} steps and {len(values)} of {name}")
         for value in values:
             check_numbers({f"{name} of its curve": value})
+    if steps[-1] != config.steps:
+        raise ValueError(f"its curve ends after {steps[-1]} of {config.steps} steps")
+    null = [name for name, values in curve.items() if None in values]
+    if "train" in null if diverged is None else not null:
+        raise ValueError(f"diverged is {diverged}, and its curve does not say so")
+    evaluated = run["evaluation"]["images"]
+    if run["data"].get("images", evaluated) != evaluated:
+        given = f"{run['data']['images']}, evaluated on {evaluated}"
+        raise ValueError(f"the images of its data are {given}")
 
 
 def is_count(value) -> bool:

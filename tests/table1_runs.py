@@ -10,7 +10,7 @@ def record(row, estimator, seed, nll, steps=1000, valid=None, **changes):
     model, node = row.split("-")
     config = Config(model, node, estimator, **{"lr": 1e-3, "seed": seed, "steps": steps, **changes})
     single = None if nll is None else nll + 10
-    point = [1.0 if nll is None else nll]
+    point = [nll]
     return {
         "key": config.key,
         "cell": config.cell,

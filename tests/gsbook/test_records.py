@@ -219,9 +219,10 @@ TRAINED = {
     "changes",
     [
         {},
-        {"diverged": 10, "test": None},  # as late as at the last step
+        # As late as at the last step.
+        {"diverged": 10, "test": None, "curve": {"step": [5, 10], "train": [2.0, None]}},
         {"evaluation": TRAINED["evaluation"] | {"images": 20}},
-        {"curve": {"step": [1], "train": [None], "valid": [2.5], "test": [1.5]}},
+        {"curve": {"step": [10], "train": [1.0], "valid": [None], "test": [1.5]}},  # labels alone
     ],
 )
 def test_a_run_that_can_be_is_taken(changes):

@@ -1,9 +1,13 @@
 """What a folder of records refuses: numbers beyond floats, records that it could not read back, a
 damaged list of equivalences."""
 
+import json
+
 import pytest
 from helpers import ABOUT
 
+from gsbook.experiments import EXPERIMENTS
+from gsbook.places import results_folder
 from gsbook.records import Records
 
 
@@ -43,3 +47,43 @@ def test_a_damaged_list_of_equivalences_is_named(records, text):
     (records.folder.parent / "equivalent_code.json").write_text(text)
     with pytest.raises(ValueError, match=r"equivalent_code.json is no list of equivalences"):
         records.equivalent()
+
+
+# --- records of one experiment: each change makes of a true one what cannot be
+
+
+def first(name):
+    """The first tested record of an experiment, of a run that is trained."""
+    own = EXPERIMENTS[name]
+    records = own.records(results_folder() / name).all()
+    return own, json.loads(json.dumps(next(r for r in records if r["test"] and r["curve"]["step"])))
+
+
+@pytest.mark.parametrize("name", sorted(EXPERIMENTS.keys() - {"challenge"}))
+def test_a_curve_ends_with_its_run_and_says_whether_it_diverged(name):
+    own, run = first(name)
+    own.check(run)
+    *rest, last = run["curve"]["step"]
+    short = {"curve": run["curve"] | {"step": [*rest, last - 1]}}
+    lost = {"curve": run["curve"] | {"train": [*run["curve"]["train"][:-1], None]}}
+    other = {"data": run["data"] | {"images": 7}}
+    for wrong in (short, lost, {"diverged": last}, other):
+        with pytest.raises(
+            ValueError, match=r"its curve ends after|does not say so|images of its data"
+        ):
+            own.check(run | wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("temperature", {"noise": -1.0}),
+        ("temperature", {"tau": -1.0}),
+        ("reading", {"expected": 0.0}),
+        ("codes", {"ndcg": 50.0, "hit": 1.0}),
+    ],
+)
+def test_figures_that_cannot_be_are_refused(name, figures):
+    own, run = first(name)
+    with pytest.raises(ValueError, match=r"below|above"):
+        own.check(run | {"test": run["test"] | figures})

@@ -26,6 +26,8 @@ def check(run: dict) -> None:
         for name in SHARES:
             if figures[name] is not None and figures[name] > 100.001:
                 raise ValueError(f"{name} on {split} of {figures[name]} is no percentage")
+        if None not in (figures["ndcg"], figures["hit"]) and figures["ndcg"] > figures["hit"]:
+            raise ValueError(f"ndcg on {split} is above hit, {figures['hit']}")
         entropy = figures["entropy"]
         if config.method != "table" and entropy is not None and entropy > config.bits + 0.001:
             raise ValueError(f"entropy on {split} is {entropy}, and a code has {config.bits} bits")

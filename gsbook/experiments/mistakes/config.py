@@ -31,3 +31,7 @@ class Mistaken(Config):
                 f"mistakes are made with vae, categorical, gumbel_softmax, got {self.model}, "
                 f"{self.node}, {self.estimator}"
             )
+        for name, value in MISTAKES[self.mistake].settings.items():
+            if getattr(self, name) != value:
+                given = f"{name}={getattr(self, name)!r}"
+                raise ValueError(f"{self.mistake} is made by {name}={value!r}, got {given}")

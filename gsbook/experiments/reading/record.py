@@ -26,3 +26,6 @@ def check(run: dict) -> None:
             raise ValueError(
                 f"word_errors on {split} of {figures['word_errors']} are no percentage"
             )
+        if None not in (figures["expected"], figures["nll"]):
+            if figures["expected"] < figures["nll"] - 0.001:  # Jensen's inequality
+                raise ValueError(f"expected on {split} is below nll, {figures['nll']}")

@@ -10,6 +10,7 @@ from gsbook.experiments.table1 import config as table1
 
 CELL = "vae-categorical"
 LEARNED = ("", "one", "unit")
+ESTIMATORS = ("gumbel_softmax", "st_gumbel_softmax")
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,17 @@ class Config(table1.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.learned not in LEARNED:
-            raise ValueError(f"learned must be one of {LEARNED}, got {self.learned!r}")
+        self.check_known(learned=LEARNED, estimator=ESTIMATORS)
         if not (self.start > 0 and math.isfinite(self.start)):
             raise ValueError(f"start must be positive, got {self.start}")
         if min(self.backward, self.draws, self.anneal_steps) < 0:
             raise ValueError("backward, draws and anneal_steps must not be negative")
         if self.anneal_rate and self.anneal_steps:
             raise ValueError("a schedule is exponential or a line: set one of the two")
+        if self.learned and (self.anneal_rate or self.anneal_steps or self.backward):
+            raise ValueError("a learned temperature has no schedule, and backward the same one")
+        if self.relaxed_kl and self.backward:
+            raise ValueError("relaxed_kl has one temperature: leave backward")
         if self.draws and self.estimator != "st_gumbel_softmax":
             raise ValueError("Gumbel-Rao (draws) has discrete samples: take st_gumbel_softmax")
         if (self.learned or self.relaxed_kl or self.backward) and (

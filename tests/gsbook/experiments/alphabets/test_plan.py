@@ -25,7 +25,12 @@ def made(config, nll, test=True, samples=100, **changes):
         "test": figures if test else None,
         "data": {"source": results.SOURCE, "images": 50, "sha256": {"train": "0"}},
         "evaluation": {"images": 50, "samples": samples, "valid_samples": 100},
-        "curve": {"step": [10, 20], "train": [nll] * 2, "valid": [nll] * 2, "test": [nll] * 2},
+        "curve": {
+            "step": [10, config.steps],
+            "train": [nll] * 2,
+            "valid": [nll] * 2,
+            "test": [nll] * 2,
+        },
         "code": {},
         "minutes": 0.1,
     } | changes

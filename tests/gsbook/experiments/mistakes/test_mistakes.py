@@ -156,6 +156,9 @@ def test_configs_are_named_and_refused():
         replace(first, mistake="none")
     with pytest.raises(ValueError, match="made with vae"):
         replace(first, estimator="st")
+    for mistake in (name for name, line in MISTAKES.items() if line.settings):
+        with pytest.raises(ValueError, match=f"{mistake} is made by"):  # it would be right's run
+            replace(first, mistake=mistake, anneal_rate=3e-4)
     keys = {config(m, b).key for m in MISTAKES for b in BUDGETS.values()}
     assert len(keys) == len(MISTAKES) * len(BUDGETS)
 
@@ -180,7 +183,7 @@ def made(mistake, seed, single, **changes):
         "valid": valid,
         "test": {"nll": 1.0, "single": 1.0},
         "evaluation": {"images": 2000, "samples": 1000, "valid_samples": 100},
-        "curve": {"step": [500], "train": [1.0], "valid": [1.0], "test": [1.0]},
+        "curve": {"step": [c.steps], "train": [single], "valid": [1.0], "test": [1.0]},
         "code": {},
         "data": {"source": "larochelle-murray", "sha256": {"train": "0"}, "images": 2000},
     }

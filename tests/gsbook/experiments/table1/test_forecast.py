@@ -27,7 +27,7 @@ def record(config, valid, test=None):
         "diverged": None,
         "evaluation": {"images": None, "samples": SAMPLES},
         "data": {"source": SOURCE, "sha256": {"train": "0"}},
-        "curve": {"step": steps} | {key: [150.0, test] for key in ("train", "valid", "test")},
+        "curve": {"step": steps} | {key: [150.0, valid] for key in ("train", "valid", "test")},
     }
 
 

@@ -30,7 +30,8 @@ def made(config, valid, test=None):
         "code": "c",
         "evaluation": {"images": None, "samples": SAMPLES, "valid_samples": 100},
         "data": {"source": results.SOURCE, "sha256": {"train": "0"}},
-        "curve": {"step": steps} | {key: [150.0, test] for key in ("train", "valid", "test")},
+        "curve": {"step": steps}
+        | {key: [150.0, test or valid] for key in ("train", "valid", "test")},
     }
 
 
@@ -226,7 +227,7 @@ def whole():
         ({"curve": {"step": [], "test": []}}, "do not rise"),
         ({"curve": {"step": [1], "valid": [1.0, 2.0]}}, "1 steps and 2 of valid"),
         ({"curve": {"step": [1], "valid": ["1.0"]}}, "valid of its curve is '1.0'"),
-        ({"curve": {"step": [1], "valid": [1.0]}}, "its curve lacks train, test"),
+        ({"curve": {"step": [100_000], "valid": [1.0]}}, "its curve lacks train, test"),
         ({"data": {"source": "s", "sha256": "abc"}}, "SHA-256 of its data is 'abc'"),
         ({"data": {"source": "s", "sha256": {"train": 1}}}, "SHA-256 of its data is"),
         ({"code": {"gslib.functional": ["a"]}}, "code is {'gslib.functional'"),

@@ -23,7 +23,7 @@ def run(config, **figures):
         "evaluation": {"images": 10, "samples": 5, "valid_samples": 5},
         "diverged": None,
         "valid_bound": 100.0,
-        "curve": {"step": [2000], "train": [1.0], "valid": [1.0], "test": [1.0]},
+        "curve": {"step": [config.steps], "train": [1.0], "valid": [1.0], "test": [1.0]},
         "test": dict.fromkeys(names, 1.0) | figures,
     }
 

@@ -54,10 +54,14 @@ def test_schedules():
         {"anneal_rate": 1e-4, "anneal_steps": 10},
         {"draws": 10},
         {"learned": "one", "estimator": "st_gumbel_softmax"},
+        *({"estimator": name} for name in ("sf", "st", "reinmax")),
+        *({"learned": "unit", name: 0.5} for name in ("anneal_rate", "backward")),
+        {"learned": "one", "anneal_steps": 10},
+        {"relaxed_kl": True, "backward": 0.5},
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(options):
-    with pytest.raises(ValueError, match=r"must|take|set one"):
+    with pytest.raises(ValueError, match=r"must|take|set one|has no schedule|leave backward"):
         Config(**options)
 
 
@@ -206,7 +210,7 @@ def test_records_are_checked():
         "data": {"source": "s", "sha256": {"train": "0"}},
         "evaluation": {"images": 10, "samples": 5, "valid_samples": 5},
         "diverged": None,
-        "curve": {"step": [2000], "train": [1.0], "valid": [1.0], "test": [1.0]},
+        "curve": {"step": [config.steps], "train": [1.0], "valid": [1.0], "test": [1.0]},
         "valid_bound": 100.0,
         "test": {name: 1.0 for name in ("nll", "single", "loss", "loss_trained", "bias", "noise")}
         | {"entropy": 1.0, "live": 20.0, "tau": 1.0, "cosine": -0.1},
