@@ -118,7 +118,7 @@ def comparison(records: Records, row: str):
     import pandas as pd
 
     found, rows = lines(records, row), {}
-    for name in order(records, row):
+    for name in _best_first(found):
         line = found[name]
         numbers: dict[str, float] = {"rate": line.lr}
         for figure in record.FIGURES:
@@ -177,15 +177,34 @@ def thrown_off(records: Records, rows: list[str]):
     return pd.DataFrame(found, columns=["run", "rate", "seeds"]).set_index("run").rename_axis(None)
 
 
+def left_out(records: Records, row: str) -> list[str]:
+    """The estimators that decide nothing in a row, since a seed of theirs ended far behind the
+    others, thrown off or still waiting: their mean is of the steps that it lost.
+
+    >>> left_out(Records("none"), "digits-conv-sgd")
+    []
+    """
+    found = lines(records, row).items()
+    return [name for name, line in found if any(thrown(list(line.runs.values())))]
+
+
 def order(records: Records, row: str, figure: str = "nll") -> list[str]:
-    """The estimators of a row, best mean first; those of which every run diverged are last."""
-    means = {name: line.mean(figure).mean for name, line in lines(records, row).items()}
+    """The estimators of a row, best mean first, without those `left_out`; those of which every run
+    diverged are last."""
+    out = left_out(records, row)
+    kept = {name: line for name, line in lines(records, row).items() if name not in out}
+    return _best_first(kept, figure)
+
+
+def _best_first(found: dict[str, Runs], figure: str = "nll") -> list[str]:
+    means = {name: line.mean(figure).mean for name, line in found.items()}
     return sorted(means, key=lambda name: (math.isnan(means[name]), means[name]))
 
 
 def agreement(records: Records, one: str, other: str, figure: str = "nll") -> float:
     """Kendall's tau of two rows' orders: 1 for the same, -1 for the reverse; the share of pairs of
-    estimators in the same order is (1 + tau) / 2. NaN for fewer than two common estimators."""
+    estimators in the same order is (1 + tau) / 2. Of the estimators that both orders have; NaN for
+    fewer than two."""
     from scipy.stats import kendalltau
 
     sides = [order(records, row, figure) for row in (one, other)]
@@ -242,7 +261,7 @@ def lesson(records: Records) -> str:
     if not rows:
         return start + "the runs that would tell are not run yet."
     others = [name for name in COLUMNS if name not in SLOPED]
-    leads = [row for row in rows if order(records, row)[0] in SLOPED]
+    leads = [row for row in rows if set(order(records, row)[:1]) & set(SLOPED)]
     row = rows[0]
     one, other = best(records, row, SLOPED), best(records, row, others)
     gap = difference(records, row, one, other)

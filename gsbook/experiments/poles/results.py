@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import defaultdict
 from statistics import fmean
 
@@ -89,4 +90,7 @@ def difference(records: Records, world: str, poles: int, first: str, second: str
     if not all(sides):
         return UNKNOWN
     one, two = (list(side.figure("score").values()) for side in sides if side)
-    return welch(one, two)
+    with warnings.catch_warnings():
+        # scipy warns, on the page, of a side of which every seed stands to the end.
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        return welch(one, two)

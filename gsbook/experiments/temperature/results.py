@@ -10,6 +10,7 @@ from statistics import fmean, variance
 from gsbook.experiments.temperature import record
 from gsbook.experiments.temperature.config import CELL, Config
 from gsbook.experiments.temperature.plan import FAMILIES, STEPS, settings
+from gsbook.intervals import UNKNOWN, Interval, welch
 from gsbook.places import results_folder
 from gsbook.records import Records
 
@@ -105,17 +106,73 @@ def table(records: Records, *families: str, steps: int = STEPS):
     return frame.reindex(columns=["family", "start", "seeds", *columns])
 
 
+def chosen_by(figure: str) -> str:
+    """The figure by which the best setting in a test figure is chosen: the bound on validation,
+    which has many samples. For one sample validation records nothing like it: by the test figure.
+
+    >>> chosen_by("nll"), chosen_by("single")
+    ('valid', 'single')
+    """
+    return figure if figure == "single" else "valid"
+
+
+def ranked(frame, figure: str) -> list[str]:
+    """The settings of a `table` that have run, the best first by what `figure` is chosen by.
+
+    >>> ranked(table(Records("none")), "nll")
+    []
+    """
+    return list(frame[chosen_by(figure)].astype(float).dropna().sort_values(kind="stable").index)
+
+
+def difference(records: Records, one: str, other: str, figure: str, steps: int = STEPS) -> Interval:
+    """One setting less another in a test figure, by their labels, with Welch's interval over
+    seeds; unknown where one has not run or has diverged.
+
+    >>> difference(Records("none"), "0.1", "0.5", "nll").n
+    0
+    """
+    found = by_setting(records)
+    named = {label(c): found.get(c, ()) for family in FAMILIES for c in settings(family, steps)}
+    sides = [[figures(run)[figure] for run in named[name]] for name in (one, other)]
+    if not all(sides) or any(map(math.isnan, sides[0] + sides[1])):
+        return UNKNOWN
+    if one == other:  # with itself: not two groups of seeds
+        return Interval(0.0, 0.0, 0.0, len(sides[0]))
+    return welch(*sides)
+
+
+def standing(gap: Interval) -> str:
+    """What a difference of two losses says of the first.
+
+    >>> standing(Interval(-2.0, -2.5, -1.5, 3)), standing(Interval(1.0, -0.5, 2.5, 3))
+    ('better', 'not told apart')
+    """
+    return "better" if gap.high < 0 else "worse" if gap.low > 0 else "not told apart"
+
+
+def said(gap: Interval) -> str:
+    """A difference of two losses in words.
+
+    >>> said(Interval(-2.0, -2.5, -1.5, 3)), said(Interval(1.0, -0.5, 2.5, 3))
+    ('-2.0 ± 0.5 nats (better)', '+1.0 ± 1.5 nats (not told apart)')
+    """
+    return f"{gap.mean:+.1f} ± {gap.half_width:.1f} nats ({standing(gap)})"
+
+
 NEAR = 20.0  # nats behind the best: beyond, a setting fails, and each of its seeds in its own way
 
 
 def scatter(records: Records, figure: str) -> float | None:
-    """The standard deviation of a figure over seeds, pooled over the settings with several whose
-    mean is within `NEAR` of the best; None where there is no such setting.
+    """The standard deviation of a figure over seeds, pooled over the settings of the study's
+    `STEPS` with several seeds whose mean is within `NEAR` of the best; None where there is no such
+    setting. (Runs of another length scatter in their own way, and their best is another.)
 
     >>> scatter(Records("none"), "nll") is None
     True
     """
-    groups = [[figures(run)[figure] for run in runs] for runs in by_setting(records).values()]
+    found = {c: runs for c, runs in by_setting(records).items() if c.steps == STEPS}
+    groups = [[figures(run)[figure] for run in runs] for runs in found.values()]
     groups = [group for group in groups if len(group) > 1 and not any(map(math.isnan, group))]
     worst = min(map(fmean, groups), default=0.0) + NEAR
     groups = [group for group in groups if fmean(group) <= worst]

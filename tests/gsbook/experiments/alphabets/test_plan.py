@@ -174,6 +174,21 @@ def test_orders_agree_or_do_not(tmp_path):
     assert frame.loc[frame.index[2]].tolist() == pytest.approx([1 / 3, -1 / 3])
 
 
+def test_an_estimator_with_a_seed_far_behind_decides_no_order(tmp_path):
+    records = record.records(tmp_path)
+    names = ("sf", "st", "reinmax", "darn")
+    for data, losses in (("drawers", (1.0, 2.0, 3.0, 4.0)), ("digits", (3.0, 1.0, 2.0, 4.0))):
+        for name, loss in zip(names, losses, strict=True):
+            configs = [replace(FIRST, estimator=name, data=data, seed=s) for s in range(3)]
+            off = 21.0 * (name == "sf" and data == "digits")
+            records.add([made(c, loss + off * (c.seed == 2)) for c in configs])
+    rows = ["drawers-linear-sgd", "digits-linear-sgd"]
+    assert [results.left_out(records, row) for row in rows] == [[], ["sf"]]
+    assert results.order(records, rows[1]) == ["st", "reinmax", "darn"]
+    assert results.agreement(records, *rows) == pytest.approx(1)  # with SF it is 0
+    assert len(results.comparison(records, rows[1])) == 4  # the table has all of them
+
+
 def test_a_row_is_complete_with_all_estimators_and_two_seeds(tmp_path):
     records = record.records(tmp_path)
     configs = [replace(FIRST, estimator=n, seed=s) for n in COLUMNS for s in range(2)]

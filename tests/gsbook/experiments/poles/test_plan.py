@@ -87,6 +87,17 @@ def test_final_runs_stand_for_a_method(tmp_path):
     assert results.difference(records, "equations", 4, "st", "st").mean == 0
 
 
+@pytest.mark.filterwarnings("error")  # which a page would show
+def test_a_method_whose_seeds_all_stand_to_the_end_has_an_interval_too(tmp_path):
+    records = record.records(tmp_path)
+    for method, scores in (("to_go", (500.0, 500.0, 500.0)), ("st", (498.0, 499.0, 500.0))):
+        configs = [Team("equations", method, 1, 1.0, steps=20, seed=s) for s in range(3)]
+        records.add([made(c, score) for c, score in zip(configs, scores, strict=True)])
+    gap = results.difference(records, "equations", 1, "to_go", "st")
+    assert gap.mean == 1
+    assert gap.low < 0 < gap.high
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gsbook.experiments.temperature import record, results
-from gsbook.experiments.temperature.plan import FAMILIES, settings
+from gsbook.experiments.temperature.plan import FAMILIES, settings, stretched
+from gsbook.intervals import UNKNOWN
 
 EVERY = [c for family in FAMILIES for c in settings(family)]
 
@@ -59,6 +60,35 @@ def test_scatter_is_pooled_over_settings_with_several_seeds_that_do_not_fail(rec
     assert results.scatter(records, "nll") == pytest.approx(((2 * 4 + 2 * 16) / 4) ** 0.5)
     records.add([run(replace(failed, seed=seed), nll=200.0 + 50 * seed) for seed in (0, 1, 2)])
     assert results.scatter(records, "nll") == pytest.approx(10**0.5)
+
+
+def test_scatter_is_of_runs_of_one_length(records):
+    before = results.scatter(records, "nll")
+    longer = stretched(settings("constant")[1], 200_000)
+    records.add([run(replace(longer, seed=seed), nll=90.0 + 9 * seed) for seed in (0, 1, 2)])
+    assert results.scatter(records, "nll") == before
+
+
+def test_the_best_of_many_samples_is_chosen_on_validation(records):
+    half = settings("constant")[2]
+    records.add([run(half, nll=120.0, single=9.0) | {"valid_bound": 50.0}])
+    table = results.table(records, "constant")
+    assert results.ranked(table, "nll") == ["0.5", "0.1"]  # by test it is the other way round
+    assert results.ranked(table, "single") == ["0.1", "0.5"]  # validation has no such figure
+
+
+def test_a_difference_has_welchs_interval_and_is_told_apart_beyond_it(records):
+    gap = results.difference(records, "0.1", "0.5", "nll")
+    assert gap.mean == -8.0
+    assert results.standing(gap) == "not told apart"  # one seed on one side
+    half = settings("constant")[2]
+    records.add([run(replace(half, seed=seed), nll=120.0 + seed) for seed in (1, 2)])
+    gap = results.difference(records, "0.1", "0.5", "nll")
+    assert gap.mean == -9.0
+    assert results.standing(gap) == "better"
+    assert results.difference(records, "0.5", "0.5", "nll").half_width == 0
+    assert results.difference(records, "0.1", "0.25", "nll") == UNKNOWN
+    assert results.difference(records, "0.1", "0.5", "nll", steps=200_000) == UNKNOWN
 
 
 def test_it_says_how_much_has_run(records):
