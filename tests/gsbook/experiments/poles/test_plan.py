@@ -77,14 +77,13 @@ def test_final_runs_stand_for_a_method(tmp_path):
         + [made(replace(first, lr=1.0), 400.0, test=False)]
         + [made(replace(first, poles=16, lr=1.0, seed=s), 300.0) for s in range(2)]
     )
-    found = results.team_runs(records, "equations", "st", 4)
+    teams = results.chosen(records)
+    found = teams["equations", "st", 4]
     assert (found.lr, found.steps, found.figure("score")) == (0.3, 20, {0: 100, 1: 101, 2: 102})
     assert found.curve("score") == ([20], [[100.0], [101.0], [102.0]])
-    assert results.sizes(records, "equations") == [4, 16]
-    assert results.intervals(records, "equations")["st"][4].mean == 101
-    assert results.table(records, "equations").loc["ST", 16] == 300
-    assert results.team_runs(records, "learned", "st", 4) is None
-    assert results.difference(records, "equations", 4, "st", "st").mean == 0
+    assert set(teams) == {("equations", "st", 4), ("equations", "st", 16)}
+    assert results.intervals(teams, "equations")["st"][4].mean == 101
+    assert results.table(teams, "equations").loc["ST", 16] == 300
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_records_that_cannot_be_are_refused(tmp_path, changes, reason):
 
 
 def test_the_records_of_the_book_are_of_five_seeds():
-    found = results.results()
+    found = results.chosen(results.results())
     for world in ("equations", "learned"):
         rows = results.intervals(found, world)
         assert len(rows) == len(METHODS if world == "equations" else plan.LEARNED)
