@@ -32,8 +32,8 @@ class BySeed:
 
     def figure(self, name: str) -> dict[int, float]:
         """A test figure by seed; runs that diverged are left out."""
-        found = {seed: run["test"].get(name) for seed, run in self.runs.items()}
-        return {seed: value for seed, value in found.items() if value is not None}
+        ended = {s: run["test"] for s, run in self.runs.items() if run.get("diverged") is None}
+        return {seed: test[name] for seed, test in ended.items() if test.get(name) is not None}
 
     def curve(self, name: str = "test") -> tuple[list[int], list[list[float]]]:
         """(steps, values [seeds, steps]) of a learning curve: the steps that all runs have, NaN

@@ -92,7 +92,7 @@ def comparison(found: dict[str, Runs], name: str):
         line["±"] = half if math.isfinite(half) else math.nan
         rate = "–" if method in FITTED else f"{runs.lr:g}"
         line |= {"lr": rate, "seeds": len(runs.runs)}
-        lines[LABELS[method]] = line
+        lines[LABELS[method] + runs.mark] = line
     return pd.DataFrame.from_dict(lines, orient="index")
 
 

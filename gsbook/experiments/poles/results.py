@@ -58,16 +58,18 @@ def intervals(
 
 
 def table(found: Mapping[tuple[str, str, int], Runs], world: str, figure: str = "score"):
-    """Means over seeds as a pandas DataFrame, a line for each method, a column for each size.
+    """Means over seeds as a pandas DataFrame, a line for each method, a column for each size. Where
+    seeds diverged, the name of the line says of how many a mean is.
 
     >>> len(table({}, "equations"))
     0
     """
     import pandas as pd
 
-    means = {
-        LABELS[method]: {poles: one.mean for poles, one in row.items()}
-        for method, row in intervals(found, world, figure).items()
-    }
+    means = {}
+    for method, row in intervals(found, world, figure).items():
+        marks = {poles: found[world, method, poles].mark for poles in row}
+        name = LABELS[method] + "".join(f", {n}:{mark}" for n, mark in marks.items() if mark)
+        means[name] = {poles: one.mean for poles, one in row.items()}
     frame = pd.DataFrame.from_dict(means, orient="index")
     return frame[sorted(frame.columns)]

@@ -60,7 +60,8 @@ def comparison(found: dict[str, Runs]):
         half = runs.mean("nll").half_width
         line["±"] = half if math.isfinite(half) else math.nan
         line |= {"dead": runs.config["codes"] - line["used"], "sum": line["nll"] + line["rate"]}
-        lines[METHODS[method].label] = line | {"lr": runs.lr, "seeds": len(runs.runs)}
+        line |= {"lr": runs.lr, "seeds": len(runs.runs)}
+        lines[METHODS[method].label + runs.mark] = line
     return pd.DataFrame.from_dict(lines, orient="index")
 
 

@@ -71,7 +71,7 @@ def comparison(found: dict[str, Runs]):
         line |= {name: runs.mean(name).mean for name in ("expected", "mean", "entropy")}
         minutes = [run["minutes"] for run in runs.runs.values()]
         line |= {"lr": runs.lr, "seeds": len(runs.runs), "minutes": sum(minutes) / len(minutes)}
-        lines[LABELS[method]] = line
+        lines[LABELS[method] + runs.mark] = line
     return pd.DataFrame.from_dict(lines, orient="index")
 
 

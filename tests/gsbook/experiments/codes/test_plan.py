@@ -113,6 +113,8 @@ def test_what_is_fitted_stands_beside_what_learns_judged_on_the_same(tmp_path):
         "st": [0, 1, 2, 3, 4],
     }
     assert {method: one.steps for method, one in found.items()} == {"residual": 1, "st": 1_000}
+    found["st"].runs[3]["diverged"] = 70
+    assert "ST (4 of 5 seeds)" in results.comparison(found, "error").index
 
 
 def runs(aim, method, error, ndcg, seeds=5):

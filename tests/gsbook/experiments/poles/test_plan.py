@@ -84,6 +84,12 @@ def test_final_runs_stand_for_a_method(tmp_path):
     assert set(teams) == {("equations", "st", 4), ("equations", "st", 16)}
     assert results.intervals(teams, "equations")["st"][4].mean == 101
     assert results.table(teams, "equations").loc["ST", 16] == 300
+    for run in teams["equations", "st", 4].runs.values():
+        run["diverged"] = 7
+        run["test"] = dict.fromkeys(run["test"])
+        break
+    marked = results.table(teams, "equations")
+    assert marked.loc["ST, 4: (2 of 3 seeds)"].to_dict() == {4: 101.5, 16: 300}
 
 
 @pytest.mark.parametrize(

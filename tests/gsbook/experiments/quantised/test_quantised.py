@@ -330,6 +330,8 @@ def test_a_longer_budget_of_one_method_changes_no_comparison(tmp_path):
     found = results.chosen(records)
     assert {runs.steps for runs in found.values()} == {1_000}
     assert found["reinmax"].mean("nll").mean == pytest.approx(40.02)
+    found["reinmax"].runs[2]["diverged"] = 70
+    assert results.comparison(found).loc["ReinMax (2 of 3 seeds)", "nll"] == pytest.approx(40.01)
 
 
 def test_the_records_of_the_book_are_of_three_seeds():

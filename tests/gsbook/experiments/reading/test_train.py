@@ -159,10 +159,11 @@ def test_the_plan_searches_on_one_seed_and_goes_on_from_there():
     assert len(BUDGETS["paper"].rates) == 3
 
 
-def final(nll, seed, expected=0.5, valid=None):
+def final(nll, seed, expected=0.5, valid=None, diverged=None):
     figures = {"nll": nll, "mean": 0.6, "entropy": 0.1, "word_errors": 50.0, "expected": expected}
     return {
         "config": {"steps": 10, "lr": 0.1, "seed": seed},
+        "diverged": diverged,
         "test": figures,
         "valid": figures | {"nll": nll if valid is None else valid},
         "minutes": 1.0,
@@ -184,6 +185,10 @@ def test_the_comparison_is_sorted_and_has_intervals():
     assert steps == [5, 10]
     assert math.isnan(curves[0][1])
     assert list(results.differences(found, "nll", "exact")) == ["soft"]
+    found["exact"].runs[2] = final(None, 2, diverged=7)
+    frame = results.comparison(found)
+    assert list(frame.index) == ["Soft attention", "Expectation (2 of 3 seeds)"]
+    assert frame.iloc[1]["nll"] == pytest.approx(0.45)
 
 
 @pytest.mark.parametrize(
