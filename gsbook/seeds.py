@@ -37,8 +37,10 @@ class BySeed:
 
     def curve(self, name: str = "test") -> tuple[list[int], list[list[float]]]:
         """(steps, values [seeds, steps]) of a learning curve: the steps that all runs have, NaN
-        where a run had diverged."""
+        where a run had diverged. Raises KeyError where a run lacks the curve."""
         curves = [run["curve"] for run in self.runs.values()]
+        if lacking := [seed for seed, run in self.runs.items() if not run["curve"].get(name)]:
+            raise KeyError(f"no curve {name!r} of seed {lacking[0]}, but {', '.join(curves[0])}")
         steps = sorted(set.intersection(*(set(c["step"]) for c in curves)))
         by_step = [dict(zip(c["step"], c[name], strict=True)) for c in curves]
         return steps, [[math.nan if c[s] is None else c[s] for s in steps] for c in by_step]
@@ -75,7 +77,11 @@ class Runs(BySeed):
         return f" ({count - self.diverged} of {count} seeds)" if self.diverged else ""
 
     def mean(self, name: str) -> Interval:
-        """A test figure with its 95 % interval over seeds; unknown where every run diverged."""
+        """A test figure with its 95 % interval over seeds; unknown where every run diverged. Raises
+        KeyError for a figure that no run has."""
+        if not any(name in run["test"] for run in self.runs.values()):
+            there = ", ".join(next(iter(self.runs.values()))["test"])
+            raise KeyError(f"no test figure {name!r}, but {there}")
         values = list(self.figure(name).values())
         return interval(values) if values else UNKNOWN
 

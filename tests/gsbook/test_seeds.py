@@ -21,6 +21,8 @@ def test_figures_leave_diverged_seeds_out():
     assert runs.mean("nll").mean == 2.0
     assert runs.figure("an older record has none") == {}
     assert Runs({0: made(nll=None)}).mean("nll") is UNKNOWN
+    with pytest.raises(KeyError, match="no test figure 'nnl', but nll"):
+        runs.mean("nnl")
 
 
 def test_a_curve_has_the_steps_that_all_seeds_have():
@@ -31,6 +33,8 @@ def test_a_curve_has_the_steps_that_all_seeds_have():
     assert first == [2.0, 1.0]
     assert second[0] == 4.0
     assert math.isnan(second[1])
+    with pytest.raises(KeyError, match="no curve 'test' of seed 0, but step, valid"):
+        Runs({0: made()}).curve()
 
 
 def recorded(method="st", seed=0, *, images=None, sha="0", diverged=None, valid=1.0, **settings):
