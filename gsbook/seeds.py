@@ -125,8 +125,8 @@ def at_one_scale(
         return -len(runs), len(runs) - len(scores), fmean(scores) if scores else math.inf
 
     chosen = scales[max(scales, key=covered)]
-    best = {name: min(chosen[name].values(), key=behind) for name in found if name in chosen}
-    return {name: Runs(dict(sorted(runs.items()))) for name, runs in best.items()}
+    first = {name: min(chosen[name].values(), key=behind) for name in found if name in chosen}
+    return {name: Runs(dict(sorted(runs.items()))) for name, runs in first.items()}
 
 
 def judged_on(run: dict) -> list[dict]:

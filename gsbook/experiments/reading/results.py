@@ -115,7 +115,7 @@ def lesson(found: dict[str, Runs], price: float) -> str:
     if not {"exact", *RELAXED} <= found.keys():
         return "not run yet"
     first, relaxed = (best(found, names, "nll") for names in (SAMPLERS, RELAXED))
-    take = f"{LABELS[relaxed]} is the relaxation to take"
+    take = f"{LABELS[relaxed]} is, by validation, the relaxation to take"
     if first != relaxed:
         rival = (
             f"{RIVAL[standing(differences(found, name, first)[relaxed])]} in {said}"

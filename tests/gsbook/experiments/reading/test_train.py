@@ -212,7 +212,7 @@ def test_the_lesson_names_the_relaxation_of_validation_and_a_rival_in_both_figur
         "st_gumbel_softmax": runs(0.34, 0.34, 0.341, valid=0.40),  # better on test alone
     }
     said = results.lesson(found, 1.5)
-    assert "Gumbel-Softmax is the relaxation to take. Against" in said
+    assert "Gumbel-Softmax is, by validation, the relaxation to take. Against" in said
     assert "ST Gumbel-Softmax" not in said
     assert "+0.000 ± 0.000 nats in the loss of one look (equal)" in said
     assert "+0.050 ± 0.00" in said
