@@ -129,9 +129,9 @@ def at_one_scale(
     return {name: Runs(dict(sorted(runs.items()))) for name, runs in first.items()}
 
 
-def judged_on(run: dict) -> list[dict]:
-    """On what a run was judged: how large the evaluation was, and the hashes of the data."""
-    return [run["evaluation"], run["data"]["sha256"]]
+def judged_on(run: dict) -> list:
+    """On what a run was judged: how large the evaluation was, the source of data and its hashes."""
+    return [run["evaluation"], run["data"]["source"], run["data"]["sha256"]]
 
 
 def difference(one: Runs, other: Runs, name: str) -> Interval:

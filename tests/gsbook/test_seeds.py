@@ -37,14 +37,24 @@ def test_a_curve_has_the_steps_that_all_seeds_have():
         Runs({0: made()}).curve()
 
 
-def recorded(method="st", seed=0, *, images=None, sha="0", diverged=None, valid=1.0, **settings):
+def recorded(
+    method="st",
+    seed=0,
+    *,
+    images=None,
+    source="cmudict",
+    sha="0",
+    diverged=None,
+    valid=1.0,
+    **settings,
+):
     config = Reading(method, **{"lr": 2e-3, "seed": seed} | settings)
     value = None if diverged else valid
     return {
         "config": config.to_dict(),
         "diverged": diverged,
         "evaluation": {"images": images},
-        "data": {"sha256": {"test": sha}},
+        "data": {"source": source, "sha256": {"test": sha}},
         "valid": {"nll": value},
         "test": {"nll": value},
     }
@@ -78,7 +88,7 @@ def test_all_methods_stand_at_the_steps_of_most_with_several_seeds():
 
 
 @pytest.mark.parametrize(
-    "other", [{"hidden": 512}, {"sha": "1"}, {"images": 100}, {"tau_min": 0.1}]
+    "other", [{"hidden": 512}, {"sha": "1"}, {"source": "mine"}, {"images": 100}, {"tau_min": 0.1}]
 )
 def test_runs_that_differ_in_more_than_their_seed_are_not_put_together(other):
     others = [recorded("st", seed, valid=0.1, **other) for seed in (1, 5)]
