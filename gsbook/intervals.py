@@ -46,6 +46,8 @@ def interval(values, level: float = LEVEL) -> Interval:
         raise ValueError(
             f"interval needs a non-empty list of finite numbers, got {values.tolist()}"
         )
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level}")
     mean, n = float(values.mean()), len(values)
     half = math.inf
     if n > 1:
@@ -104,8 +106,12 @@ def trend(steps, losses) -> Interval:
     """
     from scipy.stats import linregress
 
-    steps, slopes = np.asarray(steps, dtype=float), []
-    for curve in np.atleast_2d(np.asarray(losses, dtype=float)):
+    steps, losses = np.asarray(steps, dtype=float), np.atleast_2d(np.asarray(losses, dtype=float))
+    if steps.ndim != 1 or losses.ndim != 2 or losses.shape[1] != len(steps):
+        shapes = f"{list(steps.shape)} and {list(losses.shape)}"
+        raise ValueError(f"trend needs steps [points] and losses [seeds, points], got {shapes}")
+    slopes = []
+    for curve in losses if len(steps) else ():
         kept = (steps >= steps[-1] / 2) & np.isfinite(curve)
         if kept.sum() > 2:
             slopes.append(1e4 * float(linregress(steps[kept], curve[kept]).slope))

@@ -215,6 +215,8 @@ def close_verdict(groups, margin: float = CLOSE_POINTS) -> str:
     'holds'
     """
     differences = [welch(a, b) for a, b in combinations(groups, 2)]
+    if not differences:
+        raise ValueError("closeness needs two groups or more to compare")
     if any(d.low > margin or d.high < -margin for d in differences):
         return "contradicted"
     inside = all(-margin <= d.low and d.high <= margin for d in differences)

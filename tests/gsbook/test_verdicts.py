@@ -282,6 +282,31 @@ def test_close_verdict(groups, expected):
 STEPS = np.arange(1, 11) * 10_000
 
 
+@pytest.mark.parametrize("groups", [[], [[92.5, 92.6]]])
+def test_nothing_is_close_to_nothing(groups):
+    with pytest.raises(ValueError, match="two groups or more"):
+        close_verdict(groups)
+
+
+def test_a_level_in_per_cent_is_an_error():
+    for level in (95, 0, 1):
+        with pytest.raises(ValueError, match="level must be between 0 and 1"):
+            interval([1, 2, 3], level=level)
+
+
+@pytest.mark.parametrize(
+    ("steps", "losses", "reason"),
+    [
+        ([], [], "three finite points"),
+        ([1, 2, 3], [[1, 2]], r"got \[3\] and \[1, 2\]"),
+        ([[1, 2, 3]], [[1, 2, 3]], r"got \[1, 3\] and \[1, 3\]"),
+    ],
+)
+def test_a_trend_needs_a_loss_for_each_step(steps, losses, reason):
+    with pytest.raises(ValueError, match=reason):
+        trend(steps, losses)
+
+
 def test_trend_is_the_slope_of_the_last_half():
     falling_first = np.array([90, 70, 50, 40, 30, 29, 28, 27, 26, 25.0])
     assert trend(STEPS, falling_first[None]).mean == pytest.approx(-1.0)  # not of the start

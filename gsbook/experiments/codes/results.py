@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 from gsbook.experiments.codes import record
-from gsbook.experiments.codes.config import FITTED
-from gsbook.experiments.codes.plan import METHODS, RELAXED, SAMPLERS, SHAPE, SHAPES
-from gsbook.intervals import Interval, welch
+from gsbook.experiments.codes.config import AIMS, FITTED, Codes
+from gsbook.experiments.codes.plan import METHODS, RELAXED, SAMPLERS, SHAPE, SHAPES, score
+from gsbook.intervals import Interval
 from gsbook.places import results_folder
 from gsbook.records import Records
-from gsbook.seeds import Runs, longest
+from gsbook.seeds import Runs, at_one_scale, best, difference, judged_on, ranked
 from gslib.estimators import ESTIMATORS
 
 LABELS = {
@@ -39,32 +40,39 @@ def results(name: str = "codes") -> Records:
     return record.records(results_folder() / name)
 
 
-def method_runs(
-    records: Records, aim: str, method: str, shape: tuple[int, int] = SHAPE
-) -> Runs | None:
-    """What stands for a method with M choices of K options, shape (M, K); None where it has no
-    run.
+def everything(records: Records) -> dict[tuple, Runs]:
+    """(aim, method, (M, K)) -> what stands for a method with M choices of K options: all that learn
+    at one scale, and beside them what is fitted at once, judged on the same.
 
-    >>> method_runs(Records("none"), "row", "st") is None
-    True
+    >>> everything(Records("none"))
+    {}
     """
-
-    def counts(run: dict) -> bool:
-        config = run["config"]
-        shaped = (config["choices"], config["options"]) == shape
-        return shaped and run["test"] is not None and run["diverged"] is None
-
-    return longest(filter(counts, records.runs_of(f"{aim}-{method}").values()))
+    found: dict[bool, dict[tuple, list[dict]]] = {True: {}, False: {}}
+    for aim, method in product(AIMS, METHODS):
+        for run in records.runs_of(f"{aim}-{method}").values():
+            if run["test"] is not None:
+                shape = run["config"]["choices"], run["config"]["options"]
+                found[method in FITTED].setdefault((aim, method, shape), []).append(run)
+    own = ["aim", "method", "choices", "options"]
+    learned = at_one_scale(found[False], Codes, score, own)
+    like = next((judged_on(run) for one in learned.values() for run in one.runs.values()), None)
+    fitted = {
+        name: [run for run in runs if like in (None, judged_on(run))]
+        for name, runs in found[True].items()
+    }
+    return at_one_scale(fitted, Codes, score, own) | learned
 
 
 def chosen(records: Records, aim: str, shape: tuple[int, int] = SHAPE) -> dict[str, Runs]:
-    """The methods that have finished runs, in the order of the plan.
+    """What stands for the methods that have finished runs, in the order of the plan.
 
     >>> chosen(Records("none"), "row")
     {}
     """
-    found = {method: method_runs(records, aim, method, shape) for method in METHODS}
-    return {method: runs for method, runs in found.items() if runs is not None}
+    found = everything(records)
+    return {
+        method: found[aim, method, shape] for method in METHODS if (aim, method, shape) in found
+    }
 
 
 def comparison(found: dict[str, Runs], name: str):
@@ -77,14 +85,14 @@ def comparison(found: dict[str, Runs], name: str):
     import pandas as pd
 
     lines = {}
-    turn = 1 if LOWER[name] else -1
-    for method, runs in sorted(found.items(), key=lambda item: turn * item[1].mean(name).mean):
+    for method in ranked(found, name, LOWER[name]):
+        runs = found[method]
         line = {figure: runs.mean(figure).mean for figure in record.FIGURES}
         half = runs.mean(name).half_width
         line["±"] = half if math.isfinite(half) else math.nan
         rate = "–" if method in FITTED else f"{runs.lr:g}"
         line |= {"lr": rate, "seeds": len(runs.runs)}
-        lines[LABELS[method]] = line
+        lines[LABELS[method] + runs.mark] = line
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
@@ -94,18 +102,13 @@ def by_shape(records: Records, aim: str, name: str) -> dict[str, dict[tuple[int,
     >>> by_shape(Records("none"), "row", "error")
     {}
     """
-    lines = {}
+    lines, found = {}, everything(records)
     for method in METHODS:
-        runs = {shape: method_runs(records, aim, method, shape) for shape in SHAPES}
+        runs = {shape: found.get((aim, method, shape)) for shape in SHAPES}
         line = {shape: one.mean(name) for shape, one in runs.items() if one is not None}
         if len(line) > 1:
             lines[method] = line
     return lines
-
-
-def difference(found: dict[str, Runs], name: str, one: str, other: str) -> Interval:
-    """How much higher a test figure of the first method is, with Welch's interval."""
-    return welch(*(list(found[method].figure(name).values()) for method in (one, other)))
 
 
 def standing(gap: Interval, name: str) -> str:
@@ -121,13 +124,6 @@ def standing(gap: Interval, name: str) -> str:
     return "undecided"
 
 
-def best(found: dict[str, Runs], name: str, methods: tuple[str, ...]) -> str | None:
-    """The best of some methods by the mean of a figure on validation."""
-    there = [method for method in methods if method in found]
-    turn = 1 if LOWER[name] else -1
-    return min(there, key=lambda method: turn * found[method].on_validation(name), default=None)
-
-
 def lesson(rows: dict[str, Runs], task: dict[str, Runs], tried: int) -> str:
     """When to use a relaxation here and what it costs, in one sentence, from the records.
 
@@ -136,14 +132,14 @@ def lesson(rows: dict[str, Runs], task: dict[str, Runs], tried: int) -> str:
     >>> lesson({}, {}, 3)
     'not run yet'
     """
-    relaxed, plain = best(rows, "error", RELAXED), best(rows, "error", tuple(PLAIN))
-    serving, top = best(task, "ndcg", RELAXED), best(task, "ndcg", SAMPLERS)
+    relaxed, plain = (best(rows, names, "error") for names in (RELAXED, PLAIN))
+    serving, top = (best(task, names, "ndcg", lower=False) for names in (RELAXED, SAMPLERS))
     if relaxed is None or plain is None or serving is None or "tuned" not in task:
         return "not run yet"
-    rebuilt = standing(difference(rows, "error", relaxed, plain), "error")
-    served = standing(difference(task, "ndcg", serving, "tuned"), "ndcg")
+    rebuilt = standing(difference(rows[relaxed], rows[plain], "error"), "error")
+    served = standing(difference(task[serving], task["tuned"], "ndcg"), "ndcg")
     helped = "residual" in task and (
-        standing(difference(task, "ndcg", "tuned", "residual"), "ndcg") == "better"
+        standing(difference(task["tuned"], task["residual"], "ndcg"), "ndcg") == "better"
     )
     learn = "let {} vectors learn, ".format
     ends = {

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections import defaultdict
-from statistics import fmean
+from collections.abc import Mapping
+from itertools import product
 
 from gsbook.experiments.poles import record
-from gsbook.experiments.poles.config import METHODS
-from gsbook.intervals import UNKNOWN, Interval, interval, welch
+from gsbook.experiments.poles.config import METHODS, WORLDS, Team
+from gsbook.experiments.poles.plan import score
+from gsbook.intervals import Interval
 from gsbook.places import results_folder
 from gsbook.records import Records
-from gsbook.seeds import Runs, longest
+from gsbook.seeds import Runs, at_one_scale
 
 LABELS = {name: method.label for name, method in METHODS.items()}
 
@@ -26,71 +26,50 @@ def results() -> Records:
     return record.records(results_folder() / "poles")
 
 
-def team_runs(records: Records, world: str, method: str, poles: int) -> Runs | None:
-    """What stands for a method in one world and at one size of team; None where it has no run. Of
-    several rates the one with the lowest cost in the world that the team was trained in. Its test
-    figures are gymnasium's, in steps of 500: "score", "greedy" and "team"; its curve is "score".
+def chosen(records: Records) -> dict[tuple[str, str, int], Runs]:
+    """(world, method, size of the team) -> what stands for it, all at one scale. Of several rates
+    it is the one with the lowest cost in the world that the team was trained in. Test figures are
+    gymnasium's, in steps of 500: "score", "greedy" and "team"; the curve is "score".
 
-    >>> team_runs(Records("none"), "equations", "st", 16) is None
-    True
+    >>> chosen(Records("none"))
+    {}
     """
-    found = (run for run in records.runs_of(f"{world}-{method}").values() if run["test"])
-    return longest((run for run in found if run["config"]["poles"] == poles), cost)
-
-
-def cost(runs: dict[int, dict]) -> float:
-    """The mean over seeds of a team's cost on validation; infinite where a seed diverged."""
-    costs = [run["valid"]["mean_cost"] for run in runs.values()]
-    return math.inf if None in costs else fmean(costs)
-
-
-def sizes(records: Records, world: str) -> list[int]:
-    """The sizes of teams of which there are runs."""
-    cells = [f"{world}-{method}" for method in METHODS]
-    found = (run for cell in cells for run in records.runs_of(cell).values())
-    return sorted({run["config"]["poles"] for run in found if run["test"]})
+    found: dict = defaultdict(list)
+    for world, method in product(WORLDS, METHODS):
+        for run in records.runs_of(f"{world}-{method}").values():
+            if run["test"] is not None:
+                found[world, method, run["config"]["poles"]].append(run)
+    return at_one_scale(found, Team, score, own=["world", "method", "poles"])
 
 
 def intervals(
-    records: Records, world: str, figure: str = "score"
+    found: Mapping[tuple[str, str, int], Runs], world: str, figure: str = "score"
 ) -> dict[str, dict[int, Interval]]:
     """Method -> size of the team -> mean and interval over seeds of a test figure.
 
-    >>> intervals(Records("none"), "learned")
+    >>> intervals({}, "learned")
     {}
     """
-    found: dict = defaultdict(dict)
-    for method in METHODS:
-        for poles in sizes(records, world):
-            chosen = team_runs(records, world, method, poles)
-            if chosen:
-                found[method][poles] = interval(list(chosen.figure(figure).values()))
-    return dict(found)
+    rows: dict = {method: {} for method in METHODS}
+    for (where, method, poles), runs in sorted(found.items()):
+        if where == world:
+            rows[method][poles] = runs.mean(figure)
+    return {method: row for method, row in rows.items() if row}
 
 
-def table(records: Records, world: str, figure: str = "score"):
-    """Means over seeds as a pandas DataFrame, a line for each method, a column for each size.
+def table(found: Mapping[tuple[str, str, int], Runs], world: str, figure: str = "score"):
+    """Means over seeds as a pandas DataFrame, a line for each method, a column for each size. Where
+    seeds diverged, the name of the line says of how many a mean is.
 
-    >>> len(table(Records("none"), "equations"))
+    >>> len(table({}, "equations"))
     0
     """
     import pandas as pd
 
-    means = {
-        LABELS[method]: {poles: found.mean for poles, found in row.items()}
-        for method, row in intervals(records, world, figure).items()
-    }
+    means = {}
+    for method, row in intervals(found, world, figure).items():
+        marks = {poles: found[world, method, poles].mark for poles in row}
+        name = LABELS[method] + "".join(f", {n}:{mark}" for n, mark in marks.items() if mark)
+        means[name] = {poles: one.mean for poles, one in row.items()}
     frame = pd.DataFrame.from_dict(means, orient="index")
     return frame[sorted(frame.columns)]
-
-
-def difference(records: Records, world: str, poles: int, first: str, second: str) -> Interval:
-    """First minus second method in steps, with Welch's interval over seeds; NaN without runs."""
-    sides = [team_runs(records, world, method, poles) for method in (first, second)]
-    if not all(sides):
-        return UNKNOWN
-    one, two = (list(side.figure("score").values()) for side in sides if side)
-    with warnings.catch_warnings():
-        # scipy warns, on the page, of a side of which every seed stands to the end.
-        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        return welch(one, two)

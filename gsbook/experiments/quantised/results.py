@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from gsbook.experiments.quantised import record
-from gsbook.experiments.quantised.config import METHODS
-from gsbook.intervals import Interval, welch
+from gsbook.experiments.quantised.config import METHODS, Quantised
+from gsbook.experiments.quantised.plan import score
+from gsbook.intervals import Interval
 from gsbook.places import results_folder
 from gsbook.records import Records
-from gsbook.seeds import Runs, longest
+from gsbook.seeds import Runs, at_one_scale, best, difference
 
 CLOSE = 1.0  # nats that count as equal, fixed before the runs were read
 NEAREST = tuple(method for method, one in METHODS.items() if one.estimator is None)
@@ -37,13 +38,11 @@ def chosen(records: Records) -> dict[str, Runs]:
     >>> chosen(Records("none"))
     {}
     """
-    found = {}
-    for method in METHODS:
-        runs = records.runs_of(method).values()
-        finished = [run for run in runs if run["test"] is not None and run["diverged"] is None]
-        if (one := longest(finished)) is not None:
-            found[method] = one
-    return found
+    found = {
+        method: [run for run in records.runs_of(method).values() if run["test"] is not None]
+        for method in METHODS
+    }
+    return at_one_scale(found, Quantised, score, own=["method"])
 
 
 def comparison(found: dict[str, Runs]):
@@ -61,13 +60,9 @@ def comparison(found: dict[str, Runs]):
         half = runs.mean("nll").half_width
         line["±"] = half if math.isfinite(half) else math.nan
         line |= {"dead": runs.config["codes"] - line["used"], "sum": line["nll"] + line["rate"]}
-        lines[METHODS[method].label] = line | {"lr": runs.lr, "seeds": len(runs.runs)}
+        line |= {"lr": runs.lr, "seeds": len(runs.runs)}
+        lines[METHODS[method].label + runs.mark] = line
     return pd.DataFrame.from_dict(lines, orient="index")
-
-
-def difference(found: dict[str, Runs], name: str, one: str, other: str) -> Interval:
-    """How much higher a test figure of the first method is, with Welch's interval."""
-    return welch(*(list(found[method].figure(name).values()) for method in (one, other)))
 
 
 def standing(gap: Interval) -> str:
@@ -81,11 +76,6 @@ def standing(gap: Interval) -> str:
     if gap.low > 0 or gap.high < 0:
         return "better" if gap.high < 0 else "worse"
     return "undecided"
-
-
-def best(found: dict[str, Runs], name: str, methods: tuple[str, ...]) -> str:
-    """The method with the lowest mean of a figure on validation."""
-    return min(methods, key=lambda method: found[method].on_validation(name))
 
 
 def revival(found: dict[str, Runs]) -> str:
@@ -103,12 +93,12 @@ def revival(found: dict[str, Runs]) -> str:
         ("vq", "vq_restart", "of plain VQ"),
         ("vq_average", "vq_both", "of moving averages"),
     ):
-        said = SAID[standing(difference(found, "nll", helped, start))]
+        said = SAID[standing(difference(found[helped], found[start], "nll"))]
         parts.append(
             f"the {used[start]} codes {what} to {used[helped]}, and what they leave open from "
             f"{nll[start]} to {nll[helped]} nats ({said})"
         )
-    said = SAID[standing(difference(found, "nll", "gumbel_use", "gumbel_free"))]
+    said = SAID[standing(difference(found["gumbel_use"], found["gumbel_free"], "nll"))]
     return (
         f"Of {found['vq'].config['codes']} codes, restarts take {parts[0]}; and {parts[1]}. "
         f"Gumbel-Softmax that pays for nothing uses {used['gumbel_free']}; a term for even use "
@@ -125,9 +115,9 @@ def lesson(found: dict[str, Runs]) -> str:
     """
     if found.keys() != METHODS.keys():
         return "not run yet"
-    near, drawn = (best(found, "nll", methods) for methods in (NEAREST, DRAWN))
-    bound = best(found, "bound", DRAWN)
-    left = standing(difference(found, "nll", near, drawn))
+    near, drawn = (best(found, methods, "nll") for methods in (NEAREST, DRAWN))
+    bound = best(found, DRAWN, "bound")
+    left = standing(difference(found[near], found[drawn], "nll"))
     helped = ", with restarts," if METHODS[near].restart else ""
     ends = {
         "better": f"take the nearest code{helped} where a second model will learn the codes and "

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from gsbook.experiments.reading import record
-from gsbook.experiments.reading.plan import METHODS, SAMPLERS
-from gsbook.intervals import Interval, welch
+from gsbook.experiments.reading.config import Reading
+from gsbook.experiments.reading.plan import METHODS, SAMPLERS, score
+from gsbook.intervals import Interval
 from gsbook.places import results_folder
 from gsbook.records import Records
-from gsbook.seeds import Runs, longest
+from gsbook.seeds import Runs, at_one_scale, best, difference, ranked
 from gslib.estimators import ESTIMATORS
 
 LABELS = {name: ESTIMATORS[name].label for name in METHODS if name in ESTIMATORS}
 LABELS |= {"marginal": "Likelihood", "exact": "Expectation", "soft": "Soft attention"}
 RELAXED = ("gumbel_softmax", "st_gumbel_softmax")
 CLOSE = 0.01  # nats per sound: what counts as equal, fixed before the runs were read
+# Figures of a sound, inside a sentence: what estimators descend, and what the model is worth.
+SAID = {"expected": "the loss of one look", "nll": "the likelihood"}
+RIVAL = {  # where the relaxation stands -> where its rival does, inside a sentence
+    "worse": "better",
+    "better": "worse",
+    "equal": "just as good",
+    "undecided": "not to be told apart from it",
+}
 
 
 def results() -> Records:
@@ -25,30 +34,23 @@ def results() -> Records:
     return Records(
         results_folder() / "reading",
         record.check,
-        lambda run: record.modules(record.Reading(**run["config"])),
+        lambda run: record.modules(Reading(**run["config"])),
     )
 
 
-def method_runs(records: Records, method: str) -> Runs | None:
-    """What stands for a method; None where it has no run. Runs on part of the words are not
-    counted.
-
-    >>> method_runs(Records("none"), "soft") is None
-    True
-    """
-    found = (run for run in records.runs_of(method).values() if run["test"])
-    whole = (run for run in found if run["data"]["images"] is None)
-    return longest(run for run in whole if run["diverged"] is None)
-
-
 def chosen(records: Records) -> dict[str, Runs]:
-    """The methods that have finished runs, in the order of the plan.
+    """What stands for each method that has finished runs, in the order of the plan. Runs on part of
+    the words are not counted.
 
     >>> chosen(Records("none"))
     {}
     """
-    found = {method: method_runs(records, method) for method in METHODS}
-    return {method: runs for method, runs in found.items() if runs is not None}
+
+    def counts(run: dict) -> bool:
+        return run["test"] is not None and run["data"]["images"] is None
+
+    found = {method: filter(counts, records.runs_of(method).values()) for method in METHODS}
+    return at_one_scale(found, Reading, score, own=["method"])
 
 
 def comparison(found: dict[str, Runs]):
@@ -61,15 +63,15 @@ def comparison(found: dict[str, Runs]):
     import pandas as pd
 
     lines = {}
-    for method, runs in sorted(found.items(), key=lambda item: item[1].mean("nll").mean):
-        line = {}
+    for method in ranked(found, "nll"):
+        runs, line = found[method], {}
         for name in ("nll", "word_errors"):
             ours = runs.mean(name)
             line |= {name: ours.mean, f"± {name}": ours.half_width}
         line |= {name: runs.mean(name).mean for name in ("expected", "mean", "entropy")}
         minutes = [run["minutes"] for run in runs.runs.values()]
         line |= {"lr": runs.lr, "seeds": len(runs.runs), "minutes": sum(minutes) / len(minutes)}
-        lines[LABELS[method]] = line
+        lines[LABELS[method] + runs.mark] = line
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
@@ -81,9 +83,8 @@ def differences(found: dict[str, Runs], name: str, base: str) -> dict[str, Inter
     """
     if base not in found:
         return {}
-    ours = list(found[base].figure(name).values())
     return {
-        method: welch(list(runs.figure(name).values()), ours)
+        method: difference(runs, found[base], name)
         for method, runs in found.items()
         if method != base
     }
@@ -103,31 +104,32 @@ def standing(difference: Interval) -> str:
 
 
 def lesson(found: dict[str, Runs], price: float) -> str:
-    """When to use a relaxation here and what it costs, in one sentence, from the records.
+    """When to use a relaxation here and what it costs, in two sentences, from the records. Methods
+    are chosen by their likelihood on validation words.
 
     price: of a step that sums over all looks, as a multiple of one with a single look.
 
     >>> lesson({}, 1.5)
     'not run yet'
     """
-    sampled = [name for name in SAMPLERS if name in found]
     if not {"exact", *RELAXED} <= found.keys():
         return "not run yet"
-    best, relaxed = (
-        min(names, key=lambda name: found[name].mean("nll").mean) for names in (sampled, RELAXED)
-    )
-    to_exact = differences(found, "nll", "exact")[relaxed]
+    first, relaxed = (best(found, names, "nll") for names in (SAMPLERS, RELAXED))
+    take = f"{LABELS[relaxed]} is, by validation, the relaxation to take"
+    if first != relaxed:
+        rival = (
+            f"{RIVAL[standing(differences(found, name, first)[relaxed])]} in {said}"
+            for name, said in SAID.items()
+        )
+        take += f", though {LABELS[first]}, which needs no temperature, is {' and '.join(rival)}"
+    costs = []
+    for name, said in SAID.items():
+        gap = differences(found, name, "exact")[relaxed]
+        costs.append(f"{gap.mean:+.3f} ± {gap.half_width:.3f} nats in {said} ({standing(gap)})")
     errors = differences(found, "word_errors", "exact")[relaxed]
-    take = f"{LABELS[relaxed]} is the relaxation to take"
-    if best != relaxed:
-        apart = differences(found, "nll", best)[relaxed]
-        how = {"equal": "just as good", "undecided": "not to be told apart from it"}
-        rival = how.get(standing(apart), "better")
-        take += f", though {LABELS[best]}, which needs no temperature, is {rival}"
     return (
         f"Relax only where the options are too many to try: here a step that tries them all costs "
         f"{price:.1f} times the multiplications of one that looks once. When you cannot afford it, "
-        f"{take}; against the exact expectation it costs {to_exact.mean:+.3f} ± "
-        f"{to_exact.half_width:.3f} nats a sound ({standing(to_exact)}) and {errors.mean:+.1f} ± "
-        f"{errors.half_width:.1f} points of word errors."
+        f"{take}. Against the exact expectation it costs {', '.join(costs)} and "
+        f"{errors.mean:+.1f} ± {errors.half_width:.1f} points of word errors."
     )

@@ -85,9 +85,9 @@ def test_final_runs_stand_for_a_method(tmp_path):
         + [made(replace(first, lr=3e-2), 10.0)]  # of the search: one seed
         + [made(replace(first, choices=4, seed=s), 60.0) for s in range(2)]
     )
-    found = results.method_runs(records, "row", "gumbel_softmax")
+    found = results.chosen(records, "row")["gumbel_softmax"]
     assert (found.lr, found.figure("error")) == (1e-2, {0: 40.0, 1: 41.0, 2: 42.0})
-    assert results.method_runs(records, "task", "gumbel_softmax") is None
+    assert results.chosen(records, "task") == {}
     shapes = results.by_shape(records, "row", "error")
     means = {shape: one.mean for shape, one in shapes["gumbel_softmax"].items()}
     assert means == {(4, 16): 60.0, (8, 16): 41.0}
@@ -96,6 +96,25 @@ def test_final_runs_stand_for_a_method(tmp_path):
     assert frame.loc["Gumbel-Softmax", ["error", "lr"]].tolist() == [41.0, "0.01"]
     committed = results.comparison(results.chosen(results.results("codes"), "row"), "error")
     assert committed.loc["The table itself", "lr"] == "–"
+
+
+def test_what_is_fitted_stands_beside_what_learns_judged_on_the_same(tmp_path):
+    """It has one step in every budget, and places that depend on the budget."""
+    records = record.records(tmp_path)
+    learned = runs("row", "st", 45.0, 6.0)
+    fitted = runs("row", "residual", 40.0, 6.0)
+    for run in learned + fitted[1:]:
+        run["evaluation"] = run["evaluation"] | {"images": 4_000}
+        run["data"] = run["data"] | {"images": 4_000}
+    records.add(learned + fitted)
+    found = results.chosen(records, "row")
+    assert {method: list(one.runs) for method, one in found.items()} == {
+        "residual": [1, 2, 3, 4],
+        "st": [0, 1, 2, 3, 4],
+    }
+    assert {method: one.steps for method, one in found.items()} == {"residual": 1, "st": 1_000}
+    found["st"].runs[3]["diverged"] = 70
+    assert "ST (4 of 5 seeds)" in results.comparison(found, "error").index
 
 
 def runs(aim, method, error, ndcg, seeds=5):

@@ -77,25 +77,19 @@ def test_final_runs_stand_for_a_method(tmp_path):
         + [made(replace(first, lr=1.0), 400.0, test=False)]
         + [made(replace(first, poles=16, lr=1.0, seed=s), 300.0) for s in range(2)]
     )
-    found = results.team_runs(records, "equations", "st", 4)
+    teams = results.chosen(records)
+    found = teams["equations", "st", 4]
     assert (found.lr, found.steps, found.figure("score")) == (0.3, 20, {0: 100, 1: 101, 2: 102})
     assert found.curve("score") == ([20], [[100.0], [101.0], [102.0]])
-    assert results.sizes(records, "equations") == [4, 16]
-    assert results.intervals(records, "equations")["st"][4].mean == 101
-    assert results.table(records, "equations").loc["ST", 16] == 300
-    assert results.team_runs(records, "learned", "st", 4) is None
-    assert results.difference(records, "equations", 4, "st", "st").mean == 0
-
-
-@pytest.mark.filterwarnings("error")  # which a page would show
-def test_a_method_whose_seeds_all_stand_to_the_end_has_an_interval_too(tmp_path):
-    records = record.records(tmp_path)
-    for method, scores in (("to_go", (500.0, 500.0, 500.0)), ("st", (498.0, 499.0, 500.0))):
-        configs = [Team("equations", method, 1, 1.0, steps=20, seed=s) for s in range(3)]
-        records.add([made(c, score) for c, score in zip(configs, scores, strict=True)])
-    gap = results.difference(records, "equations", 1, "to_go", "st")
-    assert gap.mean == 1
-    assert gap.low < 0 < gap.high
+    assert set(teams) == {("equations", "st", 4), ("equations", "st", 16)}
+    assert results.intervals(teams, "equations")["st"][4].mean == 101
+    assert results.table(teams, "equations").loc["ST", 16] == 300
+    for run in teams["equations", "st", 4].runs.values():
+        run["diverged"] = 7
+        run["test"] = dict.fromkeys(run["test"])
+        break
+    marked = results.table(teams, "equations")
+    assert marked.loc["ST, 4: (2 of 3 seeds)"].to_dict() == {4: 101.5, 16: 300}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +114,7 @@ def test_records_that_cannot_be_are_refused(tmp_path, changes, reason):
 
 
 def test_the_records_of_the_book_are_of_five_seeds():
-    found = results.results()
+    found = results.chosen(results.results())
     for world in ("equations", "learned"):
         rows = results.intervals(found, world)
         assert len(rows) == len(METHODS if world == "equations" else plan.LEARNED)

@@ -321,6 +321,19 @@ def test_the_lesson_follows_the_records(tmp_path, nll, left, end):
     assert results.comparison(found).loc["VQ", "dead"] == 34
 
 
+def test_a_longer_budget_of_one_method_changes_no_comparison(tmp_path):
+    records = record.records(tmp_path)
+    for method in METHODS:
+        records.add([made(Quantised(method, 1e-3, seed=s), 40.0 + s / 50) for s in range(3)])
+    long = Quantised("reinmax", 1e-3, steps=2_000, horizon=2_000)
+    records.add([made(replace(long, seed=s), 30.0) for s in range(2)])
+    found = results.chosen(records)
+    assert {runs.steps for runs in found.values()} == {1_000}
+    assert found["reinmax"].mean("nll").mean == pytest.approx(40.02)
+    found["reinmax"].runs[2]["diverged"] = 70
+    assert results.comparison(found).loc["ReinMax (2 of 3 seeds)", "nll"] == pytest.approx(40.01)
+
+
 def test_the_records_of_the_book_are_of_three_seeds():
     found = results.chosen(results.results())
     assert list(found) == list(METHODS)

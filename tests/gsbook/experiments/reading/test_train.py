@@ -159,18 +159,20 @@ def test_the_plan_searches_on_one_seed_and_goes_on_from_there():
     assert len(BUDGETS["paper"].rates) == 3
 
 
-def final(nll, seed, **test):
-    figures = {"nll": nll, "expected": 0.5, "mean": 0.6, "entropy": 0.1, "word_errors": 50.0} | test
+def final(nll, seed, expected=0.5, valid=None, diverged=None):
+    figures = {"nll": nll, "mean": 0.6, "entropy": 0.1, "word_errors": 50.0, "expected": expected}
     return {
         "config": {"steps": 10, "lr": 0.1, "seed": seed},
+        "diverged": diverged,
         "test": figures,
+        "valid": figures | {"nll": nll if valid is None else valid},
         "minutes": 1.0,
         "curve": {"step": [5, 10], "train": [2.0, 1.0], "valid": [2.0, None]},
     }
 
 
-def runs(*nlls):
-    return Runs({seed: final(nll, seed) for seed, nll in enumerate(nlls)})
+def runs(*nlls, **settings):
+    return Runs({seed: final(nll, seed, **settings) for seed, nll in enumerate(nlls)})
 
 
 def test_the_comparison_is_sorted_and_has_intervals():
@@ -183,6 +185,10 @@ def test_the_comparison_is_sorted_and_has_intervals():
     assert steps == [5, 10]
     assert math.isnan(curves[0][1])
     assert list(results.differences(found, "nll", "exact")) == ["soft"]
+    found["exact"].runs[2] = final(None, 2, diverged=7)
+    frame = results.comparison(found)
+    assert list(frame.index) == ["Soft attention", "Expectation (2 of 3 seeds)"]
+    assert frame.iloc[1]["nll"] == pytest.approx(0.45)
 
 
 @pytest.mark.parametrize(
@@ -199,17 +205,22 @@ def test_an_interval_says_what_it_may(low, high, said):
     assert results.standing(Interval((low + high) / 2, low, high, 5)) == said
 
 
-def test_the_lesson_names_the_better_relaxation_and_a_better_rival():
+def test_the_lesson_names_the_relaxation_of_validation_and_a_rival_in_both_figures():
     found = {
         "exact": runs(0.30, 0.30, 0.301),
         "gumbel_softmax": runs(0.35, 0.35, 0.351),
-        "st_gumbel_softmax": runs(0.40, 0.40, 0.401),
+        "st_gumbel_softmax": runs(0.34, 0.34, 0.341, valid=0.40),  # better on test alone
     }
     said = results.lesson(found, 1.5)
-    assert "Gumbel-Softmax is the relaxation to take; against" in said
+    assert "Gumbel-Softmax is, by validation, the relaxation to take. Against" in said
+    assert "ST Gumbel-Softmax" not in said
+    assert "+0.000 ± 0.000 nats in the loss of one look (equal)" in said
     assert "+0.050 ± 0.00" in said
-    assert "(worse)" in said
+    assert "in the likelihood (worse)" in said
     assert "1.5 times" in said
     rival = results.lesson(found | {"st": runs(0.31, 0.31, 0.311)}, 1.5)
-    assert "though ST, which needs no temperature, is better" in rival
+    name = "though ST, which needs no temperature, is "
+    assert f"{name}just as good in the loss of one look and better in the likelihood" in rival
+    flattered = results.lesson(found | {"st": runs(0.37, 0.37, 0.371, expected=0.6, valid=0.3)}, 1)
+    assert f"{name}worse in the loss of one look and worse in the likelihood" in flattered
     assert results.lesson({"exact": found["exact"]}, 1.5) == "not run yet"
