@@ -10,6 +10,7 @@ from gsbook import timing
 from gsbook.engine.search import dry
 from gsbook.engine.workers import common
 from gsbook.experiments import EXPERIMENTS, TABLE1
+from gsbook.experiments.later import results as later
 from gsbook.experiments.table1.plan import BUDGETS, Budget, plan
 from gsbook.records import Records
 from gslib.functional import stream
@@ -36,8 +37,11 @@ def test_a_cost_counts_what_a_plan_asks_for(cell, budget):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_plan_of_every_budget_can_be_run_dry(name, tmp_path):
     experiment = EXPERIMENTS[name]
+    cells = experiment.cells
+    if name == "challenge":  # rows without shorter runs have no challengers yet
+        cells = [row for row in cells if later.at_equal_steps(later.results(), row)]
     for budget in experiment.budgets.values():
-        for cell in experiment.cells:
+        for cell in cells:
             cost = timing.cost(experiment, cell, budget, experiment.records(tmp_path / name))
             chance = not cell.endswith("-table")  # an embedding table is given, not trained
             assert cost.counts[-1] >= (budget.seeds if chance else 1)

@@ -239,7 +239,10 @@ def test_what_ended_beside_a_failure_is_recorded(tmp_path):
     "lacking",
     [
         {"evaluation": {"images": None, "samples": 2, "valid_samples": 2}},
-        {"evaluation": {"images": 20, "samples": 3, "valid_samples": 2}},
+        {
+            "evaluation": {"images": 20, "samples": 3, "valid_samples": 2},
+            "data": ABOUT | {"images": 20},
+        },
         {"test": None},
         {"code": {}},
     ],
