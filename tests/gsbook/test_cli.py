@@ -51,6 +51,7 @@ def test_targets():
         ),
         ("table1", ["exact"], "unknown estimator exact"),
         ("vae-categorical-sf", ["st"], "vae-categorical-sf has no estimator st"),
+        ("challenge", ["gapped_st"], "challenge chooses its estimators by the records"),
     ],
 )
 def test_unknown_targets_and_estimators(target, estimators, message):

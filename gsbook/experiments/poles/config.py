@@ -36,6 +36,7 @@ METHODS = {
     "st_gumbel_softmax": Method("ST Gumbel-Softmax", "st_gumbel_softmax"),
 }
 WORLDS = ("equations", "learned")  # where rollouts happen: the true world, or a model fitted to it
+FEWEST = 100  # transitions for a model of the world: of a few, a quantity may have no spread
 
 
 @dataclass(frozen=True)
@@ -70,4 +71,8 @@ class Team(Named):
             raise ValueError(
                 f"rollouts must be 2 or more, and for {self.method} a multiple of {samples}, got "
                 f"{self.rollouts}"
+            )
+        if self.world == "learned" and self.transitions < FEWEST:
+            raise ValueError(
+                f"a learned world needs {FEWEST} transitions or more, got {self.transitions}"
             )

@@ -36,6 +36,7 @@ def team(method="gumbel_softmax", world="equations", poles=2, **changes):
         ({"poles": 0}, "poles must be positive, got 0"),
         ({"rollouts": 1}, "rollouts must be 2 or more, .* got 1"),
         ({"method": "rloo", "rollouts": 6}, "for rloo a multiple of 4, got 6"),
+        ({"world": "learned", "transitions": 1}, "needs 100 transitions or more, got 1"),
     ],
 )
 def test_bad_input(changes, message):
