@@ -8,6 +8,7 @@ from scoreboard import judge_all, seeds_of
 from words import say
 
 from gsbook import claims, ledger
+from gsbook.experiments.table1 import results as table1
 from gslib.estimators import ESTIMATORS
 
 
@@ -19,6 +20,8 @@ def findings() -> str:
     lowest = sum(cell == f"{row}-gumbel_softmax" for row, cell in zip(ran, best, strict=True))
     if not ran:
         return say("No row of Table 1 has run yet.") + "\n"
+    kept = table1.results()
+    ahead = [table1.ahead_of(table1.row(kept, row)[1], "gumbel_softmax") for row in ran]
     found = ledger.counts(cells)
     steps = sorted({j.steps for j in cells if j.ours})
     span = f"{steps[0]:,}"
@@ -31,9 +34,11 @@ def findings() -> str:
     ]  # fmt: skip
     what = say(
         "**What was found:** relaxed Gumbel-Softmax has the lowest test loss of the seven "
-        "estimators in {lowest} of {rows} rows of the paper's Table 1. Of the {cells} cells of "
-        "that table, {counted}, after {steps} training steps with {seeds} each.",
-        lowest=lowest, rows=len(ran), cells=len(cells), counted=say(", ").join(counted), steps=span,
+        "estimators in {lowest} of {rows} rows of the paper's Table 1, and in {beaten} another one "
+        "is ahead of it by more than the seeds scatter. Of the {cells} cells of that table, "
+        "{counted}, after {steps} training steps with {seeds} each.",
+        lowest=lowest, rows=len(ran), beaten=sum(map(bool, ahead)), cells=len(cells),
+        counted=say(", ").join(counted), steps=span,
         seeds=seeds_of([j for j in cells if j.ours]),
     )  # fmt: skip
     return f"{what}\n"

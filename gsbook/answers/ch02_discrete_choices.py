@@ -24,8 +24,11 @@ EXERCISES["ex-choices-1"] = Exercise(
 )
 
 
+TWICE = torch.eye(3)[fixed([0, 1], [2, 0])][:, :, None]  # [2, 2, 1, 3]: two samples of each node
+
+
 def _look(answer, scores, wrong):
-    samplers = lambda q: ONE_HOT, lambda q: SOFT, lambda q: q.mean
+    samplers = lambda q: ONE_HOT, lambda q: SOFT, lambda q: q.mean, lambda q: TWICE
     return [answer(sample, scores, wrong) for sample in samplers]
 
 
@@ -44,6 +47,9 @@ EXERCISES["ex-choices-2"] = Exercise(
                 range(len(wrong)),
                 sample(Categorical(scores.expand(len(wrong), 1, 3)))[..., 0, :].argmax(-1),
             ]
+        ),
+        "A sample may have further axes in front: take its unit by z[..., 0, :].": lambda sample, scores, wrong: (
+            (sample(Categorical(scores.expand(len(wrong), 1, 3)))[:, 0] * wrong).sum(-1)
         ),
         "The loss must use what `sample` gives back; this uses the probabilities.": lambda sample, scores, wrong: (
             (scores.softmax(-1) * wrong).sum(-1)

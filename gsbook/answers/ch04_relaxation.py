@@ -51,7 +51,7 @@ EXERCISES["ex-relaxation-tau"] = Exercise(
 )
 EXERCISES["ex-relaxation-hot"] = Exercise(
     right=lambda s, tau: 1 / s.shape[-1] + (s - s.mean(-1, keepdim=True)) / (s.shape[-1] * tau),
-    given=[(fixed([0.3, -1.0, 2.0], [1.5, 0.2, 0.1]), 20.0)],
+    given=[(fixed([0.3, -1.0, 2.0], [1.5, 0.2, 0.1]), 20.0), (fixed([0.3, -1.0, 2.0, 0.4]), 20.0)],
     wrong={
         "The entries must sum to 1: the deviation has to be centred.": lambda s, tau: (
             1 / s.shape[-1] + s / (s.shape[-1] * tau)

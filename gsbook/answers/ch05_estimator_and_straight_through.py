@@ -29,7 +29,7 @@ def _count(value, note):
 
 EXERCISES["ex-estimator-1"] = Exercise(
     right=_count(lambda q: q.sample(), lambda q: q.entropy().sum().item()),
-    given=[(lambda sample: sample(Categorical(LOGITS)),)],
+    given=[(lambda sample: sample(Categorical(LOGITS.flatten(0, 1))),)],  # two units
     ask=_ask_counting,
     wrong={
         "The program must go on with a sample; you have returned the probabilities.": _count(
@@ -95,11 +95,18 @@ EXERCISES["ex-estimator-4"] = Exercise(
         ),
     },
 )
+
+
+def _same_load(a, b):
+    if isinstance(a[0], bool):
+        return False
+    load = float(a[0])
+    return load == b[0] or (b[0] == 6.0 and (0 <= load <= 1 or 5 <= load < math.inf))
+
+
 EXERCISES["ex-estimator-5"] = Exercise(
     right=6.0,
-    same=lambda a, b: (
-        (a[0] == b[0]) or (b[0] == 6.0 and isinstance(a[0], (int, float)) and not 1 < a[0] < 5)
-    ),
+    same=_same_load,
     wrong={
         "That is the old load: a mixture of 2 and 5 grams beats every single weight.": 3.6,
         "The weight of 2 grams fits, but so does a mixture of 1 and 5 grams.": 2.0,

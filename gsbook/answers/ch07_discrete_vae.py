@@ -6,14 +6,15 @@ import math
 
 import torch
 
-from gsbook.answers.shared import LOGITS, ONE_HOT, fixed
+from gsbook.answers.shared import fixed
 from gsbook.exercise import Exercise, is_blank
 from gslib import Categorical, kl
 
 EXERCISES: dict[str, Exercise] = {}
+UNITS = fixed([[0.5, 1.0, 0.0], [-1.0, 0.3, 2.0]], [[0.2, 0.1, 0.0], [1.0, -0.5, 0.4]])  # [2, 2, 3]
 EXERCISES["ex-vae-1"] = Exercise(
     right=lambda q: math.log(q.logits.shape[-1]) - q.entropy(),
-    given=[(Categorical(LOGITS),)],
+    given=[(Categorical(UNITS),), (Categorical(fixed([[0.3, -1.0, 2.0, 0.4]])),)],
     wrong={
         "Write out the KL with p = 1/K: log K is missing.": lambda q: -q.entropy(),
         "The more the encoder is in doubt, the less the code costs: look at the sign.": lambda q: (
@@ -26,7 +27,9 @@ EXERCISES["ex-vae-1"] = Exercise(
 )
 EXERCISES["ex-vae-2"] = Exercise(
     right=lambda q, p, z: (q.log_prob(z) - p.log_prob(z)).sum(-1),
-    given=[(Categorical(LOGITS), Categorical(torch.zeros(2, 1, 3)), ONE_HOT)],
+    given=[
+        (Categorical(UNITS), Categorical(torch.zeros(2, 2, 3)), torch.eye(3)[fixed([2, 0], [1, 1])])
+    ],
     wrong={
         "The sign is turned: the KL is the mean of log q - log p.": lambda q, p, z: (
             p.log_prob(z) - q.log_prob(z)
@@ -34,6 +37,9 @@ EXERCISES["ex-vae-2"] = Exercise(
         "One number per image: sum over the units of the code.": lambda q, p, z: (
             q.log_prob(z) - p.log_prob(z)
         ),
+        "Sum over the units. A mean is smaller by their number.": lambda q, p, z: (
+            q.log_prob(z) - p.log_prob(z)
+        ).mean(-1),
         "This is the analytic KL; here the sample z should enter.": lambda q, p, z: kl(q, p).sum(
             -1
         ),

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 from pathlib import Path
 
@@ -265,6 +266,43 @@ def test_check_judges_answers(toy, answer, message):
     found = check("ex-toy", answer)
     assert repr(found) == message
     assert bool(found) == (message == "Right.")
+
+
+@each
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "six",
+        math.nan,
+        math.inf,
+        -1,
+        [],
+        {},
+        {1},
+        object(),
+        True,
+        torch.rand(2, 2),
+        (torch.ones(2),),
+    ],
+    ids=repr,
+)
+def test_odd_answers_are_not_right_and_stop_nothing(label, odd):
+    assert not check(label, odd)
+    assert not check(label, lambda *given: odd)
+
+
+@pytest.mark.parametrize(
+    ("label", "answer", "right"),
+    [
+        ("ex-estimator-5", torch.tensor(7.0), True),
+        ("ex-estimator-5", 0, True),
+        ("ex-relaxation-hot", lambda s, t: 1 / 3 + (s - s.mean(-1, keepdim=True)) / (3 * t), False),
+        ("ex-vae-1", lambda q: math.log(3) - q.entropy(), False),
+        ("ex-vae-2", lambda q, p, z: (q.log_prob(z) - p.log_prob(z))[..., 0], False),
+    ],
+)
+def test_what_fits_one_case_only_is_not_right(label, answer, right):
+    assert bool(check(label, answer)) is right
 
 
 def test_check_leaves_the_random_state_and_the_answers_arguments_alone(toy):

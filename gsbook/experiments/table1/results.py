@@ -16,7 +16,7 @@ from gsbook.experiments.table1.plan import again
 from gsbook.places import command, results_folder
 from gsbook.records import Records
 from gsbook.seeds import BySeed
-from gsbook.verdicts import Assessment, assess
+from gsbook.verdicts import Assessment, assess, order_verdict
 
 # What the search, the seeds and the protocol of an edition may change: results/table1 holds what
 # its plans asked for. A run that differs elsewhere prices a choice and is no run of the table.
@@ -202,6 +202,19 @@ def row(
     steps = steps or scale_of(records, [name])
     found = {estimator: by_steps(records, f"{name}-{estimator}") for estimator in COLUMNS}
     return steps, {estimator: cells[steps] for estimator, cells in found.items() if steps in cells}
+
+
+def ahead_of(cells: dict[str, Cell], name: str) -> list[str]:
+    """The estimators of a row whose test figure is lower than that of `name` by more than the seeds
+    scatter: those for which the claim that they beat it holds.
+
+    >>> ahead_of(row(results(), "sbn-bernoulli")[1], "gumbel_softmax")
+    []
+    """
+    losses = {other: list(cell.values.values()) for other, cell in cells.items()}
+    own = losses.pop(name, [])
+    ran = {other: values for other, values in losses.items() if own and values}
+    return [other for other, values in ran.items() if order_verdict(values, own) == "holds"]
 
 
 def assess_cell(cell: Cell | None, number: float) -> Assessment:
