@@ -3,8 +3,6 @@
 import pytest
 from built import BOOK, CHAPTERS, DESKTOP, PHONE, TOO_WIDE, open_page
 
-INTRO = BOOK / "book" / "intro.html"
-
 
 def inside(tab, locator):
     """Whether an element can be seen in whole without scrolling."""
@@ -18,9 +16,14 @@ def inside(tab, locator):
 
 
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_the_first_screen_says_what_was_found(browser, size):
-    tab = open_page(browser, INTRO, viewport=size)
-    assert inside(tab, tab.locator("p:has(strong:text('What was found'))"))
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [("book/intro.html", "What was found"), ("ja/book/intro.html", "わかったこと")],
+    ids=["en", "ja"],
+)
+def test_the_first_screen_says_what_was_found(browser, size, first, words):
+    tab = open_page(browser, BOOK / first, viewport=size)
+    assert inside(tab, tab.locator(f"p:has(strong:text('{words}'))"))
     cells = tab.locator("table.cells tbody td")
     assert cells.count() == 28
     if size == DESKTOP:
@@ -73,7 +76,9 @@ def test_a_wide_figure_opens_in_full_by_tap_and_from_the_keyboard(browser):
     tab.context.close()
 
 
-@pytest.mark.parametrize("path", [INTRO, *CHAPTERS[::4]], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [BOOK / "book" / "intro.html", *CHAPTERS[::4]], ids=lambda path: path.stem
+)
 def test_a_page_works_at_twice_its_size(browser, path):
     """200 % zoom in a window of 1280 x 800 is a window of 640 x 400."""
     tab = open_page(browser, path, viewport={"width": 640, "height": 400}, device_scale_factor=2)
