@@ -34,8 +34,8 @@ def findings() -> str:
     ]  # fmt: skip
     what = say(
         "**What was found:** relaxed Gumbel-Softmax has the lowest test loss of the seven "
-        "estimators in {lowest} of {rows} rows of the paper's Table 1, and in {beaten} another one "
-        "is ahead of it by more than the seeds scatter. Of the {cells} cells of that table, "
+        "estimators in {lowest} of {rows} rows of the paper's Table 1; another is ahead of it by "
+        "more than the seeds scatter in {beaten}. Of the {cells} cells of that table, "
         "{counted}, after {steps} training steps with {seeds} each.",
         lowest=lowest, rows=len(ran), beaten=sum(map(bool, ahead)), cells=len(cells),
         counted=say(", ").join(counted), steps=span,

@@ -162,7 +162,7 @@ def test_findings_count_the_rows_that_gumbel_softmax_wins(recorded):
         recorded(*(record("vae-bernoulli", name, seed, best) for seed in range(3)))
     said = landing.findings()
     assert "lowest test loss of the seven estimators in 1 of 1 rows" in said
-    assert "in 0 another one is ahead" in said
+    assert "by more than the seeds scatter in 0." in said
     assert "Of the 28 cells of that table" in said
     assert f"21 are {NOT_RUN}" in said
 
@@ -173,7 +173,8 @@ def test_findings_tell_a_row_that_is_lost_from_one_that_is_close(recorded):
             nll = {"gumbel_softmax": 105.0, "st": 105.0 - lead}.get(name, 110.0)
             recorded(*(record(row, name, seed, nll + seed / 2) for seed in range(3)))
     said = landing.findings()
-    assert "in 0 of 2 rows of the paper's Table 1, and in 1 another one is ahead" in said
+    assert "in 0 of 2 rows of the paper's Table 1; another is ahead of it" in said
+    assert "by more than the seeds scatter in 1." in said
 
 
 def test_writing_leaves_unchanged_files_alone(tmp_path):
