@@ -55,8 +55,8 @@ def target(name: str, only: list[str] | None = None) -> tuple[Experiment, list[s
         )
     if not only:
         return experiment, cells
-    if experiment is CHALLENGE:
-        raise ValueError("challenge chooses its estimators by the records: leave --estimator out")
+    if set(experiment.cells) <= set(ROWS):
+        raise ValueError(f"the cells of {experiment.name} are whole rows: leave --estimator out")
     known = list(dict.fromkeys(cell.rsplit("-", 1)[-1] for cell in experiment.cells))
     if unknown := sorted(set(only) - set(known)):
         raise ValueError(f"unknown estimator {', '.join(unknown)}; choose from {', '.join(known)}")

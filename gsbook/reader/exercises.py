@@ -68,12 +68,8 @@ def check(label: str, answer) -> Verdict:
     def same(a, b) -> bool:
         try:
             return bool((exercise.same or _same)(a, b))
-        except (
-            TypeError,
-            ValueError,
-            RuntimeError,
-            ArithmeticError,
-        ):  # no answer of the kind that was asked for
+        except (TypeError, ValueError, RuntimeError, ArithmeticError):
+            # The answer is of another kind than was asked for.
             return False
 
     try:

@@ -51,7 +51,8 @@ def test_targets():
         ),
         ("table1", ["exact"], "unknown estimator exact"),
         ("vae-categorical-sf", ["st"], "vae-categorical-sf has no estimator st"),
-        ("challenge", ["gapped_st"], "challenge chooses its estimators by the records"),
+        ("challenge", ["gapped_st"], "the cells of challenge are whole rows: leave --estimator"),
+        ("temperature", ["st"], "the cells of temperature are whole rows: leave --estimator"),
     ],
 )
 def test_unknown_targets_and_estimators(target, estimators, message):
