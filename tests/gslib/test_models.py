@@ -29,7 +29,7 @@ from small_models import (
 from torch import distributions as td
 
 from gslib import ESTIMATORS
-from gslib.models import DiscreteVAE, StochasticBinaryNetwork
+from gslib.models import DiscreteVAE, Linear, StochasticBinaryNetwork
 
 
 @pytest.mark.parametrize("ensemble", [None, 1, 3])
@@ -260,3 +260,19 @@ def test_errors_name_value_and_remedy():
             kind("bernoulli", ensemble=3, seeds=[0])
         with pytest.raises(ValueError, match="m must be an integer of at least 1, got 0"):
             make(kind, "bernoulli").bound(images(2, D), 0)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_a_layer_sums_alike_alone_and_beside_others(width):
+    """With one column, too, which MKL sums in another order for several members on some CPUs."""
+    together, x = Linear(100, width, ensemble=4), torch.randn(4, 100, 100)
+    torch.nn.init.normal_(together.bias)
+    slopes = torch.autograd.grad(together(x).square().sum(), [together.weight, together.bias])
+    for e in range(4):
+        alone = Linear(100, width, ensemble=1, seeds=[e])
+        alone.load_state_dict({k: v[e : e + 1] for k, v in together.state_dict().items()})
+        y = alone(x[e : e + 1])
+        own = torch.autograd.grad(y.square().sum(), [alone.weight, alone.bias])
+        assert torch.equal(y[0], together(x)[e])
+        for slope, lone in zip(slopes, own, strict=True):
+            assert torch.equal(slope[e], lone[0])
