@@ -81,9 +81,20 @@ def test_a_curve_ends_with_its_run_and_says_whether_it_diverged(name):
         ("temperature", {"tau": -1.0}),
         ("reading", {"expected": 0.0}),
         ("codes", {"ndcg": 50.0, "hit": 1.0}),
+        ("poles", {"team": 50.0, "score": 49.0}),
+        ("quantised", {"perplexity": 0.5}),
+        ("quantised", {"bound": 1.0, "kl": 2.0}),
     ],
 )
 def test_figures_that_cannot_be_are_refused(name, figures):
     own, run = first(name)
     with pytest.raises(ValueError, match=r"below|above"):
         own.check(run | {"test": run["test"] | figures})
+
+
+def test_a_run_that_diverged_may_lack_what_it_could_not_count():
+    own, run = first("quantised")
+    last = run["curve"]["step"][-1]
+    curve = run["curve"] | {"train": [*run["curve"]["train"][:-1], None]}
+    lost = dict.fromkeys(("nll", "kl", "bound"))
+    own.check(run | {"diverged": last, "curve": curve, "test": run["test"] | lost})

@@ -30,6 +30,9 @@ def check(run: dict) -> None:
         check_numbers({name: value}, 0)
         if value is None or value > LONGEST:
             raise ValueError(f"{name} is {value}, and an episode has {LONGEST} steps at most")
+    test = run["test"]
+    if test and test["team"] > test["score"] + 0.001:  # the first to fall, and all on average
+        raise ValueError(f"team is {test['team']}, above score, {test['score']}")
 
 
 records = opener(Team, check, modules)

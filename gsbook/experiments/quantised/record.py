@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gsbook.experiments.quantised import train
 from gsbook.experiments.quantised.config import METHODS, POSITIONS, Quantised
 from gsbook.records import check_judged, check_run, opener, read_config
@@ -23,18 +25,22 @@ def check(run: dict) -> None:
     config = read_config(Quantised, run["config"])
     check_run(run, config, FIGURES)
     for split, figures in check_judged(run, FIGURES):
-        if figures["used"] is None:
-            continue
-        if not figures["perplexity"] - 0.001 <= figures["used"] <= config.codes:
+        known = {name: value for name, value in figures.items() if value is not None}
+        if known.get("perplexity", 1) < 0.999:
+            raise ValueError(f"perplexity on {split} is {known['perplexity']}, below 1")
+        used = known.get("used", config.codes)
+        if not known.get("perplexity", used) - 0.001 <= used <= config.codes:
             raise ValueError(
-                f"{figures['used']} codes in use on {split} do not fit a perplexity of "
-                f"{figures['perplexity']} and {config.codes} codes"
+                f"{used} codes in use on {split} do not fit a perplexity of "
+                f"{known.get('perplexity')} and {config.codes} codes"
             )
         for name in ("rate", "kl"):
-            if figures[name] > most(config) + 0.001:
+            if known.get(name, 0) > most(config) + 0.001:
                 raise ValueError(
-                    f"{name} on {split} is {figures[name]}, above 49 log K = {most(config):.3f}"
+                    f"{name} on {split} is {known[name]}, above 49 log K = {most(config):.3f}"
                 )
+        if known.get("bound", math.inf) < known.get("kl", 0) - 0.001:
+            raise ValueError(f"bound on {split} is {known['bound']}, below kl, {known['kl']}")
 
 
 def most(config: Quantised) -> float:
