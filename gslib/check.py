@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gslib._checks import check_floating, wrong_shape
+from gslib._checks import check_count, check_floating, wrong_shape
 from gslib.estimators import ESTIMATORS, exact
 from gslib.program import changed
 from gslib.programs import PROGRAMS, Build, Programs
@@ -136,8 +136,7 @@ def check(
     >>> check("sf", samples=5_000).unbiased, check("st", samples=5_000).unbiased
     (True, False)
     """
-    if not isinstance(samples, int) or samples < 2:
-        raise ValueError(f"samples must be 2 or more, got {samples}; use 1,000 or more")
+    check_count("samples", samples, 2)
     run, name, settings, target = _resolve(estimator, {**(settings or {}), **hyperparameters})
     if node is not None:
         target = partial(changed, change=node)

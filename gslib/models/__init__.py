@@ -2,9 +2,7 @@
 axis E.
 """
 
-from gslib.models.layers import NODES, Linear
-from gslib.models.sbn import StochasticBinaryNetwork
-from gslib.models.semisupervised import SemiSupervisedVAE
-from gslib.models.vae import DiscreteVAE
-
-__all__ = ["NODES", "DiscreteVAE", "Linear", "SemiSupervisedVAE", "StochasticBinaryNetwork"]
+from gslib.models.layers import NODES as NODES, Linear as Linear
+from gslib.models.sbn import StochasticBinaryNetwork as StochasticBinaryNetwork
+from gslib.models.semisupervised import SemiSupervisedVAE as SemiSupervisedVAE
+from gslib.models.vae import DiscreteVAE as DiscreteVAE
