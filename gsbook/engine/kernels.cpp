@@ -15,13 +15,17 @@
 
 namespace {
 
-typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));  // wherever 16 floats lie
 #ifdef __AVX512F__
-constexpr int WIDEST = 13;  // vectors of sums that the registers hold
+constexpr int LANES = 16, WIDEST = 13;  // floats of a vector, and vectors of sums that the registers hold
+#elif defined(__AVX__)
+constexpr int LANES = 8, WIDEST = 12;
 #else
-constexpr int WIDEST = 6;
+constexpr int LANES = 4, WIDEST = 12;
 #endif
-constexpr int CLOSE = 4, OFTEN = 64;  // vectors of each row that fit the first cache, and uses that repay a copy there
+// No wider than a register, or compilers keep the sums in memory.
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));  // wherever the floats lie
+constexpr int CLOSE = 64 / LANES;  // vectors of each row that fit the first cache
+constexpr int OFTEN = 64;          // uses that repay a copy there
 
 // Where a matrix is not zero (NaN is not), row by row.
 struct Entries {
@@ -93,18 +97,18 @@ void sums(const Entries& e, const float* source, int64_t width, const float* bia
   const auto sizes = std::make_integer_sequence<int, WIDEST>();
   const bool often = e.start[e.rows] > OFTEN * e.columns;
   TORCH_CHECK(width >= 16, "rows of at least 16 numbers are added, got ", width);
-  int64_t vectors = (width + 15) / 16, most = std::min<int64_t>(often ? CLOSE : WIDEST, width / 16);
+  int64_t vectors = (width + LANES - 1) / LANES, most = std::min<int64_t>(often ? CLOSE : WIDEST, width / LANES);
   int64_t parts = (vectors + most - 1) / most;
-  auto near = at::empty({often ? 16 * CLOSE * e.columns : 0}, at::kFloat);
+  auto near = at::empty({often ? LANES * CLOSE * e.columns : 0}, at::kFloat);
   for (int64_t p = 0; p < parts; p++) {
     int64_t first = vectors * p / parts, n = vectors * (p + 1) / parts - first;
-    int64_t c = std::min(16 * first, width - 16 * n);
+    int64_t c = std::min(LANES * first, width - LANES * n);
     const float* from = often ? near.data_ptr<float>() : source + c;
     for (int64_t d = 0; often && d < e.columns; d++)
-      std::copy_n(source + d * width + c, 16 * n, near.data_ptr<float>() + 16 * n * d);
+      std::copy_n(source + d * width + c, LANES * n, near.data_ptr<float>() + LANES * n * d);
     auto add = e.ones ? choose<true>(n, sizes) : choose<false>(n, sizes);
     for (int64_t r = 0; r < e.rows; r++)
-      add(e, r, from, often ? 16 * n : width, bias ? bias + c : nullptr, out + r * width + c);
+      add(e, r, from, often ? LANES * n : width, bias ? bias + c : nullptr, out + r * width + c);
   }
 }
 
