@@ -136,15 +136,26 @@ def open_page(browser, path, script="", **settings):
     return tab
 
 
+# Formulas have the colour of the text around them, and tokens of code that of their class in such
+# a box: of each kind one stays, or axe would take minutes.
+FEWER = """() => {
+  document.querySelectorAll("mjx-container").forEach((formula) => formula.replaceWith("formula"));
+  const kept = new Set();
+  for (const token of document.querySelectorAll("pre span")) {
+    let kind = token.className + token.style.cssText;
+    for (let box = token.parentElement; box; box = box.parentElement) kind += `<${box.className}`;
+    if (kept.has(kind) || !token.checkVisibility()) token.replaceWith(...token.childNodes);
+    else kept.add(kind);
+  }
+}"""
+
+
 def axe(tab):
-    """Load axe-core, and put plain elements for formulas: these have the colour of the text
-    around them, and so many elements that axe would take minutes."""
+    """Load axe-core, and leave it fewer elements that look alike."""
     from axe_playwright_python.base import AXE_SCRIPT
 
     tab.evaluate(AXE_SCRIPT)
-    tab.evaluate(
-        "document.querySelectorAll('mjx-container').forEach((f) => f.replaceWith('formula'))"
-    )
+    tab.evaluate(FEWER)
 
 
 COLOURS = ["color-contrast", "link-in-text-block"]

@@ -7,6 +7,7 @@ import pytest
 from built import (
     AXE_RULES,
     BOOK,
+    CHAPTERS,
     CUT,
     DESKTOP,
     GAPS,
@@ -110,3 +111,13 @@ def test_a_closed_solution_is_no_higher_than_its_title(found):
 def test_paper_shows_the_text_and_cuts_nothing(found):
     assert found["paper"] == []
     assert (found["buttons"], found["folded"]) == (0, 0)
+
+
+def test_a_pale_kind_of_token_is_found(browser):
+    tab = open_page(browser, next(p for p in CHAPTERS if p.name.startswith("00_reading")))
+    axe(tab)
+    assert violations(tab, "light") == []
+    tab.add_style_tag(content=".highlight .kn { color: #ccc !important }")
+    (found,) = violations(tab, "light")
+    assert found.startswith("color-contrast")
+    tab.context.close()
