@@ -40,8 +40,7 @@ def records(tmp_path):
 
 
 def test_records_round_trip_sorted_one_line_each(records):
-    assert records.all() == []
-    assert records.runs_of("vae-bernoulli-st") == {}
+    assert records.all() == list(records.runs_of("vae-bernoulli-st")) == []
     runs = [record("b"), record("a", valid_bound=None), record("c", cell="sbn-bernoulli-st")]
     records.add(runs)
     assert list(records.runs_of("vae-bernoulli-st").values()) == [runs[1], runs[0]]
@@ -53,6 +52,21 @@ def test_records_round_trip_sorted_one_line_each(records):
     assert records.runs_of("vae-bernoulli-st")["a"]["valid_bound"] == 9.0
     assert len(records.all()) == 3
     assert files_of(records) == ["sbn-bernoulli-st.jsonl", "vae-bernoulli-st.jsonl"]
+
+
+def test_what_was_checked_once_is_checked_again_when_it_or_the_check_differs(records):
+    records.add([record("a")])
+    records.runs_of("vae-bernoulli-st")["a"]["test"]["nll"] = 0.0  # the caller's own
+    assert records.runs_of("vae-bernoulli-st") == {"a": record("a")}
+    with pytest.raises(ValueError, match="it lacks 'loss'"):
+        Records(records.folder, lambda run: run["loss"]).runs_of("vae-bernoulli-st")
+    path, other = map(records.path, ("vae-bernoulli-st", "sbn-bernoulli-st"))
+    other.write_bytes(path.read_bytes())
+    with pytest.raises(ValueError, match="it belongs to the cell 'vae-bernoulli-st'"):
+        records.runs_of(other.stem)
+    path.write_text(path.read_text().replace("2.5", "NaN"))
+    with pytest.raises(ValueError, match="NaN is no JSON"):
+        records.runs_of("vae-bernoulli-st")
 
 
 def test_nan_is_never_written(records):
@@ -85,8 +99,7 @@ def test_frame(records):
     assert list(frame["key"]) == ["a", "b"]
     assert list(frame["lr"]) == [0.1, 0.2]
     assert not {"config", "test"} & set(frame)  # their entries are columns
-    assert frame["nll"].iloc[0] == 2.5
-    assert math.isnan(frame["nll"].iloc[1])
+    assert frame["nll"].fillna(-1).tolist() == [2.5, -1]
     assert frame["curve"].iloc[0] == {"step": [1]}
     assert Records(records.folder / "none").frame().empty
 
